@@ -1,0 +1,60 @@
+"""The set as files: strokes, rhythms of them, and calls."""
+
+from pathlib import Path
+
+import numpy as np
+
+from rave_lite.data import audio
+from rave_lite.data.drums.strokes import DRUMS, STROKES, hit, kingfisher
+from rave_lite.errors import InputError
+
+RHYTHMS = {  # eighths of two interlocking players: o open, s slap, m muted
+    "rebana": ("o..mo.s.", "..o.m.os"),
+    "kompang": ("o.oso.s.", ".s.o.o.o"),
+    "gendang": ("o.mmo.ss", "m.o.s.o."),
+    "hadrah": ("o.s.oss.", ".o.s.o.s"),
+}
+BARS = 4
+CALLS = 6
+
+
+def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12) -> list[Path]:
+    """Write the set under `out`: drums/DRUM/STROKE_NN.wav, drums/rhythms/DRUM.wav and birds/kingfisher_N.wav.
+
+    `sample_rate`: Hz; `hits` of each stroke. The same arguments give the same samples. Raises InputError when a file of
+    that name is there already, or `hits` is not positive.
+    """
+    if hits < 1:
+        raise InputError(f"hits: {hits}; there must be one of each stroke at least")
+    sounds: dict[str, np.ndarray] = {}
+    for d, (name, drum) in enumerate(DRUMS.items()):
+        takes: dict[str, list[np.ndarray]] = {}
+        for s, (how, stroke) in enumerate(STROKES.items()):
+            for i in range(hits):
+                rng = np.random.default_rng([seed, d, s, i])
+                takes.setdefault(how[0], []).append(hit(drum, stroke, rng, sample_rate, rng.uniform(0.3, 0.95)))
+                sounds[f"drums/{name}/{how}_{i + 1:02}"] = takes[how[0]][-1]
+        sounds[f"drums/rhythms/{name}"] = rhythm(RHYTHMS[name], takes, np.random.default_rng([seed, d]), sample_rate)
+    for i in range(CALLS):
+        sounds[f"birds/kingfisher_{i + 1}"] = kingfisher(np.random.default_rng([seed, 99, i]), sample_rate)
+    paths = {out / f"{name}.wav": sound for name, sound in sounds.items()}
+    taken = next((path for path in paths if path.exists()), None)
+    if taken:
+        raise InputError(f"{taken} is there already; choose another out=")
+    for path, sound in paths.items():
+        audio.save(path, sound, sample_rate)
+    return list(paths)
+
+
+def rhythm(parts: tuple[str, ...], takes: dict[str, list[np.ndarray]], rng: np.random.Generator,
+           sample_rate: int) -> np.ndarray:
+    """Interlocking parts, a few bars, with a player's small deviations in time and loudness; peak 0.9."""
+    eighth = 60 / rng.uniform(90, 125) / 2
+    steps = [(i, c) for bar in range(BARS) for part in parts for i, c in enumerate(part, 8 * bar) if c != "."]
+    longest = max(len(take) for kind in takes.values() for take in kind)
+    mix = np.zeros(round(sample_rate * eighth * 8 * BARS) + longest + sample_rate // 10)
+    for i, kind in steps:
+        take = takes[kind][rng.integers(len(takes[kind]))]
+        at = round(sample_rate * max(0.0, i * eighth + 0.006 * rng.standard_normal()))
+        mix[at : at + len(take)] += rng.uniform(0.5, 1.0) * take
+    return 0.9 * mix / np.abs(mix).max()

@@ -1,0 +1,35 @@
+"""The recordings as Lightning wants them."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader
+
+from rave_lite.data.catalogue import Catalogue
+from rave_lite.data.windows import CountFrom, HeldOut, Windows
+
+
+class Recordings(L.LightningDataModule):
+    """Endless training batches `(batch_size, 1, window)` and held-out pieces one by one.
+
+    Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. `gap`: s; `workers`:
+    processes that compose windows beside the training one.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0):
+        super().__init__()
+        self.batch_size, self.workers = batch_size, workers
+        self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed)
+        self.held_out = HeldOut(catalogue.held_out, sample_rate=catalogue.sample_rate)
+
+    def train_dataloader(self) -> DataLoader:
+        step: Any = self.trainer.lightning_module.step if self.trainer else 0
+        return self._loader(self.windows, self.batch_size, sampler=CountFrom(step * self.batch_size))
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.held_out, 1)
+
+    def _loader(self, dataset, batch_size: int, **options) -> DataLoader:
+        return DataLoader(dataset, batch_size, num_workers=self.workers, persistent_workers=self.workers > 0,
+                          pin_memory=torch.cuda.is_available(), generator=torch.Generator(), **options)

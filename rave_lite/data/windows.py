@@ -1,0 +1,81 @@
+"""What the training loop sees: windows composed of clips, each drawn from its number alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from rave_lite.data.catalogue import Clip
+
+FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
+
+
+class Windows(Dataset):
+    """Endless windows `(1, length)`: clips one after the other with random silence between, cut at a random place.
+
+    Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
+    window is as likely as its length says; shorter ones are equally likely. `gap`: the longest silence between clips, s.
+    """
+
+    def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0):
+        self.clips = clips
+        self.length = length
+        self.gap = round(gap * sample_rate)
+        self.seed = seed
+        weight = np.array([max(1.0, len(clip) / length) for clip in clips])
+        self.probability = weight / weight.sum()
+
+    def __getitem__(self, index: int) -> Tensor:
+        rng = np.random.default_rng([self.seed, index])
+        window = np.zeros(self.length, np.float32)
+        clip = self._draw(rng)
+        visible = min(len(clip), self.length // 4)
+        position = int(rng.integers(visible - len(clip), self.gap + 1))
+        while position < self.length:
+            lay(window, clip, position)
+            position += len(clip) + int(rng.integers(0, self.gap + 1))
+            clip = self._draw(rng)
+        return torch.from_numpy(window).unsqueeze(0)
+
+    def _draw(self, rng: np.random.Generator) -> Clip:
+        return self.clips[rng.choice(len(self.clips), p=self.probability)]
+
+
+def lay(window: np.ndarray, clip: Clip, position: int) -> None:
+    """Copy the visible part of `clip`, starting at `position` (maybe negative), with its two ends faded."""
+    first, last = max(0, -position), min(len(clip), len(window) - position)
+    audio = clip.read(first, last)
+    at = np.arange(first, last)
+    fade = np.minimum(1, np.minimum(at + 1, len(clip) - at) / FADE).astype(np.float32)
+    window[position + first : position + last] = audio * fade
+
+
+class HeldOut(Dataset):
+    """Held-out clips in pieces `(1, T)` of at most `seconds`, in order, with the file each comes from."""
+
+    def __init__(self, clips: list[Clip], *, sample_rate: int, seconds: float = 10.0):
+        size = round(seconds * sample_rate)
+        self.pieces = [(clip, start) for clip in clips for start in range(0, len(clip), size)]
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
+        clip, start = self.pieces[index]
+        return torch.from_numpy(clip.read(start, start + self.size)).unsqueeze(0), clip.source
+
+
+class CountFrom(Sampler[int]):
+    """The whole numbers from `start` on, without end."""
+
+    def __init__(self, start: int):
+        self.start = start
+
+    def __iter__(self) -> Iterator[int]:
+        index = self.start
+        while True:
+            yield index
+            index += 1

@@ -1,0 +1,1 @@
+"""Judging a model: reconstruction, figures, pictures."""

@@ -1,0 +1,66 @@
+"""Figures of one reconstruction against its reference; both mono, aligned, at the same rate."""
+
+import librosa
+import numpy as np
+
+LOG_FLOOR = 1e-5  # of STFT magnitudes
+MEL_FLOOR = 1e-8  # power: -80 dB
+LOUDNESS_FLOOR = 1e-3  # RMS: -60 dB
+ONSET_TOLERANCE = 0.05  # s
+
+
+def figures(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """All of them: `spectral`, `mel_db`, `loud_db` (lower is better) and `onset_f1` (higher)."""
+    return {"spectral": spectral(reference, made), "mel_db": mel_db(reference, made, sample_rate),
+            "loud_db": loud_db(reference, made, sample_rate), "onset_f1": onset_f1(reference, made, sample_rate)}
+
+
+def spectral(reference: np.ndarray, made: np.ndarray) -> float:
+    """Multi-scale STFT distance: relative squared error plus mean absolute log difference, summed over n_fft 2048..128."""
+    total = 0.0
+    for n_fft in (2048, 1024, 512, 256, 128):
+        a, b = (np.abs(librosa.stft(s, n_fft=n_fft, hop_length=n_fft // 4)) for s in (reference, made))
+        total += float(((a - b) ** 2).mean() / ((a**2).mean() + 1e-12))
+        total += float(np.abs(np.log((a + LOG_FLOOR) / (b + LOG_FLOOR))).mean())
+    return total
+
+
+def mel_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+    """Mean absolute difference of 80-band log-mel power, dB, both floored at -80 dB."""
+    a, b = (librosa.feature.melspectrogram(y=s, sr=sample_rate, n_mels=80) for s in (reference, made))
+    return float(np.abs(10 * np.log10(np.maximum(a, MEL_FLOOR) / np.maximum(b, MEL_FLOOR))).mean())
+
+
+def loud_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+    """Mean absolute difference of the level in 10 ms frames, dB, both floored at -60 dB."""
+    frame = sample_rate // 100
+    a, b = (librosa.feature.rms(y=s, frame_length=frame, hop_length=frame) for s in (reference, made))
+    return float(np.abs(20 * np.log10(np.maximum(a, LOUDNESS_FLOOR) / np.maximum(b, LOUDNESS_FLOOR))).mean())
+
+
+def onset_f1(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+    """F1 of the onsets in `made` against the reference's, matched one to one within 50 ms; 1 if neither has any."""
+    truth, guess = (onsets(s, sample_rate) for s in (reference, made))
+    if not len(truth) and not len(guess):
+        return 1.0
+    hits, i, j = 0, 0, 0
+    while i < len(truth) and j < len(guess):  # both ascend: the earliest match is never worse
+        if abs(truth[i] - guess[j]) <= ONSET_TOLERANCE:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif truth[i] < guess[j]:
+            i += 1
+        else:
+            j += 1
+    return 2 * hits / (len(truth) + len(guess))
+
+
+def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Times of onsets in s; silence is put before the audio so that one at its very start is heard."""
+    lead = 2048
+    found = librosa.onset.onset_detect(y=np.pad(audio, (lead, 0)).astype(np.float32), sr=sample_rate, units="time")
+    return found - lead / sample_rate
+
+
+def level_db(audio: np.ndarray) -> float:
+    """RMS in dB of full scale; -200 at the least."""
+    return float(20 * np.log10(max(1e-10, np.sqrt(np.mean(np.square(audio, dtype=np.float64))))))

@@ -1,0 +1,28 @@
+"""Writing files so that nothing is lost: a reader, a full disk or a kill finds the old file or the new one, never half."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rave_lite.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to instead; at the end it is flushed to the disk and takes `path`'s place.
+
+    Raises InputError naming `path` when writing fails; what it held before is then untouched.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}: could not be written ({reason}); what it held before is untouched") from error
+    finally:
+        aside.unlink(missing_ok=True)

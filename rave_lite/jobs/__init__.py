@@ -1,0 +1,1 @@
+"""One thin Hydra entry per command."""

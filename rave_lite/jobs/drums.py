@@ -1,0 +1,19 @@
+"""Write the built-in synthetic drum set."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from rave_lite.data.drums import write
+from rave_lite.jobs.common import job
+
+
+def drums(config: DictConfig) -> None:
+    """Synthesise the set and say what is where."""
+    out = Path(config.out).expanduser()
+    paths = write(out, seed=config.seed, sample_rate=config.sample_rate, hits=config.hits)
+    print(f"{len(paths)} synthetic files: drums to train on in {out / 'drums'}, "
+          f"calls to play through them in {out / 'birds'}")
+
+
+main = job(drums)

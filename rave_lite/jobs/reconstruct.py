@@ -1,0 +1,37 @@
+"""Play sounds through a model."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from rave_lite.data import audio
+from rave_lite.errors import InputError
+from rave_lite.evaluation.reconstruct import reconstruct_file
+from rave_lite.jobs.common import job
+from rave_lite.model import RAVE
+
+
+def reconstruct(config: DictConfig) -> None:
+    """Every file of the input through the checkpoint, to wav under `out`, in the same folders."""
+    model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
+    root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
+    paths = audio.find(root)
+    if not paths:
+        raise InputError(f"{root}: no audio files")
+    failed = []
+    for path in paths:
+        target = (out / (path.relative_to(root) if root.is_dir() else path.name)).with_suffix(".wav")
+        torch.manual_seed(config.seed)
+        try:
+            seconds = reconstruct_file(model, path, target, config.block)
+            print(f"{target}  {seconds:.2f} s")
+        except InputError as error:
+            if config.block and str(error).startswith("block:"):
+                raise
+            failed.append(str(error))
+    if failed:
+        raise InputError("\n".join(failed))
+
+
+main = job(reconstruct)

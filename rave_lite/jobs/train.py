@@ -1,0 +1,74 @@
+"""Train a model on a folder of recordings."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich import print as show
+
+from rave_lite.data import catalogue
+from rave_lite.data.module import Recordings
+from rave_lite.errors import InputError
+from rave_lite.jobs.common import job
+from rave_lite.model import load_matching, read_checkpoint
+from rave_lite.training.callbacks import AtomicCheckpointIO
+from rave_lite.training.listening import Listen
+from rave_lite.training.module import RAVETraining, check_window
+
+
+def train(config: DictConfig) -> None:
+    """Compose the parts, say what there is to train on, and fit."""
+    resume = resume_path(config.resume, Path(config.out))
+    quieten()
+    L.seed_everything(config.seed, verbose=False)
+    model = instantiate(config.model)
+    distance = instantiate(config.loss.distance)
+    warning = check_window(model, distance, config.data.window)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    recordings = catalogue(config.data.root, model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
+                           cache=config.data.cache)
+    show(recordings.table())
+    if warning:
+        show(f"[yellow]warning:[/] {warning}")
+    module = RAVETraining(model=model, discriminator=instantiate(config.discriminator), distance=distance,
+                          bands_distance=instantiate(config.loss.bands_distance),
+                          weights=plain["loss"]["weights"], **plain["training"],
+                          config={**plain, "minutes": recordings.minutes(recordings.train)})
+    if resume:
+        load_matching(module, read_checkpoint(resume)["state_dict"], resume)
+    data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
+                      seed=config.seed, workers=config.data.workers)
+    trainer = L.Trainer(
+        **plain["trainer"], max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0,
+        logger=list(instantiate(config.logger).values()), plugins=[AtomicCheckpointIO()],
+        callbacks=[*instantiate(config.callbacks).values(), Listen(data.held_out)],
+        enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    show(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+
+
+def resume_path(resume: str | None, out: Path) -> Path | None:
+    """The checkpoint to go on from. Raises InputError when there is none, or when a new run would overwrite an old one."""
+    last = out / "checkpoints" / "last.ckpt"
+    if resume is None:
+        if last.exists():
+            raise InputError(f"{out} holds a run already: go on with resume=last, or choose another name=")
+        return None
+    path = last if resume == "last" else Path(resume).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint to resume from")
+    return path
+
+
+def quieten() -> None:
+    """Keep Lightning's advertisements and the warnings about what is meant to be so off the screen."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*isinstance.treespec.*"):
+        warnings.filterwarnings("ignore", message)
+
+
+main = job(train)

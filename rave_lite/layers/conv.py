@@ -1,0 +1,63 @@
+"""Convolutions that look at the past only, and say by how much their output trails.
+
+`delay` counts like channels do: each layer takes the delay at its input and states the one at its output, both in frames
+of that side. `causal` layers look at nothing to come and add none; a `centered` layer is the same sum over the past, read
+as a symmetric window whose output is late by half its span.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from rave_lite.layers.past import Past
+
+LEAK = 0.2  # slope of every activation below zero
+
+
+class Conv1d(nn.Conv1d):
+    """Convolution over the past, weight-normalised unless `norm` is false. `(B, in, T) -> (B, out, T / stride)`.
+
+    T is a multiple of `stride`. A strided layer pads further, until the delay at its input is a whole number of frames
+    of its output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1,
+                 norm: bool = True, centered: bool = False, delay: int = 0):
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, bias=False)
+        span = (kernel_size - 1) * dilation + 1
+        lookahead = (span - stride) // 2 if centered else 0
+        align = -(delay + lookahead) % stride
+        self.past = Past(in_channels, span - stride + align)
+        self.delay = (delay + lookahead + align) // stride
+        nn.init.kaiming_normal_(self.weight, LEAK)
+        if norm:
+            weight_norm(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(self.past(x), self.weight, self.bias)
+
+
+class ConvTranspose1d(nn.ConvTranspose1d):
+    """Weight-normalised upsampling with kernel `2 * stride`. `(B, in, T) -> (B, out, T * stride)`.
+
+    Each output block of `stride` samples sees the current input frame and the one before: a convolution of kernel 2
+    to `stride * out` channels, interleaved. That is the transposed convolution, in the form that CPUs run fast.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, centered: bool = False, delay: int = 0):
+        super().__init__(in_channels, out_channels, 2 * stride, stride=stride, bias=False)
+        self.ratio = stride
+        self.past = Past(in_channels, 1)
+        self.delay = delay * stride + (stride // 2 if centered else 0)
+        nn.init.normal_(self.weight, std=(1 / in_channels / (1 + LEAK**2)) ** 0.5)  # He: two taps reach each output
+        weight_norm(self)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        taps = self.weight.unflatten(2, (2, self.ratio)).permute(1, 3, 0, 2).flip(3)  # (out, stride, in, 2)
+        y = F.conv1d(self.past(x), taps.flatten(0, 1))
+        return y.unflatten(1, (-1, self.ratio)).transpose(2, 3).flatten(2)
+
+
+def leaky_relu() -> nn.LeakyReLU:
+    """The activation of the whole network."""
+    return nn.LeakyReLU(LEAK)

@@ -1,0 +1,71 @@
+"""The one place that randomness in the network comes from, and the noise synthesiser built on it."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rave_lite.layers.conv import Conv1d, leaky_relu
+from rave_lite.layers.past import Past
+
+
+class Noise(nn.Module):
+    """Fresh unit-variance Gaussian noise times `amount`. `(B, *, T) -> (B, channels, T)`; `amount` 0 makes it silent.
+
+    Drawn from torch's generator of the input's device: seed it with `torch.manual_seed`.
+    """
+
+    amount: Tensor
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("amount", torch.ones(()), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.amount * torch.randn([x.shape[0], self.channels, x.shape[2]], dtype=x.dtype, device=x.device)
+
+
+def set_noise(module: nn.Module, amount: float) -> None:
+    """Scale every noise source of `module`; 0 makes it deterministic."""
+    for part in module.modules():
+        if isinstance(part, Noise):
+            part.amount.fill_(amount)
+
+
+class NoiseSynth(nn.Module):
+    """Filtered noise for each band. `(B, C, T) -> (B, n_bands, T)`, T a multiple of `prod(ratios)`.
+
+    Strided convolutions predict, once per `prod(ratios)` samples, the amplitude response of a filter at `filter_bands`
+    frequencies; noise goes through that filter (Engel et al., DDSP, 2020, section 3.4), of twice the frame's length.
+    """
+
+    window: Tensor
+
+    def __init__(self, in_channels: int, n_bands: int, *, ratios: list[int], hidden: int, filter_bands: int,
+                 centered: bool = False, delay: int = 0):
+        super().__init__()
+        self.n_bands = n_bands
+        self.filter_bands = filter_bands
+        self.frame = math.prod(ratios)
+        self.taps = 2 * self.frame
+        layers: list[nn.Module] = []
+        channels = [in_channels, *[hidden] * (len(ratios) - 1), n_bands * filter_bands]
+        for i, ratio in enumerate(ratios):
+            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False, centered=centered,
+                          delay=delay)
+            layers += [conv, leaky_relu()]
+            delay = conv.delay
+        self.net = nn.Sequential(*layers[:-1])
+        self.noise = Noise(n_bands)
+        self.past = Past(n_bands, self.taps - 1)
+        self.delay = delay * self.frame
+        self.register_buffer("window", torch.hann_window(self.taps), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        amplitude = 2 * torch.sigmoid(self.net(x) - 5) ** 2.3 + 1e-7  # "modified sigmoid", DDSP eq. 5
+        amplitude = amplitude.unflatten(1, (self.n_bands, self.filter_bands)).transpose(2, 3)  # (B, band, frame, bin)
+        response = torch.roll(torch.fft.irfft(amplitude), self.taps // 2, -1)[..., : self.taps] * self.window
+        noise = self.past(self.noise(x)).unfold(2, self.taps - 1 + self.frame, self.frame)  # (B, band, frame, time)
+        filtered = (noise.unfold(3, self.taps, 1) * response.unsqueeze(3)).sum(4)  # (B, band, frame, time)
+        return filtered.flatten(2)

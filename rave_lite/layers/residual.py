@@ -1,0 +1,24 @@
+"""The residual unit of encoder and decoder."""
+
+import torch
+from torch import Tensor, nn
+
+from rave_lite.layers.conv import Conv1d, leaky_relu
+from rave_lite.layers.past import Past
+
+
+class ResidualUnit(nn.Module):
+    """`x + conv1(act(conv3_dilated(act(x))))`, the skip delayed as much as the branch. `(B, C, T) -> (B, C, T)`."""
+
+    def __init__(self, channels: int, *, dilation: int, kernel_size: int = 3, centered: bool = False, delay: int = 0):
+        super().__init__()
+        wide = Conv1d(channels, channels, kernel_size, dilation=dilation, centered=centered, delay=delay)
+        out = Conv1d(channels, channels, 1)
+        with torch.no_grad():
+            out.weight = out.weight * 0.3
+        self.branch = nn.Sequential(leaky_relu(), wide, leaky_relu(), out)
+        self.skip = Past(channels, wide.delay - delay)
+        self.delay = wide.delay
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x)[..., : x.shape[-1]] + self.branch(x)

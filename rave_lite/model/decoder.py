@@ -1,0 +1,48 @@
+"""Latents to bands."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, Past, ResidualUnit, leaky_relu
+
+
+class Decoder(nn.Module):
+    """RAVE v2's decoder, the encoder's mirror. `(B, in_channels, T) -> (B, n_bands, T * prod(ratios))`.
+
+    `ratios` and `dilations` are the encoder's, in its order. The waveform is multiplied by a sigmoid amplitude, joined
+    by filtered noise where `noise` gives `NoiseSynth` its ratios, hidden and filter_bands, and bounded by tanh.
+    `delay` arrives in frames and leaves in band samples.
+    """
+
+    def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
+                 noise: dict | None = None, centered: bool = False, delay: int = 0):
+        super().__init__()
+        channels = capacity * 2 ** len(ratios)
+        layers: list[Any] = [Conv1d(in_channels, channels, 3, centered=centered, delay=delay)]
+        delay = layers[-1].delay
+        for ratio, stack in zip(reversed(ratios), reversed(dilations), strict=True):
+            up = ConvTranspose1d(channels, channels // 2, ratio, centered=centered, delay=delay)
+            layers, delay, channels = [*layers, leaky_relu(), up], up.delay, channels // 2
+            for dilation in stack:
+                unit = ResidualUnit(channels, dilation=dilation, centered=centered, delay=delay)
+                layers, delay = [*layers, unit], unit.delay
+        self.net = nn.Sequential(*layers, leaky_relu())
+        self.waveform = Conv1d(channels, 2 * n_bands, 7, centered=centered, delay=delay)
+        with torch.no_grad():
+            self.waveform.weight = self.waveform.weight * 0.1  # start quiet
+        self.delay = self.waveform.delay
+        self.noise = NoiseSynth(channels, n_bands, **noise, centered=centered, delay=delay) if noise else None
+        if self.noise is not None:
+            self.delay = max(self.waveform.delay, self.noise.delay)
+            self.noise_skew = Past(n_bands, self.delay - self.noise.delay)
+        self.waveform_skew = Past(n_bands, self.delay - self.waveform.delay)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.net(z)
+        waveform, amplitude = self.waveform(x).chunk(2, 1)
+        y = self.waveform_skew(waveform * torch.sigmoid(amplitude))[..., : x.shape[-1]]
+        if self.noise is not None:
+            y = y + self.noise_skew(self.noise(x))[..., : x.shape[-1]]
+        return torch.tanh(y)

@@ -1,0 +1,128 @@
+"""The model that users hold: a plain nn.Module from samples to samples."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rave_lite.errors import InputError
+from rave_lite.layers import PQMF, Conv1d, ConvTranspose1d
+from rave_lite.model.decoder import Decoder
+from rave_lite.model.encoder import Encoder
+from rave_lite.model.latent import LATENTS
+
+
+class RAVE(nn.Module):
+    """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, 1, T) -> (B, 1, T)`, T a multiple of `hop`.
+
+    `hop`: samples per latent frame; `latency`: samples by which the output trails the input; `receptive_field`: samples
+    back from an output sample to the earliest input it hears. `alignment`: "causal" looks at nothing to come, "centered"
+    delays the output until symmetric windows have been heard. `sample_rate`: Hz. `attenuation`: of the filter bank, dB.
+    `latent`: `{"name": "wasserstein" | "variational", ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
+    """
+
+    def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
+                 dilations: list[list[int]], latent: dict[str, Any], noise: dict[str, Any] | None = None,
+                 alignment: str = "causal"):
+        super().__init__()
+        self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        if len(ratios) != len(dilations):
+            raise InputError(f"model: {len(ratios)} ratios but {len(dilations)} lists of dilations; one list per ratio")
+        if alignment not in ("causal", "centered"):
+            raise InputError(f"model.alignment: {alignment!r} is neither causal nor centered")
+        centered = alignment == "centered"
+        options = {k: v for k, v in latent.items() if k != "name"}
+        stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "centered": centered}
+        self.pqmf = PQMF(n_bands, attenuation)
+        self.latent = LATENTS[latent["name"]](**options)
+        self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack)
+        self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
+        self.sample_rate = sample_rate
+        self.hop = n_bands * math.prod(ratios)
+        self.latency = n_bands * self.decoder.delay + self.pqmf.delay
+        self.latent_size = self.latent.size
+        self.receptive_field = self._receptive_field()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """`(B, 1, T) -> (B, latent_size, T / hop)`, the posterior's mean."""
+        return self.latent.mean(self.encoder(self.pqmf(x)))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """`(B, latent_size, T / hop) -> (B, 1, T)`."""
+        return self.pqmf.inverse(self.decoder(self.latent.widen(z)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+    @torch.jit.unused
+    def _receptive_field(self) -> int:
+        branches = [b for b in (self.decoder.waveform, self.decoder.noise) if b is not None]
+        reach, rate = _reach([self.encoder, self.decoder.net], self.pqmf.n_bands)
+        return 2 * self.pqmf.delay + reach + max(_reach([b], rate)[0] for b in branches) + self.hop - 1
+
+    @torch.jit.unused
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """`(B, 1, T) -> (B, 1, T)` for any T: padded to whole blocks, and the latency taken out."""
+        length = x.shape[-1]
+        padded = F.pad(x, (0, self.latency + -(length + self.latency) % self.hop))
+        return self(padded)[..., self.latency : self.latency + length]
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, *, ema: bool = True) -> "RAVE":
+        """The trained model, in eval mode on the CPU; its averaged weights where the run kept them and `ema` is true.
+
+        Raises InputError when the file is missing, is not a rave_lite checkpoint, or holds another architecture.
+        """
+        return cls.from_state(read_checkpoint(path), path, ema=ema)
+
+    @classmethod
+    def from_state(cls, checkpoint: dict[str, Any], name: str | Path, *, ema: bool = True) -> "RAVE":
+        """`from_checkpoint` for one already read; `name` is for messages."""
+        model = cls(**checkpoint["model"])
+        state = checkpoint["state_dict"]
+        prefix = "ema." if ema and any(k.startswith("ema.") for k in state) else "model."
+        load_matching(model, {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}, name)
+        return model.eval()
+
+
+def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
+    """Memory of the convolutions in `parts`, in samples, and samples per frame after them, from `rate` before them."""
+    total = 0
+    for layer in (m for part in parts for m in part.modules()):
+        if isinstance(layer, Conv1d):
+            total, rate = total + layer.past.length * rate, rate * layer.stride[0]
+        elif isinstance(layer, ConvTranspose1d):
+            total, rate = total + layer.past.length * rate, rate // layer.ratio
+    return total, rate
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint's tensors and plain values. Raises InputError when it is missing or not one of ours."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise InputError(f"{path}: not a checkpoint ({reason})") from error
+    if not isinstance(checkpoint, dict) or not {"model", "state_dict"} <= checkpoint.keys():
+        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model and state_dict)")
+    return checkpoint
+
+
+def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path) -> None:
+    """Load `state`, or raise InputError naming the first weight that differs."""
+    own = module.state_dict()
+    for key, value in own.items():
+        if key not in state:
+            raise InputError(f"{name}: another architecture: it has no {key}")
+        if isinstance(value, Tensor) and value.shape != state[key].shape:
+            raise InputError(f"{name}: another architecture: {key} is {tuple(state[key].shape)} there and "
+                             f"{tuple(value.shape)} here")
+    extra = next((key for key in state if key not in own), None)
+    if extra:
+        raise InputError(f"{name}: another architecture: {extra} has no place here")
+    module.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Losses, discriminators, the training module and what surrounds it."""

@@ -1,0 +1,75 @@
+"""What the generator and the discriminators are asked to make small."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
+
+from rave_lite.errors import InputError
+
+
+class SpectralDistance(nn.Module):
+    """Distances of magnitude spectra over several scales, by name. `(B, C, T), (B, C, T) -> {"linear": (), "mel": ()}`.
+
+    Each is a sum over STFTs of `n_fft` samples, hop n_fft / 4, windows of unit energy (full-scale noise is near 1).
+    `linear`: squared error relative to the reference's energy, plus mean absolute difference of logarithms with `floor`
+    added to the magnitudes (Engel et al., DDSP, 2020; RAVE, eq. 4). `mel`, where `sample_rate` (Hz) is given: mean absolute
+    difference of log magnitudes in `n_fft / mel_every` mel bands, `mel_floor` added (Kumar et al., DAC, 2023, section 3.3).
+    """
+
+    def __init__(self, n_fft: list[int], floor: float, *, sample_rate: int | None = None, mel_every: float = 12.8,
+                 mel_floor: float = 1e-5):
+        super().__init__()
+        self.n_fft = n_fft
+        self.floor, self.mel_floor, self.mel = floor, mel_floor, sample_rate is not None
+        for n in n_fft:
+            window = torch.hann_window(n)
+            self.register_buffer(f"window_{n}", window / window.norm(), persistent=False)
+            if sample_rate is not None:
+                bank = melscale_fbanks(n // 2 + 1, 0, sample_rate / 2, round(n / mel_every), sample_rate, "slaney", "slaney")
+                self.register_buffer(f"bank_{n}", bank / bank.sum(0).clamp_min(1e-9), persistent=False)
+
+    def forward(self, reference: Tensor, made: Tensor) -> dict[str, Tensor]:
+        if reference.shape[-1] <= max(self.n_fft) // 2:
+            raise InputError(f"{reference.shape[-1]} samples are too short for an STFT of {max(self.n_fft)}")
+        total = {name: made.new_zeros(()) for name in (["linear", "mel"] if self.mel else ["linear"])}
+        for n in self.n_fft:
+            with torch.no_grad():
+                a = self.power(reference, n)
+            b = self.power(made, n)
+            total["linear"] = total["linear"] + self.linear(a.sqrt(), b.sqrt())
+            if self.mel:
+                bank = getattr(self, f"bank_{n}").to(b.dtype)
+                mel_a, mel_b = (torch.log(p.transpose(1, 2) @ bank + self.mel_floor**2) / 2 for p in (a, b))
+                total["mel"] = total["mel"] + (mel_a - mel_b).abs().mean()
+        return total
+
+    def linear(self, a: Tensor, b: Tensor) -> Tensor:
+        relative = ((a - b) ** 2).mean() / (a**2).mean().clamp_min(self.floor**2)
+        return relative + (torch.log(a + self.floor) - torch.log(b + self.floor)).abs().mean()
+
+    def power(self, x: Tensor, n_fft: int) -> Tensor:
+        """`(B, C, T) -> (B * C, n_fft / 2 + 1, frames)`, never quite 0: the root has a gradient everywhere."""
+        window = getattr(self, f"window_{n_fft}").to(x.dtype)
+        spectrum = torch.stft(x.flatten(0, 1), n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+        return spectrum.real**2 + spectrum.imag**2 + 1e-14
+
+
+def hinge_discriminator(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """Hinge loss of the last feature of each discriminator, its score, summed over them (Lim and Ye, 2017)."""
+    return torch.stack([F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in zip(real, fake, strict=True)]).sum()
+
+
+def hinge_generator(fake: list[list[Tensor]]) -> Tensor:
+    """Minus the score of each discriminator, summed over them."""
+    return -torch.stack([f[-1].mean() for f in fake]).sum()
+
+
+def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
+    """L1 between features relative to the real ones' size (Kumar et al., MelGAN, 2019); mean over layers and discriminators.
+
+    The first feature, a linear filter of the waveform, is skipped.
+    """
+    ratios = [(a - b).abs().mean() / a.abs().mean().clamp_min(1e-5)
+              for r, f in zip(real, fake, strict=True) for a, b in zip(r[1:], f[1:], strict=True)]
+    return torch.stack(ratios).mean()

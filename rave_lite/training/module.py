@@ -1,0 +1,184 @@
+"""The training loop's two phases, as a LightningModule with manual optimisation."""
+
+import copy
+from typing import Any
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rave_lite.errors import InputError
+from rave_lite.model import RAVE
+from rave_lite.training.losses import SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
+
+
+class RAVETraining(L.LightningModule):
+    """Phase 1: spectral distance and latent penalty. Phase 2: the encoder frozen, a discriminator beside the distance.
+
+    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1; `weights`: of each
+    loss by name, applied once; `penalty_warmup`: (first weight, steps) of a geometric rise, or None; `ema`: decay per
+    step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
+    instead of the generator; `config`: plain values to keep with every checkpoint.
+    """
+
+    def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
+                 bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
+                 lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
+                 discriminator_every: int = 4, ema: float | None = None,
+                 penalty_warmup: tuple[float, int] | None = None, config: dict[str, Any] | None = None):
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.discriminator = model, discriminator
+        self.distance, self.bands_distance = distance, bands_distance
+        self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
+        self.ema_decay = ema or 0.0
+        self.weights, self.penalty_warmup = weights, penalty_warmup
+        self.phase1_steps, self.total_steps = phase1_steps, phase1_steps + phase2_steps
+        self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
+        self.discriminator_every = discriminator_every
+        self.config = config or {}
+        self.step = 0  # of this loop; saved with the weights
+        self._random: dict[str, Any] | None = None  # to restore before the first step after a resume
+
+    @property
+    def phase(self) -> int:
+        return 1 if self.step < self.phase1_steps else 2
+
+    @property
+    def best_model(self) -> RAVE:
+        """The weights to listen to: the averaged ones where they are kept."""
+        return self.model if self.ema is None else self.ema
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        generator = torch.optim.Adam(self.model.parameters(), self.lr[0], self.betas)
+        return [generator, torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, self.betas)]
+
+    def training_step(self, x: Tensor, _: int) -> None:
+        """One update of the generator or, in phase 2, in turn of the discriminator. `x`: (B, 1, T)."""
+        generator, discriminator = self.optimizers()  # type: ignore[misc, attr-defined]
+        for group in generator.param_groups:
+            group["lr"] = self.generator_lr()
+        if self.phase == 2 and self.step % self.discriminator_every == 0:
+            losses = {"discriminator": self.discriminator_loss(x)}
+            self._update(discriminator, losses["discriminator"])
+        else:
+            losses = self.generator_losses(x)
+            self._update(generator, torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum())
+            self._average()
+        self.step += 1
+        self.log_dict({f"loss/{name}": loss.detach() for name, loss in losses.items()})
+        self.log_dict({"lr/generator": self.generator_lr(), "phase": float(self.phase)})
+        if self.step >= self.total_steps:
+            self.trainer.should_stop = True
+
+    def _update(self, optimizer, loss: Tensor) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights towards the current ones; over few steps at first, so that the start is forgotten."""
+        if self.ema is not None:
+            decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
+
+    def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
+        """The generator's losses by name, before their weights."""
+        bands, made_bands, penalty = self.run_model(x)
+        made = self.model.pqmf.inverse(made_bands)
+        reference, made = self.aligned(x, made, self.model.latency)
+        in_bands = self.bands_distance(*self.aligned(bands, made_bands, self.model.decoder.delay))
+        losses = {**self.distance(reference, made), "bands": in_bands["linear"], "penalty": penalty}
+        if self.phase == 2:
+            with torch.no_grad():
+                real = self.discriminator(reference)
+            self.discriminator.requires_grad_(False)
+            fake = self.discriminator(made)
+            self.discriminator.requires_grad_(True)
+            losses |= {"adversarial": hinge_generator(fake), "feature_matching": feature_matching(real, fake)}
+        return losses
+
+    def discriminator_loss(self, x: Tensor) -> Tensor:
+        """Hinge loss of the discriminator on what the generator makes without gradient."""
+        with torch.no_grad():
+            made = self.model.pqmf.inverse(self.run_model(x)[1])
+            reference, made = self.aligned(x, made, self.model.latency)
+        return hinge_discriminator(self.discriminator(reference), self.discriminator(made))
+
+    def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
+        with torch.set_grad_enabled(self.phase == 1 and torch.is_grad_enabled()):
+            bands = self.model.pqmf(x)
+            z, penalty = self.model.latent.sample(self.model.encoder(bands))
+        return bands, self.model.decoder(self.model.latent.widen(z)), penalty
+
+    def aligned(self, reference: Tensor, made: Tensor, delay: int) -> tuple[Tensor, Tensor]:
+        """Delay the reference like the model does; drop the start that was computed from the missing past."""
+        length = made.shape[-1]
+        unit = self.model.pqmf.n_bands // reference.shape[1]  # 1 for the waveform's bands: they are n_bands times slower
+        skip = min(self.model.receptive_field * length // self.samples(made), length // 4) // unit * unit
+        return F.pad(reference, (delay, 0))[..., skip:length], made[..., skip:]
+
+    def samples(self, x: Tensor) -> int:
+        """Audio samples that `x` spans: waveform (B, 1, T) or bands (B, n_bands, T)."""
+        return x.shape[-1] * x.shape[1]
+
+    def generator_lr(self) -> float:
+        first, last = self.lr
+        return first + (last - first) * min(1.0, self.step / max(1, self.phase1_steps))
+
+    def weight(self, name: str) -> float:
+        if name != "penalty" or self.penalty_warmup is None:
+            return self.weights[name]
+        first, steps = self.penalty_warmup
+        return first * (self.weights[name] / first) ** min(1.0, self.step / steps)
+
+    def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int) -> Tensor:
+        """The held-out distance of one piece. Seeded aside, so that validating changes no training."""
+        x = F.pad(batch[0], (0, max(0, max(self.distance.n_fft) - batch[0].shape[-1])))
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            torch.manual_seed(0)
+            distance = self.distance(x, self.best_model.reconstruct(x))["linear"]
+        self.log("held_out/distance", distance, batch_size=1)
+        return distance
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.step = int(state)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,
+                       "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random = checkpoint["random"]
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        if self._random is not None:
+            torch.set_rng_state(self._random["cpu"])
+            if self._random["cuda"]:
+                torch.cuda.set_rng_state_all(self._random["cuda"])
+            self._random = None
+
+
+def check_window(model: RAVE, distance: SpectralDistance, window: int) -> str | None:
+    """A warning about a window shorter than the receptive field, or None.
+
+    Raises InputError, naming the number that would do, when the window is no multiple of hop or too short for the STFTs.
+    """
+    bands, half = model.pqmf.n_bands, max(distance.n_fft) // 2
+    shortest = -(-(bands * (half + 1)) * 4 // 3 // model.hop) * model.hop
+    while (shortest // bands) - shortest // bands // 4 <= half:
+        shortest += model.hop
+    if window % model.hop or window < shortest:
+        need = max(shortest, -(-window // model.hop) * model.hop)
+        raise InputError(f"data.window: {window} samples; this model needs a multiple of its hop {model.hop}, and "
+                         f"{shortest} at least for an STFT of {max(distance.n_fft)} on its {bands} bands: say {need}")
+    if window < model.receptive_field:
+        return (f"data.window: {window} samples are fewer than the receptive field, {model.receptive_field}: the model "
+                f"hears less of the past in training than when it plays")
+    return None

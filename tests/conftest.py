@@ -1,0 +1,46 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from rave_lite.jobs.common import CONF
+from rave_lite.model import RAVE
+
+torch.set_num_threads(1)  # two test processes share two cores
+os.environ["OMP_NUM_THREADS"] = "1"  # and what they start
+os.environ["WANDB_MODE"] = "offline"
+
+
+def configured(job: str, *overrides: str) -> DictConfig:
+    """A job's configuration as the command line composes it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(job, list(overrides))
+
+
+def build(*overrides: str) -> RAVE:
+    torch.manual_seed(0)
+    return instantiate(configured("train", *overrides).model)
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    """Write a wav (or other) file of `seconds` of decaying noise under tmp_path/audio, or of the samples given."""
+
+    def write_file(name: str, seconds: float = 0.5, *, rate: int = 44100, channels: int = 1, samples=None,
+                   **options) -> Path:
+        path = tmp_path / "audio" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if samples is None:
+            rng = np.random.default_rng(abs(hash(name)) % 2**32)
+            t = np.arange(round(seconds * rate)) / rate
+            samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * t)[:, None]
+        soundfile.write(path, samples, rate, format={"AIF": "AIFF"}.get(path.suffix[1:].upper()), **options)
+        return path
+
+    return write_file

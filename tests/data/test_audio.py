@@ -1,0 +1,85 @@
+"""Reading what libsndfile reads, and refusing what is broken, by name and reason."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from rave_lite import InputError
+from rave_lite.data import audio
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.AIF", "a.WAV"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format(write, name, channels):
+    path = write(name, 0.5, channels=channels)
+    signal = audio.load(path, 44100)
+    assert signal.shape[0] == channels
+    assert abs(signal.shape[1] - 22050) < 3000  # lossy formats pad
+    assert 0.01 < signal.std() < 0.3
+    assert audio.find(path.parent) == [path]
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000, 192000])
+def test_resampling_keeps_a_tone_in_place(write, rate):
+    t = np.arange(rate * 2) / rate
+    path = write("tone.wav", samples=0.5 * np.sin(2 * np.pi * 1000 * t), rate=rate, subtype="FLOAT")
+    signal = audio.load(path, 44100)[0]
+    expected = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(len(signal)) / 44100)
+    assert abs(len(signal) - 88200) <= 1
+    assert np.abs(signal - expected)[2000:-2000].max() < 1e-3
+
+
+def test_long_files_come_in_blocks(write):
+    rng = np.random.default_rng(0)
+    path = write("long.wav", samples=rng.standard_normal(3 * audio.BLOCK + 17).astype(np.float32) / 8, subtype="FLOAT")
+    blocks = list(audio.blocks(path, 44100))
+    assert max(map(len, blocks)) <= audio.BLOCK
+    assert np.array_equal(np.concatenate(blocks)[:, 0], soundfile.read(path, dtype="float32")[0])
+
+
+def broken(kind: str, write):
+    path = write("broken.wav", 1.0)
+    content = path.read_bytes()
+    if kind == "text":
+        path.write_text("this is not audio\n" * 100)
+    elif kind == "zero bytes":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "truncated header":
+        path.write_bytes(content[:20])
+    elif kind == "no samples":
+        soundfile.write(path, np.zeros(0), 44100)
+    elif kind == "NaN":
+        samples = np.zeros(4410, np.float32)
+        samples[441:443] = np.nan
+        soundfile.write(path, samples, 44100, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(("kind", "reason"), [
+    ("text", "not readable as audio"), ("zero bytes", "not readable as audio"), ("truncated", "truncated"),
+    ("truncated header", "not readable as audio"), ("no samples", r"empty \(0 samples\)"),
+    ("NaN", r"NaN or infinite samples, the first at 0\.010 s")])
+def test_broken_files_are_named_with_the_reason(kind, reason, write):
+    path = broken(kind, write)
+    with pytest.raises(InputError, match=f"broken.wav: {reason}"):
+        audio.load(path, 44100)
+
+
+@pytest.mark.parametrize("name", ["half.flac", "half.ogg"])
+def test_truncated_compressed_files_are_refused(name, write):
+    path = write(name, 3.0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=name):
+        audio.load(path, 44100)
+
+
+def test_saving_turns_down_instead_of_clipping(tmp_path):
+    audio.save(tmp_path / "new" / "x.wav", np.array([[0.5, -2.0, 1.0]]), 44100)
+    assert soundfile.read(tmp_path / "new" / "x.wav")[0] == pytest.approx([0.25, -1, 0.5], abs=1e-6)
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        audio.find(tmp_path / "nowhere")

@@ -1,0 +1,72 @@
+"""The built-in set: seeded, bounded, and each drum and stroke what its name says."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from rave_lite import InputError
+from rave_lite.data.drums import write as write_drums
+from rave_lite.data.drums.strokes import DRUMS, STROKES, hit, kingfisher
+
+RATE = 44100
+
+
+def strokes(drum: str, stroke: str, count: int = 6) -> list[np.ndarray]:
+    return [hit(DRUMS[drum], STROKES[stroke], np.random.default_rng(i), RATE) for i in range(count)]
+
+
+def spectrum(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.fft.rfftfreq(len(sound), 1 / RATE), np.abs(np.fft.rfft(sound)) ** 2
+
+
+def share_above(sound: np.ndarray, hertz: float) -> float:
+    frequency, power = spectrum(sound)
+    return float(power[frequency > hertz].sum() / power.sum())
+
+
+def ring(sound: np.ndarray) -> float:
+    """Seconds until 99 % of the energy is out."""
+    return float(np.searchsorted(np.cumsum(sound**2), 0.99 * np.sum(sound**2))) / RATE
+
+
+def test_the_set_is_written_and_seeded(tmp_path):
+    first = write_drums(tmp_path / "a", hits=2)
+    second = write_drums(tmp_path / "b", hits=2)
+    other = write_drums(tmp_path / "c", hits=2, seed=1)
+    assert len(first) == len(DRUMS) * (len(STROKES) * 2 + 1) + 6
+    for a, b, c in zip(first, second, other, strict=True):
+        assert a.read_bytes() == b.read_bytes() != c.read_bytes()
+        sound, rate = soundfile.read(a)
+        assert rate == RATE
+        assert 0.02 < len(sound) / rate < 15
+        assert 0.2 < np.abs(sound).max() <= 1
+    with pytest.raises(InputError, match="there already"):
+        write_drums(tmp_path / "a", hits=2)
+    with pytest.raises(InputError, match="one of each"):
+        write_drums(tmp_path / "d", hits=0)
+
+
+def test_hits_differ_like_a_players():
+    one, two = strokes("kompang", "open", 2)
+    n = min(len(one), len(two))
+    assert np.abs(one[:n] - two[:n]).max() > 0.05
+
+
+@pytest.mark.parametrize("drum", DRUMS)
+def test_strokes_sound_like_their_names(drum):
+    opened, slapped, muted = (strokes(drum, s) for s in ("open", "slap", "muted"))
+    if not DRUMS[drum].jingles:
+        assert np.median([ring(x) for x in muted]) < 0.6 * np.median([ring(x) for x in opened])
+        assert np.median([share_above(x, 1500) for x in slapped]) > 3 * np.median([share_above(x, 1500) for x in opened])
+
+
+def test_the_fundamental_is_the_drums_and_jingles_are_bright():
+    for name in ("rebana", "kompang"):
+        frequency, power = spectrum(strokes(name, "muted", 1)[0])
+        assert frequency[power.argmax()] == pytest.approx(DRUMS[name].fundamental, rel=0.15)
+    bright = np.median([share_above(x, 2500) for x in strokes("hadrah", "open")])
+    assert bright > 10 * np.median([share_above(x, 2500) for x in strokes("kompang", "open")])
+
+
+def test_the_kingfisher_whistles_high():
+    assert share_above(kingfisher(np.random.default_rng(0), RATE), 2000) > 0.95

@@ -1,0 +1,83 @@
+"""Windows: reproducible, composed of whole hits, tails kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rave_lite.data import Clip, HeldOut, Windows
+from rave_lite.data.windows import FADE, CountFrom, lay
+
+
+def clip(folder: Path, name: str, samples: np.ndarray) -> Clip:
+    path = folder / f"{name}.f32"
+    samples.astype(np.float32).tofile(path)
+    return Clip(name, path, 0, len(samples))
+
+
+def test_windows_depend_on_seed_and_number_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    clips = [clip(tmp_path, str(i), rng.standard_normal(n)) for i, n in enumerate([900, 3000, 50000])]
+    one, two = (Windows(clips, length=4096, sample_rate=44100, seed=3) for _ in range(2))
+    later = [one[i] for i in range(20)][10:]
+    assert all(torch.equal(a, two[i]) for a, i in zip(later, range(10, 20), strict=True))
+    assert not torch.equal(one[0], one[1])
+    assert not torch.equal(one[0], Windows(clips, length=4096, sample_rate=44100, seed=4)[0])
+    assert one[0].shape == (1, 4096)
+
+
+def test_short_hits_are_whole_and_apart(tmp_path):
+    hit = np.full(1000, 0.5)
+    windows = Windows([clip(tmp_path, "hit", hit)], length=8192, sample_rate=44100, gap=0.01)
+    counts = [int((windows[i][0].diff() > 0.02).sum()) for i in range(20)]
+    energy = [float((windows[i] ** 2).mean()) for i in range(20)]
+    assert min(energy) > 0.25 * 0.5  # used, not dropped
+    assert len(set(counts)) > 1 or max(counts) > 0
+
+
+def test_every_part_of_a_long_file_is_heard_tail_and_head_included(tmp_path):
+    ramp = clip(tmp_path, "ramp", np.arange(1, 40001) / 40000)
+    windows = Windows([ramp], length=2048, sample_rate=44100, gap=0.0)
+    heard = np.zeros(40000, bool)
+    for i in range(800):
+        positions = np.round(windows[i][0].numpy().astype(np.float64) * 40000).astype(int)
+        heard[positions[(positions > 0)] - 1] = True
+    assert heard[FADE:-FADE].mean() > 0.99
+    assert heard[-200:-FADE].all()
+    assert heard[FADE:200].all()
+
+
+def test_hits_shorter_than_the_window_are_equally_likely(tmp_path):
+    clips = [clip(tmp_path, str(i), np.full(n, (i + 1) / 4)) for i, n in enumerate([1000, 2000, 3000])]
+    windows = Windows(clips, length=4096, sample_rate=44100)
+    assert windows.probability == pytest.approx([1 / 3] * 3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(-400, 299))
+def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
+    source = clip(tmp_path_factory.mktemp("clips"), "x", np.ones(length))
+    window = np.zeros(300, np.float32)
+    if position + length <= 0:
+        return
+    lay(window, source, position)
+    t = np.arange(300) - position
+    inside = (t >= 0) & (t < length)
+    expected = np.where(inside, np.minimum(1, np.minimum(t + 1, length - t) / FADE), 0)
+    assert window == pytest.approx(expected, abs=1e-6)
+
+
+def test_held_out_pieces_cover_each_clip(tmp_path):
+    clips = [clip(tmp_path, "a", np.arange(25)), clip(tmp_path, "b", np.arange(7))]
+    pieces = HeldOut(clips, sample_rate=10, seconds=1.0)
+    assert [(len(x[0]), name) for x, name in (pieces[i] for i in range(len(pieces)))] == [
+        (10, "a"), (10, "a"), (5, "a"), (7, "b")]
+    assert pieces[2][0][0].tolist() == [20, 21, 22, 23, 24]
+
+
+def test_count_from():
+    numbers = iter(CountFrom(7))
+    assert [next(numbers) for _ in range(3)] == [7, 8, 9]

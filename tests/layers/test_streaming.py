@@ -1,0 +1,108 @@
+"""Every layer keeps the streaming contract, at every alignment and at the delays that alignment brings about."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from rave_lite.layers import PQMF, Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, reset, set_noise, stream
+from tests.streaming import assert_streams
+
+
+class Bank(nn.Module):
+    """Analysis then synthesis, both streaming."""
+
+    def __init__(self):
+        super().__init__()
+        self.pqmf = PQMF(4, 60)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pqmf.inverse(self.pqmf(x))
+
+
+LAYERS = {
+    "conv": (lambda: Conv1d(3, 5, 7), 1, 3),
+    "conv dilated": (lambda: Conv1d(3, 5, 3, dilation=9, centered=True), 1, 3),
+    "conv 1x1": (lambda: Conv1d(3, 5, 1), 1, 3),
+    "conv strided": (lambda: Conv1d(3, 5, 8, stride=4), 4, 3),
+    "conv strided, late input": (lambda: Conv1d(3, 5, 8, stride=4, centered=True, delay=3), 4, 3),
+    "transposed": (lambda: ConvTranspose1d(3, 5, 4, centered=True, delay=2), 1, 3),
+    "residual": (lambda: ResidualUnit(4, dilation=3), 1, 4),
+    "residual centered": (lambda: ResidualUnit(4, dilation=9, centered=True, delay=5), 1, 4),
+    "analysis": (lambda: PQMF(4, 60), 4, 1),
+    "bank": (Bank, 4, 1),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_streams(name, tmp_path):
+    make, hop, channels = LAYERS[name]
+    assert_streams(make(), hop=hop, channels=channels, folder=tmp_path)
+
+
+@settings(max_examples=25, deadline=None)
+@given(kernel=st.integers(1, 9), dilation=st.integers(1, 9), stride=st.integers(1, 5), centered=st.booleans(),
+       delay=st.integers(0, 20))
+def test_any_convolution_streams(kernel, dilation, stride, centered, delay):
+    kernel = max(kernel, stride)
+    assert_streams(Conv1d(2, 3, kernel, stride=stride, dilation=dilation, centered=centered, delay=delay),
+                   hop=stride, channels=2, frames=30)
+
+
+def test_noise_synth_streams_with_the_same_noise(monkeypatch):
+    """Its noise is replaced by a sequence that continues over blocks; then it streams like any layer."""
+    synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=8).double()
+    sequence = torch.randn(2, 3, 160, dtype=torch.float64)
+    x = torch.randn(2, 4, 160, dtype=torch.float64)
+
+    def forward(self, x):
+        start = getattr(self, "heard", 0)
+        self.heard = start + x.shape[-1]
+        return sequence[..., start : self.heard]
+
+    monkeypatch.setattr("rave_lite.layers.noise.Noise.forward", forward)
+    live = stream(synth, 2)
+    with torch.no_grad():
+        made = torch.cat([live(block) for block in x.split([4, 12, 8, 80, 4, 52], -1)], -1)
+        assert torch.allclose(made, synth(x), atol=1e-12, rtol=0)
+    assert made.abs().max() > 1e-3
+
+
+def test_noise_amount_zero_is_silence_and_noise_is_reproducible():
+    synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=8)
+    x = torch.randn(1, 4, 64)
+    torch.manual_seed(1)
+    first = synth(x)
+    torch.manual_seed(1)
+    assert torch.equal(first, synth(x))
+    assert not torch.equal(first, synth(x))
+    set_noise(synth, 0)
+    assert synth(x).abs().max() == 0
+
+
+def test_stream_is_a_copy_and_leaves_the_original_trainable():
+    module = Conv1d(2, 2, 3)
+    live = stream(module, 1)
+    x = torch.randn(1, 2, 10)
+    assert torch.allclose(live(x), module(x), atol=1e-6)
+    module(x).sum().backward()
+    assert module.parametrizations.weight.original0.grad is not None
+    assert not any(p.requires_grad for p in live.parameters())
+    twice = stream(module, 1)  # the first copy must not have changed the class
+    assert torch.allclose(twice(x), module(x), atol=1e-6)
+
+
+def test_independent_streams_do_not_hear_each_other():
+    live = stream(Conv1d(1, 1, 5), 2)
+    x = torch.randn(2, 1, 12)
+    live(x)
+    both = live(x)
+    reset(live)
+    live(torch.cat([x[:1], torch.zeros(1, 1, 12)]))
+    assert torch.equal(live(torch.cat([x[:1], torch.zeros(1, 1, 12)]))[:1], both[:1])
+
+
+def test_too_many_streams_is_an_error():
+    with pytest.raises(RuntimeError):
+        stream(Conv1d(1, 1, 5), 2)(torch.zeros(3, 1, 8))

@@ -1,0 +1,57 @@
+"""Latent penalties against brute force and closed forms."""
+
+import pytest
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from rave_lite.model.latent import KERNELS, Variational, Wasserstein, imq, mmd, squared_distances
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_mmd_is_the_double_sum(kernel):
+    x, y = torch.randn(7, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64) + 1
+
+    def k(a, b):
+        return float(KERNELS[kernel](((a - b) ** 2).sum(), 3))
+
+    pairs = [(i, j) for i in range(7) for j in range(7)]
+    within = sum(k(x[i], x[j]) + k(y[i], y[j]) for i, j in pairs if i != j) / 42
+    across = sum(k(x[i], y[j]) for i, j in pairs) / 49
+    assert float(mmd(x, y, KERNELS[kernel])) == pytest.approx(within - 2 * across, abs=1e-12)
+
+
+def test_distances_need_no_cube():
+    x, y = torch.randn(50, 16, dtype=torch.float64), torch.randn(40, 16, dtype=torch.float64)
+    assert torch.allclose(squared_distances(x, y), torch.cdist(x, y) ** 2, atol=1e-10)
+
+
+def test_mmd_tells_a_gaussian_from_others():
+    torch.manual_seed(0)
+    same, wide, off = (mmd(torch.randn(400, 16) * s + m, torch.randn(400, 16), imq) for s, m in ((1, 0), (3, 0), (1, 1)))
+    assert abs(same) < 2e-3
+    assert wide > 10 * abs(same)
+    assert off > 10 * abs(same)
+
+
+def test_wasserstein_adds_noise_channels_and_keeps_the_latent():
+    latent = Wasserstein(size=4, noise_channels=3)
+    h = torch.randn(2, 4, 10)
+    z, penalty = latent.sample(h)
+    assert torch.equal(z, h)
+    assert penalty.shape == ()
+    wide = latent.widen(z)
+    assert torch.equal(wide[:, :4], z)
+    assert wide.shape == (2, 7, 10)
+    assert wide[:, 4:].std() > 0.5
+
+
+def test_variational_penalty_is_the_kl_divergence():
+    latent = Variational(size=3)
+    h = torch.randn(2, 6, 5, dtype=torch.float64)
+    mean, scale = h.chunk(2, 1)
+    std = torch.nn.functional.softplus(scale) + 1e-4
+    expected = kl_divergence(Normal(mean, std), Normal(torch.zeros_like(mean), torch.ones_like(std))).sum(1).mean()
+    z, penalty = latent.sample(h)
+    assert float(penalty) == pytest.approx(float(expected))
+    assert not torch.equal(z, mean)
+    assert torch.equal(latent.mean(h), mean)

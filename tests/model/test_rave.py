@@ -1,0 +1,161 @@
+"""The whole model: its size, its contract, its latency and its reach, for every configuration."""
+
+import pytest
+import torch
+from torch import nn
+
+from rave_lite import InputError, set_noise, stream
+from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, fold_weight_norm
+from rave_lite.model import RAVE
+from rave_lite.model.rave import load_matching
+from tests.conftest import build
+from tests.streaming import assert_streams
+
+MODELS = ["v2", "v2_small", "tiny"]
+LATENTS = ["wasserstein", "variational"]
+SMALL = "model.capacity=6"  # the architecture is the same; the tests are quick
+
+
+def size(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(("model", "latent", "encoder", "decoder"), [
+    ("v2", "wasserstein", 14_950_768, 15_552_800), ("v2", "variational", 16_056_928, 15_479_072),
+    ("v2_small", "wasserstein", 3_392_704, 3_853_472), ("v2_small", "variational", 3_945_904, 3_816_608)])
+def test_parameter_counts_are_the_public_releases(model, latent, encoder, decoder):
+    rave = build(f"model={model}", f"latent={latent}")
+    assert (size(rave.encoder), size(rave.decoder)) == (encoder, decoder)
+
+
+def test_tiny_is_about_a_million():
+    assert 0.5e6 < size(build("model=tiny")) < 1.5e6
+
+
+@pytest.mark.parametrize("alignment", ["causal", "centered"])
+@pytest.mark.parametrize("latent", LATENTS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_streams(model, latent, alignment, tmp_path):
+    rave = build(f"model={model}", f"latent={latent}", f"model.alignment={alignment}", SMALL)
+    assert_streams(rave, hop=rave.hop, frames=20, folder=tmp_path)
+
+
+def passthrough(rave: RAVE, bands: int) -> RAVE:
+    """Weights that carry `bands` bands unchanged from end to end: strided layers stack samples into channels, transposed
+    ones lay them out again, residual branches and activations do nothing, the amplitude is constant."""
+    centered = rave.config["alignment"] == "centered"
+    for part in rave.modules():
+        for name, child in list(part.named_children()):
+            if isinstance(child, nn.LeakyReLU):
+                setattr(part, name, nn.Identity())
+    silenced = {conv for unit in rave.modules() if isinstance(unit, ResidualUnit | NoiseSynth) for conv in unit.modules()}
+    carried = bands
+    for conv in rave.modules():
+        if not isinstance(conv, Conv1d | ConvTranspose1d):
+            continue
+        weight = torch.zeros_like(conv.weight)
+        if isinstance(conv, ConvTranspose1d):
+            carried //= conv.ratio
+            for c in range(carried * conv.ratio):
+                weight[c, c % carried, c // carried + (conv.ratio // 2 if centered else 0)] = 1
+        elif conv.stride[0] > 1 and conv not in silenced:
+            ratio = conv.stride[0]
+            for c in range(carried * ratio):
+                weight[c, c % carried, c // carried + (ratio // 2 if centered else ratio)] = 1
+            carried *= ratio
+        elif conv not in silenced:
+            tap = (conv.kernel_size[0] - 1) // 2 if centered else conv.kernel_size[0] - 1
+            for c in range(min(carried, conv.out_channels)):
+                weight[c, c, tap] = 1
+        fold_weight_norm(conv)
+        conv.weight = nn.Parameter(weight)
+    return rave
+
+
+@pytest.mark.parametrize("alignment", ["causal", "centered"])
+@pytest.mark.parametrize("model", MODELS)
+@torch.no_grad()
+def test_latency_is_the_impulses_delay(model, alignment):
+    """Built as configured, but wide enough to carry 12 bands whole: an impulse then comes out `latency` later."""
+    bands = 12
+    probe = build(f"model={model}", SMALL)
+    wide = bands * max(probe.hop // 16 // 2 ** len(probe.config["ratios"]), 4)
+    latents = bands * probe.hop // 16
+    rave = build(f"model={model}", f"model.alignment={alignment}", f"model.capacity={wide}", "latent.noise_channels=0",
+                 f"latent.size={latents}")
+    set_noise(passthrough(rave, bands), 0)
+    for at in (5 * rave.hop, 5 * rave.hop + 77, 6 * rave.hop - 1):
+        x = torch.zeros(1, 1, ((at + rave.latency) // rave.hop + 2) * rave.hop)
+        x[..., at] = 0.01
+        assert int(rave(x).abs().argmax()) - at == rave.latency
+
+
+@pytest.mark.parametrize("alignment", ["causal", "centered"])
+@pytest.mark.parametrize("model", MODELS)
+def test_receptive_field_is_the_gradients(model, alignment):
+    """No gradient reaches further back than `receptive_field`, and some reaches almost as far."""
+    rave = build(f"model={model}", f"model.alignment={alignment}", SMALL).double()
+    set_noise(rave, 0)
+    length = (rave.receptive_field // rave.hop + 3) * rave.hop
+    x = torch.randn(1, 1, length, dtype=torch.float64, requires_grad=True)
+    earliest = []
+    y = rave(x)
+    for at in (length - 1, length - rave.hop):
+        (gradient,) = torch.autograd.grad(y[0, 0, at], x, retain_graph=True)
+        earliest.append(at - int(gradient[0, 0].nonzero()[0]))
+    assert max(earliest) <= rave.receptive_field
+    assert max(earliest) > rave.receptive_field - rave.hop
+
+
+def test_reconstruct_takes_any_length_and_removes_the_latency():
+    rave = build("model=tiny", SMALL, "model.alignment=centered")
+    set_noise(rave, 0)
+    x = torch.randn(2, 1, 5 * rave.hop + 123)
+    with torch.no_grad():
+        made = rave.reconstruct(x)
+        longer = rave(torch.nn.functional.pad(x, (0, -x.shape[-1] % rave.hop + 40 * rave.hop)))
+    assert made.shape == x.shape
+    assert torch.allclose(made, longer[..., rave.latency : rave.latency + x.shape[-1]], atol=1e-6)
+
+
+def test_wrong_architectures_are_named():
+    rave = build("model=tiny")
+    with pytest.raises(InputError, match=r"x\.ckpt: another architecture: encoder\S+ is \(.*\) there and \(.*\) here"):
+        load_matching(build("model=tiny", "model.capacity=8"), rave.state_dict(), "x.ckpt")
+    with pytest.raises(InputError, match="has no"):
+        load_matching(rave, {}, "x.ckpt")
+    with pytest.raises(InputError, match="no place here"):
+        load_matching(rave, {**rave.state_dict(), "more": torch.zeros(1)}, "x.ckpt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 nor this"])
+def test_files_that_are_no_checkpoint(tmp_path, content):
+    path = tmp_path / "x.ckpt"
+    with pytest.raises(InputError, match="no such checkpoint"):
+        RAVE.from_checkpoint(path)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.ckpt: not a checkpoint"):
+        RAVE.from_checkpoint(path)
+    torch.save({"weights": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match="not a rave_lite checkpoint"):
+        RAVE.from_checkpoint(path)
+
+
+def test_inconsistent_model_settings():
+    with pytest.raises(Exception, match="alignment"):
+        build("model.alignment=sideways")
+    with pytest.raises(Exception, match="dilations"):
+        build("model.ratios=[4,4]")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_streams_on_cuda():
+    rave = build("model=tiny", SMALL).cuda()
+    set_noise(rave, 0)
+    x = torch.randn(2, 1, 12 * rave.hop, device="cuda")
+
+
+    with torch.no_grad():
+        live = stream(rave, 2)
+        made = torch.cat([live(block) for block in x.split(3 * rave.hop, -1)], -1)
+        assert torch.allclose(made, rave(x), atol=1e-4)

@@ -1,0 +1,145 @@
+"""One step of each phase: who learns, who does not, what is averaged and what is aligned."""
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from rave_lite import InputError
+from rave_lite.training.module import RAVETraining, check_window
+from tests.conftest import build, configured
+
+SMALL = ["model=tiny", "model.capacity=4", "discriminator.capacity=2"]
+
+
+def training(*overrides: str) -> RAVETraining:
+    torch.manual_seed(0)
+    config = configured("train", *SMALL, "training.phase1_steps=10", "training.phase2_steps=10", *overrides)
+    return RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
+                        distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
+                        weights=dict(config.loss.weights), **config.training)
+
+
+def audio(batch: int = 2, length: int = 24576) -> torch.Tensor:
+    return 0.1 * torch.randn(batch, 1, length, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(module: torch.nn.Module) -> set[bool]:
+    return {p.grad is not None for p in module.parameters()}
+
+
+def test_phase_1_trains_encoder_and_decoder():
+    module = training()
+    losses = module.generator_losses(audio())
+    assert losses.keys() == {"linear", "mel", "bands", "penalty"}
+    sum(losses.values()).backward()
+    assert gradients(module.model.encoder) == gradients(module.model.decoder) == {True}
+    assert gradients(module.discriminator) == {False}
+
+
+def test_phase_2_freezes_the_encoder_and_spares_the_discriminators():
+    module = training()
+    module.step = 10
+    losses = module.generator_losses(audio())
+    assert losses.keys() == {"linear", "mel", "bands", "penalty", "adversarial", "feature_matching"}
+    sum(losses.values()).backward()
+    assert gradients(module.model.encoder) == {False}
+    assert gradients(module.model.decoder) == {True}
+    assert gradients(module.discriminator) == {False}
+    assert all(p.requires_grad for p in module.discriminator.parameters())
+
+
+def test_the_discriminators_step_leaves_the_generator_alone():
+    module = training()
+    module.step = 12
+    module.discriminator_loss(audio()).backward()
+    assert gradients(module.model) == {False}
+    assert gradients(module.discriminator) == {True}
+
+
+def test_learning_lowers_each_side():
+    """A few plain steps on one batch: the spectral loss falls; the discriminator learns to tell."""
+    module = training()
+    generator, discriminator = module.configure_optimizers()
+    x = audio()
+    first = module.generator_losses(x)["linear"].item()
+    for _ in range(15):
+        generator.zero_grad()
+        loss = module.generator_losses(x)["linear"]
+        loss.backward()
+        generator.step()
+    assert loss.item() < 0.9 * first
+    module.step = 12
+    first = module.discriminator_loss(x).item()
+    for _ in range(10):
+        discriminator.zero_grad()
+        loss = module.discriminator_loss(x)
+        loss.backward()
+        discriminator.step()
+    assert loss.item() < first
+
+
+@pytest.mark.parametrize("alignment", ["causal", "centered"])
+def test_reference_is_delayed_by_the_latency_and_the_start_dropped(alignment):
+    module = training(f"model.alignment={alignment}")
+    model = module.model
+    for delay, signal, unit in ((model.latency, torch.arange(65536.0).view(1, 1, -1), 16),
+                                (model.decoder.delay, torch.arange(4096.0).repeat(1, 16, 1), 1)):
+        reference, made = module.aligned(signal, signal, delay)
+        skip = signal.shape[-1] - made.shape[-1]
+        assert skip == min(model.receptive_field // 16 * unit, signal.shape[-1] // 4)
+        kept = reference > 0
+        assert torch.equal(made[kept] - reference[kept], torch.full_like(made[kept], float(delay)))
+
+
+def test_learning_rate_falls_over_phase_1():
+    module = training()
+    rates = []
+    for module.step in (0, 5, 10, 15):
+        rates.append(module.generator_lr())
+    assert rates == pytest.approx([1e-3, 5.5e-4, 1e-4, 1e-4])
+
+
+def test_penalty_rises_geometrically():
+    module = training("latent=variational", "training.phase1_steps=10")
+    weights = []
+    for module.step in (0, 10000, 20000, 30000):
+        weights.append(module.weight("penalty"))
+    assert weights == pytest.approx([1e-6, (1e-6 * 5e-2) ** 0.5, 5e-2, 5e-2])
+
+
+def test_averages_forget_the_start_and_follow():
+    module = training("training.ema=0.9")
+    start = [p.clone() for p in module.ema.parameters()]
+    with torch.no_grad():
+        for p in module.model.parameters():
+            p.add_(1)
+    for module.step in range(60):
+        module._average()
+    moved = torch.cat([(e - s).flatten() for e, s in zip(module.ema.parameters(), start, strict=True)])
+    assert moved.min() > 0.99
+    assert moved.max() <= 1 + 1e-5
+    assert module.best_model is module.ema
+    assert training("training.ema=null").best_model is not None
+
+
+def test_the_step_travels_with_the_weights():
+    module, other = training(), training()
+    module.step = 12
+    other.load_state_dict(module.state_dict())
+    assert (other.step, other.phase) == (12, 2)
+
+
+@pytest.mark.parametrize(("window", "message"), [
+    (131072 + 1, "multiple of its hop 2048.*say 133120"), (20480, "at least for an STFT of 2048.*say 22528"),
+    (2048, "say 22528"), (0, "say 22528")])
+def test_windows_that_cannot_work(window, message):
+    distance = instantiate(configured("train").loss.distance)
+    with pytest.raises(InputError, match=message):
+        check_window(build("model.capacity=4"), distance, window)
+
+
+def test_the_window_said_to_work_works_and_a_short_one_warns():
+    module = training("model=v2")
+    assert "receptive field" in check_window(module.model, module.distance, 22528)
+    assert check_window(module.model, module.distance, 131072) is None
+    module.generator_losses(audio(1, 22528))
