@@ -1,5 +1,6 @@
 """Reading audio files: anything libsndfile opens, folded to mono and resampled, block by block."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import soxr
 
 from rave_lite.errors import InputError
 
-CUT_SHORT = ("should be", "lacks an end-of-stream")  # libsndfile's notes on a wav and an ogg that end too early
+SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
+                      ".rf64"])
 BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
-CUT_SHORT = ("should be", "lacks an end-of-stream")  # what libsndfile notes of a wav and of an ogg that end too early
+CUT_SHORT = re.compile(r"(data|SSND) : \d+ \(should be|lacks an end-of-stream")  # libsndfile's notes on wav, aiff, ogg
 SILENCE = 1e-4  # peak: -80 dBFS
 
 
@@ -35,7 +37,7 @@ def blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(path) as file:
             if file.frames == 0:
                 raise UnreadableError(f"{path}: empty (0 samples)")
-            if any(note in file.extra_info for note in CUT_SHORT):
+            if CUT_SHORT.search(file.extra_info):
                 raise UnreadableError(f"{path}: truncated: it ends before its header says")
             resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
             heard = 0

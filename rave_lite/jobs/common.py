@@ -32,10 +32,10 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         except (InputError, OmegaConfBaseException) as error:
             fail(str(error))
 
-    run.started = False  # type: ignore[attr-defined]
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 
     def main() -> None:
+        run.started = False  # type: ignore[attr-defined]
         try:
             entry()
         except SystemExit as stop:  # Hydra ends with 1 when it cannot compose the configuration

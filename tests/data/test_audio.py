@@ -67,7 +67,7 @@ def test_broken_files_are_named_with_the_reason(kind, reason, write):
         audio.load(path, 44100)
 
 
-@pytest.mark.parametrize("name", ["half.flac", "half.ogg"])
+@pytest.mark.parametrize("name", ["half.flac", "half.ogg", "half.aiff", "half.mp3"])
 def test_truncated_compressed_files_are_refused(name, write):
     path = write(name, 3.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -83,3 +83,9 @@ def test_saving_turns_down_instead_of_clipping(tmp_path):
 def test_missing_folder(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         audio.find(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("samples", [882, 1001])
+def test_odd_sizes_are_not_truncated(write, subtype, samples):
+    assert audio.load(write("odd.wav", samples=np.full(samples, 0.25), subtype=subtype), 44100).shape == (1, samples)

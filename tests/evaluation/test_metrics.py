@@ -1,0 +1,57 @@
+"""The figures: nothing wrong is 0 (or 1), known faults give known numbers."""
+
+import numpy as np
+import pytest
+
+from rave_lite.evaluation.metrics import figures, level_db, loud_db, mel_db, onset_f1, onsets, spectral
+from rave_lite.evaluation.pictures import save, spectrograms
+
+RATE = 44100
+
+
+def hits(times: list[float], seconds: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    sound = np.zeros(round(seconds * RATE))
+    for time in times:
+        at = round(time * RATE)
+        tail = sound[at : at + 8000]
+        tail += 0.3 * rng.standard_normal(len(tail)) * np.exp(-np.arange(len(tail)) / 1500)
+    return sound
+
+
+def test_nothing_wrong():
+    assert figures(hits([0.0, 0.5, 1.2]), hits([0.0, 0.5, 1.2]), RATE) == pytest.approx(
+        {"spectral": 0, "mel_db": 0, "loud_db": 0, "onset_f1": 1})
+
+
+def test_a_gain_in_db():
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    assert loud_db(noise, noise / 10, RATE) == pytest.approx(20, abs=0.01)
+    assert mel_db(noise, noise / 10, RATE) == pytest.approx(20, abs=0.1)
+    assert spectral(noise, noise / 10) == pytest.approx(5 * (0.81 + np.log(10)), rel=0.01)
+    assert loud_db(noise, 0 * noise, RATE) == pytest.approx(40, abs=1)  # down to the floor of -60 dB, no further
+
+
+def test_onsets_are_found_where_they_are_and_matched():
+    times = [0.0, 0.5, 1.2]
+    assert onsets(hits(times), RATE) == pytest.approx(times, abs=0.03)
+    assert onset_f1(hits(times), hits([0.02, 0.52]), RATE) == pytest.approx(2 * 2 / 5)
+    assert onset_f1(hits(times), hits([0.25, 0.8]), RATE) == 0
+    assert onset_f1(np.zeros(RATE), np.zeros(RATE), RATE) == 1
+    assert onset_f1(hits(times), np.zeros(RATE), RATE) == 0
+
+
+def test_level():
+    assert level_db(np.ones(100) / 10) == pytest.approx(-20)
+    assert level_db(np.zeros(100)) == -200
+
+
+def test_short_sounds_have_figures():
+    short = hits([0.0], 0.03)
+    assert np.isfinite(list(figures(short, short / 2, RATE).values())).all()
+
+
+def test_pictures_are_drawn(tmp_path):
+    figure = spectrograms({"original": [hits([0]), hits([1])], "model": [hits([0]), hits([1])]}, ["a", "b"], RATE)
+    save(figure, tmp_path / "new" / "x.png")
+    assert (tmp_path / "new" / "x.png").stat().st_size > 10_000

@@ -1,0 +1,206 @@
+"""The commands as a person types them, in real processes."""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import rich
+import soundfile
+import torch
+
+from rave_lite import set_noise
+from rave_lite.__main__ import JOBS, main
+from rave_lite.evaluation.reconstruct import reconstruct, reconstruct_blocks
+from rave_lite.model import RAVE
+from tests.data.test_audio import broken
+from tests.training.test_run import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def rave_lite(*arguments: object, cwd: Path | None = None) -> Done:
+    """The command in this process, which spares the start of another: its exit code and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
+        patch.setattr(sys, "argv", ["rave-lite", *map(str, arguments)])
+        patch.setenv("COLUMNS", "120")
+        patch.setattr(rich, "_console", None)
+        patch.chdir(cwd or Path.cwd())
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    return Done(0 if code is None else int(str(code)), out.getvalue(), err.getvalue())
+
+
+def rave_lite_process(*arguments: object, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "rave_lite", *map(str, arguments)], capture_output=True, text=True,
+                          cwd=cwd, env={**os.environ, **(env or {})}, check=False)
+
+
+def fails(message: str, *arguments: object, cwd: Path | None = None) -> str:
+    """The command ends with exit code 2 and one screen that holds `message`, without a traceback."""
+    done = rave_lite(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr.replace("\n", " ") + done.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) < 25
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a small run on the built-in drums, made by the commands themselves."""
+    folder = tmp_path_factory.mktemp("project")
+    done = rave_lite("drums", "out=set", "hits=1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    done = rave_lite("train", "data.root=set/drums", "name=mine", f"data.cache={folder}/cache", *SETTINGS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "min to train on" in done.stdout
+    assert "phase 2" in done.stdout
+    return folder
+
+
+def test_the_whole_way(trained):
+    """drums, train, evaluate, reconstruct, export: each ends well, says where things are, and they are there."""
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert "mel_db" in done.stdout
+    report = json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
+    assert report["mean"].keys() == {"spectral", "mel_db", "loud_db", "onset_f1"}
+    assert np.isfinite(list(report["mean"].values())).all()
+    for name in report["files"]:
+        paths = trained / "set/drums" / name, trained / "runs/mine/evaluation/wav" / name
+        original, made = map(soundfile.info, paths)
+        assert original.frames == made.frames
+    assert (trained / "runs/mine/evaluation/spectrograms.png").stat().st_size > 10_000
+
+    for out, block in (("whole", "null"), ("blocks", 4096)):
+        done = rave_lite("reconstruct", f"ckpt={checkpoint}", "input=set/birds", f"out={out}", f"block={block}",
+                         cwd=trained)
+        assert done.returncode == 0, done.stderr
+    for path in (trained / "whole").iterdir():
+        assert soundfile.info(path).frames == soundfile.info(trained / "set/birds" / path.name).frames
+        assert soundfile.info(trained / "blocks" / path.name).frames == soundfile.info(path).frames
+
+    done = rave_lite("export", f"ckpt={checkpoint}", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert "verified" in done.stdout
+    files = {"metadata.json": ""}
+    live = torch.jit.load(str(trained / "runs/mine/mine.ts"), _extra_files=files)
+    card = json.loads(files["metadata.json"])
+    assert (card["sample_rate"], card["hop"], card["latency"]) == (44100, 1024, live.latency)
+    assert "44100 Hz" in done.stdout
+    assert f"latency          {live.latency} samples" in done.stdout
+
+
+def test_blocks_are_the_whole(trained):
+    model = RAVE.from_checkpoint(trained / "runs/mine/checkpoints/last.ckpt")
+    set_noise(model, 0)
+    x = 0.2 * np.random.default_rng(0).standard_normal((2, 12345)).astype(np.float32)
+    made = np.concatenate(list(reconstruct_blocks(model, x, 3 * model.hop)), 1)
+    assert made.shape == x.shape
+    assert made == pytest.approx(reconstruct(model, x), abs=1e-5)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_help_is_for_musicians(job):
+    done = rave_lite(job, "--help")
+    assert done.returncode == 0
+    assert f"rave-lite {job} " in done.stdout
+    assert "out=" in done.stdout or "name=" in done.stdout
+    assert "== Config ==" not in done.stdout
+    assert len(done.stdout.splitlines()) < 40
+
+
+def test_the_real_process_ends_with_2(tmp_path):
+    done = rave_lite_process("train", "data.root=nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "rave-lite: nowhere: no such file or folder" in done.stderr
+
+
+def test_the_list_of_jobs():
+    done = rave_lite()
+    assert done.returncode == 0
+    assert all(job in done.stdout for job in JOBS)
+    fails("there is no job 'sing'", "sing")
+
+
+def test_bad_checkpoints_and_inputs(trained, tmp_path, write):
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    text = tmp_path / "text.ckpt"
+    text.write_text("no checkpoint")
+    fails("text.ckpt: not a checkpoint", "export", f"ckpt={text}")
+    fails("gone.ckpt: no such checkpoint", "evaluate", "ckpt=gone.ckpt")
+    fails("nowhere: no such file or folder", "reconstruct", f"ckpt={checkpoint}", "input=nowhere", cwd=tmp_path)
+    fails("is no multiple of this model's hop, 1024", "reconstruct", f"ckpt={checkpoint}", f"input={write('a.wav')}",
+          "block=1000", cwd=tmp_path)
+    fails("must end in .ts", "export", f"ckpt={checkpoint}", "out=x.pt", cwd=tmp_path)
+    fails("ckpt: needs a value", "export")
+    damaged = torch.load(checkpoint, weights_only=True)
+    damaged["model"]["capacity"] = 6
+    torch.save(damaged, tmp_path / "damaged.ckpt")
+    fails("another architecture: encoder", "export", f"ckpt={tmp_path / 'damaged.ckpt'}")
+
+
+def test_one_broken_file_does_not_stop_the_others(trained, tmp_path, write):
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    folder = write("good.wav").parent
+    broken("NaN", write)
+    said = fails("broken.wav: NaN or infinite samples", "reconstruct", f"ckpt={checkpoint}", f"input={folder}",
+                 f"out={tmp_path / 'out'}")
+    assert "good" not in said
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.wav"]
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    ("text", "not readable as audio"), ("truncated", "truncated"), ("NaN", "NaN"), ("no samples", "empty (0 samples)")])
+def test_training_on_nothing_usable(kind, message, tmp_path, write):
+    folder = broken(kind, write).parent
+    said = fails(message, "train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
+    assert str(folder) in said
+    assert "broken.wav" in said
+
+
+def test_training_settings_that_are_wrong(tmp_path, write):
+    (tmp_path / "empty").mkdir()
+    fails("empty: no audio files", "train", f"data.root={tmp_path / 'empty'}", *SETTINGS, cwd=tmp_path)
+    hush = write("hush.wav", samples=np.zeros(44100)).parent
+    fails("silent", "train", f"data.root={hush}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
+    fails("data.root: needs a value", "train", cwd=tmp_path)
+    fails("say 22528", "train", f"data.root={hush}", *SETTINGS, "data.window=4096", cwd=tmp_path)
+    said = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
+    assert "Key 'rot' is not in struct" in said
+    said = fails("Could not find 'model/v3'", "train", "model=v3", cwd=tmp_path)
+    assert all(name in said for name in ("tiny", "v2", "v2_small"))
+
+
+def test_an_installed_wheel_finds_its_configuration(tmp_path):
+    """Built and unpacked away from the checkout, the commands find conf/ and recipes/."""
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,
+                    ROOT], check=True)
+    site, empty = tmp_path / "site", tmp_path / "empty"
+    empty.mkdir()
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", next(tmp_path.glob("*.whl")), site], check=True)
+    env = {"PYTHONPATH": str(site)}
+    done = rave_lite_process("train", "--cfg", "job", "data.root=x", "recipe=demo", cwd=empty, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "phase1_steps" in done.stdout
+    where = subprocess.run([sys.executable, "-c", "import rave_lite; print(rave_lite.__file__)"], cwd=empty, text=True,
+                           env={**os.environ, **env}, capture_output=True, check=True)
+    assert str(site) in where.stdout

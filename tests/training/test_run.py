@@ -1,0 +1,186 @@
+"""Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk, the loggers."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rave_lite import RAVE, InputError
+from rave_lite.jobs.train import train
+from rave_lite.model import read_checkpoint
+from rave_lite.training.callbacks import ProgressLine
+from tests.conftest import configured
+
+SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=22528", "data.batch_size=2",
+            "data.workers=0", "training.phase1_steps=6", "training.phase2_steps=6", "trainer.val_check_interval=4",
+            "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5"]
+
+
+@pytest.fixture
+def settings(write, tmp_path) -> list[str]:
+    """Overrides for a run of 12 small steps on four short files."""
+    for i in range(4):
+        write(f"{i}.wav", 0.4)
+    return [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}", *SETTINGS]
+
+
+def run(out: Path, *overrides: str) -> None:
+    train(configured("train", f"out={out}", *overrides))
+
+
+def losses(out: Path) -> dict[int, dict[str, str]]:
+    """Logged losses by step; a resumed run's lines follow the first part's."""
+    rows: dict[int, dict[str, str]] = {}
+    for row in csv.DictReader((out / "logs/csv/metrics.csv").open()):
+        found = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/"))}
+        rows.setdefault(int(row["step"]), {}).update(found)
+    return rows
+
+
+def stop_at(step: int, monkeypatch) -> None:
+    """Ask for an end as Ctrl-C does, in the middle of `step`."""
+    inner = ProgressLine.on_train_batch_end
+
+    def spy(self, trainer, pl_module, *rest):
+        if pl_module.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        inner(self, trainer, pl_module, *rest)
+
+    monkeypatch.setattr(ProgressLine, "on_train_batch_end", spy)
+
+
+@pytest.mark.parametrize("stopped", [3, 8])
+def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped):
+    run(tmp_path / "whole", *settings)
+    with monkeypatch.context() as patch:
+        stop_at(stopped, patch)
+        run(tmp_path / "parts", *settings)
+    assert read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt")["state_dict"]["_extra_state"] == stopped
+    run(tmp_path / "parts", "resume=last", *settings)
+    whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "parts"))
+    assert whole["state_dict"].keys() == parts["state_dict"].keys()
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+    for one, two in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
+        for key, state in one["state"].items():
+            assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(two["state"][key][k])) for k, v in state.items())
+    first, second = losses(tmp_path / "whole"), losses(tmp_path / "parts")
+    assert set(second) <= set(first)
+    assert all(first[step].get(k) == v for step, row in second.items() for k, v in row.items()), (first, second)
+    assert any(step >= stopped for step in second)
+
+
+def test_a_run_leaves_what_people_need(settings, tmp_path):
+    out = tmp_path / "run"
+    run(out, *settings)
+    folder = out / "checkpoints"
+    assert {p.name for p in folder.iterdir()} == {"last.ckpt", "best.ckpt", "phase1.ckpt"}
+    steps = {p.stem: int(read_checkpoint(p)["state_dict"]["_extra_state"]) for p in folder.iterdir()}
+    assert steps["last"] == 12
+    assert steps["phase1"] == 6
+    assert steps["best"] in (4, 8, 12)
+    checkpoint = read_checkpoint(folder / "last.ckpt")
+    assert checkpoint["sample_rate"] == 44100
+    assert checkpoint["config"]["training"]["phase1_steps"] == 6
+    model, raw = RAVE.from_checkpoint(folder / "last.ckpt"), RAVE.from_checkpoint(folder / "last.ckpt", ema=False)
+    assert not torch.equal(model.decoder.waveform.weight, raw.decoder.waveform.weight)
+    rows = losses(out)
+    assert {"loss/linear", "loss/mel", "loss/bands", "loss/penalty"} <= rows[2].keys()
+    assert {"loss/adversarial", "loss/feature_matching"} <= rows[7].keys()
+    assert "loss/discriminator" in rows[8]
+    assert any({"held_out/distance"} <= row.keys() for row in rows.values())
+    assert list((out / "logs/csv/listening/step_0000008").glob("*.wav"))
+    events = EventAccumulator(str(out / "logs/tensorboard"), size_guidance={"audio": 0, "images": 0}).Reload()
+    tags = events.Tags()
+    assert {"loss/linear", "lr/generator", "held_out/distance", "held_out/mel_db", "phase"} <= set(tags["scalars"])
+    assert "held_out/spectrograms" in tags["images"]
+    sound = events.Audio(tags["audio"][0])[-1]
+    assert sound.sample_rate == 44100
+    assert sound.length_frames == 2 * 17640 + 11025
+
+
+def test_phase_2_leaves_the_encoder_as_it_was(settings, tmp_path):
+    run(tmp_path / "run", *settings)
+    boundary, last = (read_checkpoint(tmp_path / f"run/checkpoints/{n}.ckpt")["state_dict"] for n in ("phase1", "last"))
+    moved = {k.split(".")[1] for k in last if k.startswith("model.") and not torch.equal(boundary[k], last[k])}
+    assert moved == {"decoder"}
+    assert any(not torch.equal(boundary[k], last[k]) for k in last if k.startswith("discriminator."))
+
+
+def test_a_second_run_does_not_overwrite_the_first(settings, tmp_path):
+    run(tmp_path / "run", *settings)
+    with pytest.raises(InputError, match=r"holds a run already: go on with resume=last"):
+        run(tmp_path / "run", *settings)
+    with pytest.raises(InputError, match=r"nowhere\.ckpt: no such checkpoint to resume"):
+        run(tmp_path / "other", "resume=nowhere.ckpt", *settings)
+    with pytest.raises(InputError, match=r"another architecture: .* there and .* here"):
+        run(tmp_path / "other", f"resume={tmp_path / 'run/checkpoints/last.ckpt'}", *settings, "model.capacity=6")
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypatch):
+    """The real thing where a small file system can be mounted; else torch.save runs out of space half way."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(5, patch)
+        run(out, *settings)
+    before = (out / "checkpoints/last.ckpt").read_bytes()
+    save = torch.save
+
+    def half(what, path):
+        save(what, path)
+        with Path(path).open("rb+") as file:
+            file.truncate(1000)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(InputError, match=r"phase1\.ckpt: could not be written \(No space left on device\)"):
+            run(out, "resume=last", *settings)
+    assert (out / "checkpoints/last.ckpt").read_bytes() == before
+    assert {p.name for p in (out / "checkpoints").iterdir()} <= {"last.ckpt", "best.ckpt", "phase1.ckpt"}
+    run(out, "resume=last", *settings)
+    assert read_checkpoint(out / "checkpoints/last.ckpt")["state_dict"]["_extra_state"] == 12
+
+
+def test_ctrl_c_in_a_real_process_saves(settings, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "training.phase1_steps=100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "stopping after this step" in said
+    step = int(read_checkpoint(out / "checkpoints/last.ckpt")["state_dict"]["_extra_state"])
+    assert step >= 5
+    assert f"step {step} of" in said
+
+
+def test_wandb_offline_needs_no_account(settings, tmp_path):
+    import wandb  # noqa: F401
+
+    run(tmp_path / "run", "logger=wandb", *settings)
+    folders = list((tmp_path / "run/wandb").glob("offline-run-*"))
+    assert len(folders) == 1
+    assert list(folders[0].glob("run-*.wandb"))
+    assert list((folders[0] / "files/media/audio").rglob("*.wav"))
+    assert list((folders[0] / "files/media/images").rglob("*.png"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_run_on_cuda(settings, tmp_path):
+    run(tmp_path / "run", *settings, "trainer.accelerator=gpu")
+    model = RAVE.from_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
+    assert np.isfinite(model.reconstruct(torch.randn(1, 1, 5000)).detach().numpy()).all()
+    assert json.dumps(model.config)
