@@ -16,13 +16,17 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 DEMO := demo
+LAST := $(DEMO)/run/checkpoints/last.ckpt
 demo: $(READY)
 	rm -rf $(DEMO)
 	$(BIN)/rave-lite drums out=$(DEMO)
-	$(BIN)/rave-lite train recipe=demo data.root=$(DEMO)/drums out=$(DEMO)/run
-	$(BIN)/rave-lite evaluate ckpt=$(DEMO)/run/checkpoints/last.ckpt
-	$(BIN)/rave-lite reconstruct ckpt=$(DEMO)/run/checkpoints/last.ckpt input=$(DEMO)/birds out=$(DEMO)/run/birds
-	$(BIN)/rave-lite export ckpt=$(DEMO)/run/checkpoints/last.ckpt out=$(DEMO)/drums.ts
+	$(BIN)/rave-lite train recipe=demo name=drums data.root=$(DEMO)/drums out=$(DEMO)/run
+	$(BIN)/rave-lite export ckpt=$(LAST)
+	$(BIN)/rave-lite reconstruct ckpt=$(LAST) input=$(DEMO)/birds out=$(DEMO)/birds_as_drums
+	$(BIN)/rave-lite evaluate ckpt=$(LAST)
+	@echo 'to play live:                $(DEMO)/run/drums.ts'
+	@echo 'held-out reconstructions:    $(DEMO)/run/evaluation/wav and spectrograms.png beside it'
+	@echo 'kingfishers as drums:        $(DEMO)/birds_as_drums'
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

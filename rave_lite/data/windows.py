@@ -16,7 +16,8 @@ class Windows(Dataset):
     """Endless windows `(1, length)`: clips one after the other with random silence between, cut at a random place.
 
     Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
-    window is as likely as its length says; shorter ones are equally likely. `gap`: the longest silence between clips, s.
+    window is as likely as its length says. A shorter one is likelier the shorter it is (as the root of its length), or
+    clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s.
     """
 
     def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0):
@@ -24,7 +25,8 @@ class Windows(Dataset):
         self.length = length
         self.gap = round(gap * sample_rate)
         self.seed = seed
-        weight = np.array([max(1.0, len(clip) / length) for clip in clips])
+        ratio = np.array([len(clip) / length for clip in clips])
+        weight = np.maximum(ratio, ratio**-0.5)
         self.probability = weight / weight.sum()
 
     def __getitem__(self, index: int) -> Tensor:

@@ -50,10 +50,11 @@ def test_every_part_of_a_long_file_is_heard_tail_and_head_included(tmp_path):
     assert heard[FADE:200].all()
 
 
-def test_hits_shorter_than_the_window_are_equally_likely(tmp_path):
-    clips = [clip(tmp_path, str(i), np.full(n, (i + 1) / 4)) for i, n in enumerate([1000, 2000, 3000])]
+def test_long_files_count_by_length_and_short_hits_are_not_lost(tmp_path):
+    """A clip four windows long is drawn four times as often as one of a window, and so is a hit of a sixteenth."""
+    clips = [clip(tmp_path, str(n), np.ones(n)) for n in (4096, 16384, 256)]
     windows = Windows(clips, length=4096, sample_rate=44100)
-    assert windows.probability == pytest.approx([1 / 3] * 3)
+    assert windows.probability == pytest.approx([1 / 9, 4 / 9, 4 / 9])
 
 
 @settings(max_examples=60, deadline=None)
