@@ -60,10 +60,13 @@ class Catalogue:
     def minutes(self, clips: list[Clip]) -> float:
         return sum(map(len, clips)) / self.sample_rate / 60
 
+    def summary(self) -> str:
+        return (f"{self.root}: {self.minutes(self.train):.2f} min to train on, "
+                f"{self.minutes(self.held_out):.2f} min held out")
+
     def table(self) -> Table:
         """Per file: seconds, rate, channels, use; long folders are summed up, except for what was skipped."""
-        table = Table(title=f"{self.root}: {self.minutes(self.train):.2f} min to train on, "
-                            f"{self.minutes(self.held_out):.2f} min held out", title_justify="left")
+        table = Table()
         for column in ("file", "seconds", "rate", "channels", "use"):
             table.add_column(column, justify="left" if column in ("file", "use") else "right", overflow="fold")
         held = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}

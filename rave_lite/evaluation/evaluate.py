@@ -31,7 +31,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, seed: int = 0) -> dic
         y = reconstruct(model, x)
         report["files"][clip.source] = figures(x[0], y[0], rate)
         audio.save((out / "wav" / clip.source).with_suffix(".wav"), y, rate)
-        pairs.append((Path(clip.source).stem, x[0], y[0]))
+        pairs.append((str(Path(clip.source).with_suffix("")), x[0], y[0]))
     names = next(iter(report["files"].values())).keys()
     report["mean"] = {k: float(np.mean([f[k] for f in report["files"].values()])) for k in names}
     report["silence_dbfs"] = level_db(reconstruct(model, np.zeros((1, 4 * rate), np.float32)))

@@ -1,6 +1,5 @@
-"""Audio through a model, whole or block by block, with the model's latency taken out."""
+"""Audio through a model with the model's latency taken out."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +10,30 @@ from rave_lite.errors import InputError
 from rave_lite.layers import stream
 from rave_lite.model import RAVE
 
-
-@torch.no_grad()
-def reconstruct(model: RAVE, signal: np.ndarray) -> np.ndarray:
-    """`(channels, samples)` to the same shape, in one pass; each channel by itself."""
-    x = torch.from_numpy(np.ascontiguousarray(signal, np.float32)).unsqueeze(1)
-    return model.reconstruct(x.to(model.pqmf.analysis.device)).squeeze(1).cpu().numpy()
+LONG = 1 << 19  # samples in one pass: memory does not grow with the recording
 
 
 @torch.no_grad()
-def reconstruct_blocks(model: RAVE, signal: np.ndarray, block: int) -> Iterator[np.ndarray]:
-    """The same samples as `reconstruct`, streamed in blocks of `block` samples, a multiple of hop."""
-    if block <= 0 or block % model.hop:
+def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None) -> np.ndarray:
+    """`(channels, samples)` to the same shape, each channel by itself.
+
+    Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default in one, up to 2^19. The
+    samples are the same for every block size, but for the noise that the decoder draws.
+    """
+    if block is not None and (block <= 0 or block % model.hop):
         raise InputError(f"block: {block} is no multiple of this model's hop, {model.hop}")
     channels, length = signal.shape
+    whole = -(-(length + model.latency) // model.hop) * model.hop
     live = stream(model, channels)
-    for start in range(0, length + model.latency, block):
-        x = np.zeros((channels, block), np.float32)
-        piece = signal[:, start : start + block]
-        x[:, : piece.shape[1]] = piece
-        y = live(torch.from_numpy(x).unsqueeze(1)).squeeze(1).numpy()
-        yield y[:, max(0, model.latency - start) : length + model.latency - start]
+    device = model.pqmf.analysis.device
+    padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
+    made = [live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
+            for x in np.split(padded, range(0, whole, block or LONG // model.hop * model.hop)[1:], axis=1)]
+    return np.concatenate(made, axis=1)[:, model.latency : model.latency + length]
 
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None) -> float:
     """Read `path`, write its reconstruction to `out` (wav, the model's rate, the file's channels); seconds of audio."""
     signal = audio.load(path, model.sample_rate)
-    if block is None:
-        made = reconstruct(model, signal)
-    else:
-        made = np.concatenate(list(reconstruct_blocks(model, signal, block)), axis=1)
-    audio.save(out, made, model.sample_rate)
+    audio.save(out, reconstruct(model, signal, block), model.sample_rate)
     return signal.shape[1] / model.sample_rate

@@ -29,9 +29,11 @@ def train(config: DictConfig) -> None:
     distance = instantiate(config.loss.distance)
     warning = check_window(model, distance, config.data.window)
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    recordings = catalogue(config.data.root, model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
+    plain["data"]["root"] = str(Path(config.data.root).expanduser().resolve())
+    recordings = catalogue(plain["data"]["root"], model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
                            cache=config.data.cache)
     show(recordings.table())
+    print(recordings.summary())
     if warning:
         show(f"[yellow]warning:[/] {warning}")
     module = RAVETraining(model=model, discriminator=instantiate(config.discriminator), distance=distance,

@@ -94,14 +94,18 @@ def _noise_burst(t, rng, sample_rate, corner) -> np.ndarray:
 
 
 def _jingles(t, count, decay, rng, sample_rate) -> np.ndarray:
-    """Brass plates that rattle: random collisions, dying out, each exciting inharmonic partials at 2.5 to 14 kHz; peak 1."""
+    """Brass plates that rattle: random collisions, dying out, each exciting inharmonic partials at 2.5 to 14 kHz; peak 1.
+
+    The plates are the same at every hit; when they touch is not.
+    """
+    brass = np.random.default_rng(count)
     rate = 400 * count * np.exp(-t / (0.35 * decay))
     force = (rng.random(len(t)) < rate / sample_rate) * rng.exponential(1.0, len(t)) * np.exp(-t / (0.4 * decay))
     ring = np.arange(round(0.15 * sample_rate)) / sample_rate
     sound = np.zeros_like(t)
     for _ in range(count):
-        partials = rng.uniform(2500, 14000, 9)
-        phases, lengths = rng.uniform(0, 2 * np.pi, 9), rng.uniform(0.01, 0.04, 9)
+        partials, lengths = brass.uniform(2500, 14000, 9), brass.uniform(0.01, 0.04, 9)
+        phases = brass.uniform(0, 2 * np.pi, 9)
         plate = (np.exp(-ring / lengths[:, None]) * np.sin(2 * np.pi * partials[:, None] * ring + phases[:, None])).sum(0)
         size = len(t) + len(ring)
         sound += np.fft.irfft(np.fft.rfft(force, size) * np.fft.rfft(plate, size), size)[: len(t)]
