@@ -26,8 +26,8 @@ def train(config: DictConfig) -> None:
     quieten()
     L.seed_everything(config.seed, verbose=False)
     model = instantiate(config.model)
-    distance = instantiate(config.loss.distance)
-    warning = check_window(model, distance, config.data.window)
+    distance, bands_distance = instantiate(config.loss.distance), instantiate(config.loss.bands_distance)
+    warning = check_window(model, distance, bands_distance, config.data.window)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     plain["data"]["root"] = str(Path(config.data.root).expanduser().resolve())
     recordings = catalogue(plain["data"]["root"], model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
@@ -37,8 +37,7 @@ def train(config: DictConfig) -> None:
     if warning:
         show(f"[yellow]warning:[/] {warning}")
     module = RAVETraining(model=model, discriminator=instantiate(config.discriminator), distance=distance,
-                          bands_distance=instantiate(config.loss.bands_distance),
-                          weights=plain["loss"]["weights"], **plain["training"],
+                          bands_distance=bands_distance, weights=plain["loss"]["weights"], **plain["training"],
                           config={**plain, "minutes": recordings.minutes(recordings.train)})
     if resume:
         load_matching(module, read_checkpoint(resume)["state_dict"], resume)

@@ -1,6 +1,7 @@
 """The training loop's two phases, as a LightningModule with manual optimisation."""
 
 import copy
+from itertools import count
 from typing import Any
 
 import lightning as L
@@ -68,7 +69,8 @@ class RAVETraining(L.LightningModule):
             self._average()
         self.step += 1
         self.log_dict({f"loss/{name}": loss.detach() for name, loss in losses.items()})
-        self.log_dict({"lr/generator": self.generator_lr(), "phase": float(self.phase)})
+        self.log_dict({"lr/generator": self.generator_lr(), "lr/discriminator": self.discriminator_lr,
+                       "phase": float(self.phase)})
         if self.step >= self.total_steps:
             self.trainer.should_stop = True
 
@@ -115,15 +117,13 @@ class RAVETraining(L.LightningModule):
         return bands, self.model.decoder(self.model.latent.widen(z)), penalty
 
     def aligned(self, reference: Tensor, made: Tensor, delay: int) -> tuple[Tensor, Tensor]:
-        """Delay the reference like the model does; drop the start that was computed from the missing past."""
-        length = made.shape[-1]
-        unit = self.model.pqmf.n_bands // reference.shape[1]  # 1 for the waveform's bands: they are n_bands times slower
-        skip = min(self.model.receptive_field * length // self.samples(made), length // 4) // unit * unit
-        return F.pad(reference, (delay, 0))[..., skip:length], made[..., skip:]
+        """Delay the reference like the model does; drop the start that was computed from the missing past.
 
-    def samples(self, x: Tensor) -> int:
-        """Audio samples that `x` spans: waveform (B, 1, T) or bands (B, n_bands, T)."""
-        return x.shape[-1] * x.shape[1]
+        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: either way a frame is as many samples as channels.
+        """
+        frames = made.shape[-1]
+        skip = min(self.model.receptive_field // made.shape[1], frames // 4)
+        return F.pad(reference, (delay, 0))[..., skip:frames], made[..., skip:]
 
     def generator_lr(self) -> float:
         first, last = self.lr
@@ -165,19 +165,20 @@ class RAVETraining(L.LightningModule):
             self._random = None
 
 
-def check_window(model: RAVE, distance: SpectralDistance, window: int) -> str | None:
+def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:
     """A warning about a window shorter than the receptive field, or None.
 
     Raises InputError, naming the number that would do, when the window is no multiple of hop or too short for the STFTs.
     """
-    bands, half = model.pqmf.n_bands, max(distance.n_fft) // 2
-    shortest = -(-(bands * (half + 1)) * 4 // 3 // model.hop) * model.hop
-    while (shortest // bands) - shortest // bands // 4 <= half:
-        shortest += model.hop
+    def long_enough(samples: int) -> bool:  # a quarter may be skipped
+        return all(n - n // 4 > max(d.n_fft) // 2
+                   for n, d in ((samples, distance), (samples // model.pqmf.n_bands, bands_distance)))
+
+    shortest = next(n for n in count(model.hop, model.hop) if long_enough(n))
     if window % model.hop or window < shortest:
         need = max(shortest, -(-window // model.hop) * model.hop)
-        raise InputError(f"data.window: {window} samples; this model needs a multiple of its hop {model.hop}, and "
-                         f"{shortest} at least for an STFT of {max(distance.n_fft)} on its {bands} bands: say {need}")
+        raise InputError(f"data.window: {window} samples; this model needs a multiple of its hop, {model.hop}, and "
+                         f"{shortest} at least for the STFTs of its losses: say {need}")
     if window < model.receptive_field:
         return (f"data.window: {window} samples are fewer than the receptive field, {model.receptive_field}: the model "
                 f"hears less of the past in training than when it plays")

@@ -19,7 +19,7 @@ def training(*overrides: str) -> RAVETraining:
                         weights=dict(config.loss.weights), **config.training)
 
 
-def audio(batch: int = 2, length: int = 24576) -> torch.Tensor:
+def audio(batch: int = 2, length: int = 8192) -> torch.Tensor:
     return 0.1 * torch.randn(batch, 1, length, generator=torch.Generator().manual_seed(1))
 
 
@@ -82,11 +82,11 @@ def test_learning_lowers_each_side():
 def test_reference_is_delayed_by_the_latency_and_the_start_dropped(alignment):
     module = training(f"model.alignment={alignment}")
     model = module.model
-    for delay, signal, unit in ((model.latency, torch.arange(65536.0).view(1, 1, -1), 16),
-                                (model.decoder.delay, torch.arange(4096.0).repeat(1, 16, 1), 1)):
+    for delay, signal in ((model.latency, torch.arange(65536.0).view(1, 1, -1)),
+                          (model.decoder.delay, torch.arange(4096.0).repeat(1, 16, 1))):
         reference, made = module.aligned(signal, signal, delay)
         skip = signal.shape[-1] - made.shape[-1]
-        assert skip == min(model.receptive_field // 16 * unit, signal.shape[-1] // 4)
+        assert skip == min(model.receptive_field // signal.shape[1], signal.shape[-1] // 4)
         kept = reference > 0
         assert torch.equal(made[kept] - reference[kept], torch.full_like(made[kept], float(delay)))
 
@@ -130,16 +130,16 @@ def test_the_step_travels_with_the_weights():
 
 
 @pytest.mark.parametrize(("window", "message"), [
-    (131072 + 1, "multiple of its hop 2048.*say 133120"), (20480, "at least for an STFT of 2048.*say 22528"),
-    (2048, "say 22528"), (0, "say 22528")])
+    (131072 + 1, "multiple of its hop, 2048.*say 133120"), (2048, "4096 at least.*say 4096"), (0, "say 4096"),
+    (2049, "say 4096")])
 def test_windows_that_cannot_work(window, message):
-    distance = instantiate(configured("train").loss.distance)
+    loss = configured("train").loss
     with pytest.raises(InputError, match=message):
-        check_window(build("model.capacity=4"), distance, window)
+        check_window(build("model.capacity=4"), instantiate(loss.distance), instantiate(loss.bands_distance), window)
 
 
 def test_the_window_said_to_work_works_and_a_short_one_warns():
     module = training("model=v2")
-    assert "receptive field" in check_window(module.model, module.distance, 22528)
-    assert check_window(module.model, module.distance, 131072) is None
-    module.generator_losses(audio(1, 22528))
+    assert "receptive field" in check_window(module.model, module.distance, module.bands_distance, 4096)
+    assert check_window(module.model, module.distance, module.bands_distance, 131072) is None
+    module.generator_losses(audio(1, 4096))

@@ -20,7 +20,7 @@ from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured
 
-SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=22528", "data.batch_size=2",
+SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "training.phase1_steps=6", "training.phase2_steps=6", "trainer.val_check_interval=4",
             "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5"]
 
