@@ -184,7 +184,7 @@ def test_training_settings_that_are_wrong(tmp_path, write):
     hush = write("hush.wav", samples=np.zeros(44100)).parent
     fails("silent", "train", f"data.root={hush}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
     fails("data.root: needs a value", "train", cwd=tmp_path)
-    fails("say 4096", "train", f"data.root={hush}", *SETTINGS, "data.window=1024", cwd=tmp_path)
+    fails("say 3072", "train", f"data.root={hush}", *SETTINGS, "data.window=1024", cwd=tmp_path)
     said = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
     assert "Key 'rot' is not in struct" in said
     said = fails("Could not find 'model/v3'", "train", "model=v3", cwd=tmp_path)
