@@ -9,6 +9,7 @@ import soundfile
 import soxr
 
 from rave_lite.errors import InputError
+from rave_lite.files import replacing
 
 SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
                       ".rf64"])
@@ -65,6 +66,6 @@ def load(path: Path, sample_rate: int) -> np.ndarray:
 
 def save(path: Path, audio: np.ndarray, sample_rate: int) -> None:
     """Write `(channels, samples)` or `(samples,)` as 24-bit wav; peaks above full scale are turned down, not clipped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     peak = float(np.abs(audio).max(initial=0))
-    soundfile.write(path, (audio / max(1.0, peak)).T, sample_rate, subtype="PCM_24")
+    with replacing(path) as aside:
+        soundfile.write(aside, (audio / max(1.0, peak)).T, sample_rate, format="WAV", subtype="PCM_24")

@@ -203,8 +203,10 @@ class Cache:
                     samples, peak = samples + len(mono), max(peak, float(np.abs(mono).max(initial=0)))
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
-        info = soundfile.info(path)
-        return Entry(samples, info.samplerate, info.channels, _fault(samples / self.sample_rate, peak))
+        info, fault = soundfile.info(path), _fault(samples / self.sample_rate, peak)
+        if fault:
+            where.unlink()
+        return Entry(samples, info.samplerate, info.channels, fault)
 
 
 def _fault(seconds: float, peak: float) -> str | None:

@@ -26,9 +26,7 @@ def reconstruct(config: DictConfig) -> None:
         try:
             seconds = reconstruct_file(model, path, target, config.block)
             print(f"{target}  {seconds:.2f} s")
-        except InputError as error:
-            if config.block and str(error).startswith("block:"):
-                raise
+        except audio.UnreadableError as error:  # the others may be well
             failed.append(str(error))
     if failed:
         raise InputError("\n".join(failed))
