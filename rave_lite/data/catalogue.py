@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.data import audio
@@ -75,12 +76,12 @@ class Catalogue:
         shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held][:20])
         for name, e in shown.items():
             use = "held out" if name in held else "train, its end held out" if name in lone else "train"
-            table.add_row(name, f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
+            table.add_row(escape(name), f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
         if len(shown) < len(used):
             table.add_row(f"and {len(used) - len(shown)} more", "", "", "", "")
         for name, e in self.entries.items():
             if e.skipped is not None:
-                table.add_row(name, "", "", "", f"[red]skipped:[/] {e.skipped}")
+                table.add_row(escape(name), "", "", "", f"[red]skipped:[/] {escape(e.skipped)}")
         return table
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.data import Clip, audio
@@ -49,5 +50,6 @@ def table(report: dict[str, Any]) -> Table:
     for name in report["mean"]:
         made.add_column(name, justify="right")
     for name, row in [*report["files"].items(), ("mean", report["mean"])]:
-        made.add_row(name, *(f"{value:.2f}" for value in row.values()), style="bold" if row is report["mean"] else "")
+        style = "bold" if row is report["mean"] else ""
+        made.add_row(escape(name), *(f"{value:.2f}" for value in row.values()), style=style)
     return made

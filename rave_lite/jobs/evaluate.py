@@ -23,7 +23,7 @@ def evaluate(config: DictConfig) -> None:
     clips = found.train + found.held_out if config.data.root else found.held_out
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     show(table(judge(model, clips, out, seed=config.seed)))
-    show(f"figures.json, spectrograms.png and the reconstructions (wav/) are in {out}")
+    print(f"figures.json, spectrograms.png and the reconstructions (wav/) are in {out}")
 
 
 main = job(evaluate)

@@ -49,7 +49,7 @@ def train(config: DictConfig) -> None:
         callbacks=[*instantiate(config.callbacks).values(), Listen(data.held_out)],
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    show(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+    print(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
 
 def resume_path(resume: str | None, out: Path) -> Path | None:
@@ -68,7 +68,7 @@ def resume_path(resume: str | None, out: Path) -> Path | None:
 def quieten() -> None:
     """Keep Lightning's advertisements and the warnings about what is meant to be so off the screen."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*isinstance.treespec.*"):
+    for message in (".*does not have many workers.*", ".*isinstance.treespec.*"):
         warnings.filterwarnings("ignore", message)
 
 

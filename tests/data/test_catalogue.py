@@ -24,7 +24,7 @@ def printed(found) -> str:
 
 def test_a_folder_tree_is_indexed_and_told(write, tmp_path):
     write("one.wav", 0.5, rate=48000, channels=2)
-    write("deep/er/two.flac", 1.0)
+    write("deep/er/[two].flac", 1.0)
     write("tick.wav", 0.02)
     write("blip.wav", 0.01)
     write("hush.wav", samples=np.zeros(4410))
@@ -32,10 +32,10 @@ def test_a_folder_tree_is_indexed_and_told(write, tmp_path):
     (tmp_path / "audio" / "notes.txt").write_text("no audio")
     found = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
     used = {clip.source: len(clip) for clip in found.train + found.held_out}
-    assert used.keys() == {"one.wav", "deep/er/two.flac", "tick.wav"}
+    assert used.keys() == {"one.wav", "deep/er/[two].flac", "tick.wav"}
     assert used["one.wav"] == pytest.approx(22050, abs=1)
     text = printed(found)
-    for line in ("shorter than 20 ms", "silent", "not readable as audio", "deep/er/two.flac", "held out", "48000"):
+    for line in ("shorter than 20 ms", "silent", "not readable as audio", "deep/er/[two].flac", "held out", "48000"):
         assert line in text
     assert found.minutes(found.train) + found.minutes(found.held_out) == pytest.approx(1.52 / 60, rel=0.01)
 
