@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,9 +26,8 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, seed: int = 0) -> dic
     report: dict[str, Any] = {"files": {}}
     pairs = []
     for clip in clips:
-        torch.manual_seed(seed)
         x = clip.read()[None]
-        y = reconstruct(model, x)
+        y = reconstruct(model, x, seed=seed)
         report["files"][clip.source] = figures(x[0], y[0], rate)
         audio.save((out / "wav" / clip.source).with_suffix(".wav"), y, rate)
         pairs.append((str(Path(clip.source).with_suffix("")), x[0], y[0]))

@@ -7,24 +7,25 @@ import torch
 
 from rave_lite.data import audio
 from rave_lite.errors import InputError
-from rave_lite.layers import stream
+from rave_lite.layers import seed_noise, stream
 from rave_lite.model import RAVE
 
 LONG = 1 << 19  # samples in one pass: memory does not grow with the recording
 
 
 @torch.no_grad()
-def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None) -> np.ndarray:
+def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
     """`(channels, samples)` to the same shape, each channel by itself.
 
     Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default in one, up to 2^19. The
-    samples are the same for every block size, but for the noise that the decoder draws.
+    samples are the same for every block size; `seed`: of the noise that the decoder draws.
     """
     if block is not None and (block <= 0 or block % model.hop):
         raise InputError(f"block: {block} is no multiple of this model's hop, {model.hop}")
     channels, length = signal.shape
     whole = -(-(length + model.latency) // model.hop) * model.hop
     live = stream(model, channels)
+    seed_noise(live, seed)
     device = model.pqmf.analysis.device
     padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
     made = [live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
@@ -32,8 +33,8 @@ def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None) -> np
     return np.concatenate(made, axis=1)[:, model.latency : model.latency + length]
 
 
-def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None) -> float:
+def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0) -> float:
     """Read `path`, write its reconstruction to `out` (wav, the model's rate, the file's channels); seconds of audio."""
     signal = audio.load(path, model.sample_rate)
-    audio.save(out, reconstruct(model, signal, block), model.sample_rate)
+    audio.save(out, reconstruct(model, signal, block, seed=seed), model.sample_rate)
     return signal.shape[1] / model.sample_rate

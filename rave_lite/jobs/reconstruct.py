@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from rave_lite.data import audio
@@ -22,9 +21,8 @@ def reconstruct(config: DictConfig) -> None:
     failed = []
     for path in paths:
         target = (out / (path.relative_to(root) if root.is_dir() else path.name)).with_suffix(".wav")
-        torch.manual_seed(config.seed)
         try:
-            seconds = reconstruct_file(model, path, target, config.block)
+            seconds = reconstruct_file(model, path, target, config.block, seed=config.seed)
             print(f"{target}  {seconds:.2f} s")
         except audio.UnreadableError as error:  # the others may be well
             failed.append(str(error))

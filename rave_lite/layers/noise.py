@@ -12,7 +12,8 @@ from rave_lite.layers.past import Past
 class Noise(nn.Module):
     """Fresh unit-variance Gaussian noise times `amount`. `(B, *, T) -> (B, channels, T)`; `amount` 0 makes it silent.
 
-    Drawn from torch's generator of the input's device: seed it with `torch.manual_seed`.
+    Drawn from torch's generator of the input's device: seed it with `torch.manual_seed`. Its streaming form has a seed
+    and a position of its own.
     """
 
     amount: Tensor
@@ -25,12 +26,61 @@ class Noise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.amount * torch.randn([x.shape[0], self.channels, x.shape[2]], dtype=x.dtype, device=x.device)
 
+    def streaming(self, batch_size: int) -> nn.Module:
+        return SeededNoise(self.channels, self.amount)
+
+
+class SeededNoise(nn.Module):
+    """Gaussian noise that is a function of seed, stream, channel and time alone: the same for every block size and device.
+
+    Counter-based: a 32-bit hash of the position (constants of C. Wellons' "lowbias32", 2018) made Gaussian by Box and
+    Muller (1958). No generator is shared with the host, nothing waits for a device, a CUDA graph may hold it.
+    """
+
+    amount: Tensor
+    seed: Tensor
+    position: Tensor
+
+    def __init__(self, channels: int, amount: Tensor):
+        super().__init__()
+        self.channels = channels
+        self.salt = 0  # tells one source from another; `stream` counts them
+        self.register_buffer("amount", amount.clone(), persistent=False)
+        self.register_buffer("seed", torch.zeros((), dtype=torch.int64), persistent=False)
+        self.register_buffer("position", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, frames = x.shape[0], x.shape[2]
+        time = self.position + torch.arange(frames, device=x.device)
+        row = torch.arange(batch * self.channels, device=x.device).view(batch, self.channels, 1)
+        bits = hash32(hash32(hash32(self.seed) + row + (self.salt << 20)) + hash32(time))
+        radius = torch.sqrt(-2 * torch.log(((bits >> 16).to(x.dtype) + 0.5) / 65536))
+        angle = (bits & 65535).to(x.dtype) * (2 * math.pi / 65536)
+        self.position.add_(frames)
+        return self.amount * radius * torch.cos(angle)
+
+
+def hash32(x: Tensor) -> Tensor:
+    """Integers, of which the low 32 bits count, to well-mixed ones in [0, 2^32); int64."""
+    x = x & 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    x = ((x ^ (x >> 15)) * (0x846CA68B - (1 << 32))) & 0xFFFFFFFF  # the constant modulo 2^32: products stay in 63 bits
+    return x ^ (x >> 16)
+
 
 def set_noise(module: nn.Module, amount: float) -> None:
     """Scale every noise source of `module`; 0 makes it deterministic."""
     for part in module.modules():
-        if isinstance(part, Noise):
+        if isinstance(part, Noise | SeededNoise):
             part.amount.fill_(amount)
+
+
+def seed_noise(module: nn.Module, seed: int) -> None:
+    """Seed every noise source of a streaming `module`, and start each anew."""
+    for part in module.modules():
+        if isinstance(part, SeededNoise):
+            part.seed.fill_(seed)
+            part.position.zero_()
 
 
 class NoiseSynth(nn.Module):

@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -26,6 +25,9 @@ class Past(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.pad(x, (self.length, 0))
 
+    def streaming(self, batch_size: int) -> nn.Module:
+        return CachedPast(self.channels, self.length, batch_size) if self.length else nn.Identity()
+
     def extra_repr(self) -> str:
         return f"channels={self.channels}, length={self.length}"
 
@@ -33,7 +35,8 @@ class Past(nn.Module):
 class CachedPast(nn.Module):
     """The last `length` frames of up to `batch_size` streams. `(B, C, T) -> (B, C, length + T)`, B <= batch_size.
 
-    The cache is allocated once and written in place, so it survives TorchScript, freezing, devices and CUDA graphs.
+    The cache is allocated once and written in place, so it survives TorchScript, devices and CUDA graphs. It lies frame by
+    frame (channels last), and so does the output: the matrix products of `MatrixConv` read it without a copy.
     """
 
     cache: Tensor
@@ -41,46 +44,38 @@ class CachedPast(nn.Module):
     def __init__(self, channels: int, length: int, batch_size: int):
         super().__init__()
         self.length = length
-        self.register_buffer("cache", torch.zeros(batch_size, channels, length), persistent=False)
+        self.register_buffer("cache", torch.zeros(batch_size, length, channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         cache = self.cache[: x.shape[0]]
-        x = torch.cat([cache, x], -1)
-        cache.copy_(x[..., -self.length :])
-        return x
+        x = torch.cat([cache, x.transpose(1, 2)], 1)
+        cache.copy_(x[:, -self.length :])
+        return x.transpose(1, 2)
 
 
 def stream(module: Module, batch_size: int = 1) -> Module:
     """A streaming copy of `module`: same weights (weight norm folded), its own memory, ready to script.
 
     Feed it consecutive blocks, each a multiple of the module's hop; their outputs concatenated equal the offline pass.
-    `batch_size`: the most independent streams it can hold.
+    `batch_size`: the most independent streams it can hold. A layer says by its method `streaming(batch_size)` what
+    stands for it in the copy; what it owns has been replaced before.
     """
-    live = copy.deepcopy(module).eval().requires_grad_(False)
-    like = next(iter([*live.parameters(), *live.buffers()]), torch.zeros(()))
-    for owner in list(live.modules()):
-        fold_weight_norm(owner)
-        for name, child in list(owner.named_children()):
-            if isinstance(child, Past) and child.length:
-                cached = CachedPast(child.channels, child.length, batch_size)
-                setattr(owner, name, cached.to(like.device, like.dtype if like.is_floating_point() else None))
-    return live.eval()
+    like = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(()))
+    live = _swap(copy.deepcopy(module), batch_size).eval().requires_grad_(False)
+    for salt, source in enumerate(part for part in live.modules() if hasattr(part, "salt")):
+        source.salt = salt  # type: ignore[assignment]  # no two sources of noise alike
+    return live.to(like.device, like.dtype if like.is_floating_point() else None)  # type: ignore[return-value]
+
+
+def _swap(module: nn.Module, batch_size: int) -> nn.Module:
+    for name, child in list(module.named_children()):
+        setattr(module, name, _swap(child, batch_size))
+    return module.streaming(batch_size) if hasattr(module, "streaming") else module  # type: ignore[operator]
 
 
 def reset(module: nn.Module) -> None:
-    """Forget every stream: the next block is treated as the first."""
+    """Forget every stream, and start the noise anew: the next block is treated as the first."""
     for part in module.modules():
-        if isinstance(part, CachedPast):
-            part.cache.zero_()
-
-
-def fold_weight_norm(module: nn.Module) -> None:
-    """Replace a weight-normalised `weight` by its value, in place.
-
-    Not `remove_parametrizations`: that edits the class, which copies share, and would break the module copied from.
-    """
-    if parametrize.is_parametrized(module, "weight"):
-        weight: Tensor = module.weight.detach()  # type: ignore[operator, union-attr, assignment]
-        del module.parametrizations
-        module.__class__ = type(module).__bases__[0]
-        module.register_parameter("weight", nn.Parameter(weight, requires_grad=False))
+        for memory in ("cache", "position"):
+            if hasattr(part, memory):
+                getattr(part, memory).zero_()

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rave_lite.layers.conv import MatrixConv
 from rave_lite.layers.past import Past
 
 PASSES = 16  # Newton steps: the residual has stopped falling well before
@@ -35,17 +36,45 @@ class PQMF(nn.Module):
         self.delay = taps - n_bands
         self.register_buffer("analysis", bank)
         self.register_buffer("synthesis", bank.flip(1).clone())
-        self.past_samples = Past(1, taps - n_bands)
+        self.past_samples = Past(n_bands, taps // n_bands - 1)  # in blocks of n_bands samples, as the channels
         self.past_bands = Past(n_bands, taps // n_bands - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = self.past_samples(x).unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)
-        taps = self.analysis.flip(1).unflatten(1, (-1, self.n_bands)).transpose(1, 2)  # (band, phase, block)
-        return F.conv1d(blocks, taps)
+        blocks = x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)
+        return F.conv1d(self.past_samples(blocks), self.analysis_taps())
 
     def inverse(self, bands: Tensor) -> Tensor:
-        taps = self.synthesis.unflatten(1, (-1, self.n_bands)).permute(2, 0, 1).flip(2)  # (phase, band, block)
-        return F.conv1d(self.past_bands(bands), taps).transpose(1, 2).flatten(1).unsqueeze(1)
+        blocks = F.conv1d(self.past_bands(bands), self.synthesis_taps())
+        return blocks.transpose(1, 2).flatten(1).unsqueeze(1)
+
+    def analysis_taps(self) -> Tensor:
+        """As a convolution over blocks: `(band, phase, block)`."""
+        return self.analysis.flip(1).unflatten(1, (-1, self.n_bands)).transpose(1, 2)
+
+    def synthesis_taps(self) -> Tensor:
+        """As a convolution over blocks: `(phase, band, block)`."""
+        return self.synthesis.unflatten(1, (-1, self.n_bands)).permute(2, 0, 1).flip(2)
+
+    def streaming(self, batch_size: int) -> nn.Module:
+        return StreamingPQMF(self)
+
+
+class StreamingPQMF(nn.Module):
+    """The same bank as two matrix products."""
+
+    def __init__(self, bank: PQMF):
+        super().__init__()
+        self.n_bands = bank.n_bands
+        blocks = bank.analysis.shape[1] // bank.n_bands
+        self.analysis = MatrixConv(bank.analysis_taps().transpose(1, 2).flatten(1), bank.past_samples, kernel_size=blocks)
+        self.synthesis = MatrixConv(bank.synthesis_taps().transpose(1, 2).flatten(1), bank.past_bands, kernel_size=blocks,
+                                    ratio=bank.n_bands)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.analysis(x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
+
+    def inverse(self, bands: Tensor) -> Tensor:
+        return self.synthesis(bands)
 
 
 def default_taps(n_bands: int, attenuation: float) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import requests
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
@@ -31,9 +30,7 @@ class Listen(Callback):
         was_training, rate = model.training, model.sample_rate
         model.eval()
         originals = [x.numpy() for x, _ in self.pieces]
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            made = [reconstruct(model, x) for x in originals]
+        made = [reconstruct(model, x) for x in originals]
         model.train(was_training)
         sounds = {f"{i}_{Path(name).stem}": np.concatenate([x[0], np.zeros(round(PAUSE * rate), np.float32), y[0]])
                   for i, ((_, name), x, y) in enumerate(zip(self.pieces, originals, made, strict=True))}

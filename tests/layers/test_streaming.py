@@ -6,7 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from rave_lite.layers import PQMF, Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, reset, set_noise, stream
+from rave_lite.layers import (
+    PQMF,
+    Conv1d,
+    ConvTranspose1d,
+    Noise,
+    NoiseSynth,
+    ResidualUnit,
+    SeededNoise,
+    reset,
+    seed_noise,
+    set_noise,
+    stream,
+)
 from tests.streaming import assert_streams
 
 
@@ -50,23 +62,45 @@ def test_any_convolution_streams(kernel, dilation, stride, centered, delay):
                    hop=stride, channels=2, frames=30)
 
 
-def test_noise_synth_streams_with_the_same_noise(monkeypatch):
-    """Its noise is replaced by a sequence that continues over blocks; then it streams like any layer."""
+def test_noise_synth_streams_with_the_same_noise():
+    """Offline its noise is drawn from torch; given the streaming form's, it streams like any layer."""
     synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=8).double()
-    sequence = torch.randn(2, 3, 160, dtype=torch.float64)
+    synth.noise = SeededNoise(3, torch.ones(()))
     x = torch.randn(2, 4, 160, dtype=torch.float64)
-
-    def forward(self, x):
-        start = getattr(self, "heard", 0)
-        self.heard = start + x.shape[-1]
-        return sequence[..., start : self.heard]
-
-    monkeypatch.setattr("rave_lite.layers.noise.Noise.forward", forward)
     live = stream(synth, 2)
     with torch.no_grad():
         made = torch.cat([live(block) for block in x.split([4, 12, 8, 80, 4, 52], -1)], -1)
         assert torch.allclose(made, synth(x), atol=1e-12, rtol=0)
     assert made.abs().max() > 1e-3
+
+
+def test_streaming_noise_is_white_gaussian_and_its_own():
+    """Moments, spectrum and the independence of channels, streams and sources, within what the sample's size allows."""
+    channels, frames = 24, 40_000
+    both = stream(nn.Sequential(Noise(channels), Noise(channels)), 2)
+    with torch.no_grad():
+        first, second = (part(torch.zeros(2, 1, frames, dtype=torch.float64)).flatten(0, 1) for part in both)
+    everything = torch.cat([first, second])
+    count = everything.numel() ** 0.5
+    for power, moment, spread in ((1, 0, 1), (2, 1, 2**0.5), (3, 0, 15**0.5), (4, 3, 96**0.5)):
+        assert (everything**power).mean() == pytest.approx(moment, abs=5 * spread / count)
+    correlation = torch.corrcoef(everything).fill_diagonal_(0)
+    assert correlation.abs().max() < 6 / frames**0.5
+    density = torch.fft.rfft(everything).abs().square().mean(0)[1:-1] / frames
+    assert float(density.std()) == pytest.approx(len(everything) ** -0.5, rel=0.1)
+
+
+def test_streaming_noise_depends_on_the_seed_and_the_time_alone():
+    live = stream(Noise(3), 2)
+    x = torch.zeros(2, 1, 100)
+    whole = live(x)
+    reset(live)
+    assert torch.equal(torch.cat([live(x[..., :n]) for n in (1, 29, 70)], -1), whole)
+    seed_noise(live, 7)
+    other = live(x)
+    assert (other - whole).abs().min(-1).values.max() > 0
+    seed_noise(live, 0)
+    assert torch.equal(live(x), whole)
 
 
 def test_noise_amount_zero_is_silence_and_noise_is_reproducible():

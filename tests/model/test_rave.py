@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from rave_lite import InputError, set_noise, stream
-from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, fold_weight_norm
+from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit
 from rave_lite.model import RAVE
 from rave_lite.model.rave import load_matching
 from tests.conftest import build
@@ -67,7 +68,8 @@ def passthrough(rave: RAVE, bands: int) -> RAVE:
             tap = (conv.kernel_size[0] - 1) // 2 if centered else conv.kernel_size[0] - 1
             for c in range(min(carried, conv.out_channels)):
                 weight[c, c, tap] = 1
-        fold_weight_norm(conv)
+        if parametrize.is_parametrized(conv):
+            parametrize.remove_parametrizations(conv, "weight")
         conv.weight = nn.Parameter(weight)
     return rave
 
