@@ -1,7 +1,9 @@
 """`rave-lite JOB [overrides]`, the same as `python -m rave_lite JOB [overrides]`."""
 
 import importlib
+import re
 import sys
+from pathlib import Path
 
 JOBS = {
     "drums": "write the built-in synthetic drum set",
@@ -9,14 +11,28 @@ JOBS = {
     "evaluate": "judge a model by recordings it was not trained on",
     "reconstruct": "play sounds through a model",
     "export": "write a model as streaming TorchScript for live hosts",
+    "verify": "check an exported file",
+    "bench": "measure how long an exported file takes per block",
+    "live": "play through an exported file: microphone to headphones",
 }
+FILES = {"verify": "file", "live": "file", "bench": "files"}  # what arguments without a key are
+
+
+def named(job: str, arguments: list[str]) -> list[str]:
+    """Hydra's overrides from `arguments`, where bare file names of some jobs stand for `file='NAME'`."""
+    bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
+    if not bare:
+        return arguments
+    quoted = ["'" + re.sub(r"(\\*)'", r"\1\1\\'", a) + "'" for a in bare]  # as Hydra's grammar undoes it
+    value = f"[{','.join(quoted)}]" if FILES[job] == "files" else ",".join(quoted)
+    return [f"{FILES[job]}={value}", *(a for a in arguments if a not in bare)]
 
 
 def main() -> None:
     """Run one job; its own overrides and --help are Hydra's."""
     asked = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if asked in JOBS:
-        sys.argv = [f"rave-lite {asked}", *sys.argv[2:]]
+        sys.argv = [f"rave-lite {asked}", *named(asked, sys.argv[2:])]
         importlib.import_module(f"rave_lite.jobs.{asked}").main()
         return
     print("rave-lite JOB [key=value ...]     rave-lite JOB --help tells more\n")

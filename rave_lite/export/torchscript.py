@@ -1,36 +1,81 @@
-"""Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, their ratios, their labels."""
+"""Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
+from rave_lite.export.attributes import Attributes
+from rave_lite.export.precision import lower_precision
 from rave_lite.files import replacing
-from rave_lite.layers import stream
+from rave_lite.layers import CachedPast, stream
+from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 
 
-class Live(nn.Module):
-    """A streaming model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of hop, B <= batch_size.
+class Core(nn.Module):
+    """The streaming model in its principal directions; one channel a stream.
 
-    `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
-    `sample_rate`: Hz; `hop`, `latency`: samples. A block of another shape raises; the streams are then as before.
+    Encoder and decoder may be in another precision; the filter bank and what is outside stay float32.
     """
 
-    def __init__(self, model: RAVE, batch_size: int):
+    def __init__(self, model: RAVE, batch_size: int, precision: str):
         super().__init__()
         self.rave = stream(model.float(), batch_size)
-        self.sample_rate = self.sampling_rate = model.sample_rate  # the second is the name RAVE's hosts look for
-        self.hop, self.latency = model.hop, model.latency
-        self.latent_size = self.full_latent_size = model.latent_size
-        self.batch_size = batch_size
-        latents = [f"latent {i + 1}" for i in range(model.latent_size)]
-        ends = {"encode": (["audio"], 1, latents, model.hop), "decode": (latents, model.hop, ["audio"], 1),
-                "forward": (["audio"], 1, ["audio"], 1)}
-        self.methods = list(ends)
+        self.dtype = lower_precision(self.rave, precision)
+
+    def encode(self, x: Tensor) -> Tensor:
+        h = self.rave.encoder(self.rave.pqmf(x).to(self.dtype)).float()
+        return self.rave.principal(self.rave.latent.mean(h))
+
+    def decode(self, p: Tensor) -> Tensor:
+        z = self.rave.principal.inverse(p).to(self.dtype)
+        bands = self.rave.decoder(self.rave.latent.widen(z))
+        return self.rave.pqmf.inverse(bands.float())
+
+
+class Live(Attributes):
+    """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
+
+    `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
+    `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the shortest power of two that
+    feeds the model at each call. A block of another shape raises; the streams are then as before. Samples that are not
+    finite count as silence. The attributes work while audio runs. Raises InputError for options that cannot be.
+    """
+
+    audio_limit: Final[float] = 8.0  # times full scale: louder is an error upstream, and must not overflow inside
+    latent_limit: Final[float] = 1e3
+
+    def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
+                 latent_size: int | None = None, precision: str = "float32"):
+        super().__init__(model.latent_size)
+        check_options(model, batch_size, channels, sample_rate, latent_size)
+        streams = batch_size * channels
+        self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # the second: RAVE's hosts look for it
+        self.to_model, self.to_host, self.hop, self.latency = host_rate(
+            model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency, batch_size=streams)
+        self.block = 2 ** math.ceil(math.log2(model.hop * self.sample_rate / model.sample_rate))
+        self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
+            self.sample_rate != model.sample_rate)
+        self.precision = precision
+        self.core = Core(model, streams, precision)
+        self.dry = CachedPast(1, self.latency, streams)
+        self.batch_size, self.channels, self.stereo = batch_size, channels, False
+        self.latent_size = self.full_latent_size = latent_size or model.latent_size
+        self._describe(model)
+
+    def _describe(self, model: RAVE) -> None:
+        """What hosts read: params, labels, attributes."""
+        channels = ["audio"] if self.channels == 1 else [f"audio {c + 1}" for c in range(self.channels)]
+        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(self.latent_size)]
+        ends = {"forward": (channels, 1, channels, 1)}
+        if self.hop > 1:  # else no whole number of samples is a frame
+            ends |= {"encode": (channels, 1, latents, self.hop), "decode": (latents, self.hop, channels, 1)}
+        self.methods: list[str] = [name for name in ("encode", "decode", "forward") if name in ends]
         for name, (inputs, in_ratio, outputs, out_ratio) in ends.items():
             params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
             self.register_buffer(f"{name}_params", params)
@@ -38,52 +83,88 @@ class Live(nn.Module):
             setattr(self, f"{name}_output_labels", outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        self.check(x, 1, self.hop)
-        return self.rave(x)
+        length = x.shape[-1]
+        x = self.streams(x, self.channels, self.hop, self.audio_limit)
+        inside = self.to_model(x)
+        if inside.shape[2] > 0:
+            inside = self.core.decode(self.turn(self.core.encode(inside)))
+        wet = self.to_host(inside, length)
+        amount = self.dry_wet(length)
+        y = (self.dry(x)[..., :length] * (1 - amount) + wet * amount) * self.gain(length)
+        return y.reshape(-1, self.channels, length)
 
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
-        """`(B, 1, T) -> (B, latent_size, T / hop)`."""
-        self.check(x, 1, self.hop)
-        return self.rave.encode(x)
+        """`(B, channels, T) -> (B, channels * latent_size, T / hop)`: principal directions, largest variance first."""
+        p = self.core.encode(self.to_model(self.streams(x, self.channels, self.hop, self.audio_limit)))
+        return p[:, : self.latent_size].reshape(x.shape[0], -1, p.shape[2]).contiguous()
 
     @torch.jit.export
-    def decode(self, z: Tensor) -> Tensor:
-        """`(B, latent_size, T) -> (B, 1, T * hop)`."""
-        self.check(z, self.latent_size, 1)
-        return self.rave.decode(z)
+    def decode(self, p: Tensor) -> Tensor:
+        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; directions left out stay at their mean."""
+        length = p.shape[-1] * self.hop
+        p = self.streams(p, self.channels * self.latent_size, 1, self.latent_limit)
+        inside = self.core.decode(self.turn(p))
+        return (self.to_host(inside, length) * self.gain(length)).reshape(-1, self.channels, length)
 
-    @torch.jit.export
-    def reset(self) -> None:
-        """Forget every stream."""
-        for part in self.modules():
-            if hasattr(part, "cache"):
-                part.cache.zero_()  # type: ignore[operator]
+    def streams(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
+        """One row a stream, finite and bounded. Raises for a block that the model cannot take, naming what it can."""
+        if x.dim() != 3 or x.shape[1] != channels:
+            raise ValueError(f"this method takes blocks (batch, {channels}, samples), not {x.shape}")
+        if x.shape[2] == 0 or x.shape[2] % multiple != 0:
+            raise ValueError(f"a block of {x.shape[2]} samples is no multiple of {multiple}")
+        if x.shape[0] > self.batch_size:
+            raise ValueError(f"{x.shape[0]} streams; this file was exported for {self.batch_size} at most")
+        x = torch.nan_to_num(x.float(), 0.0, 0.0, 0.0).clamp(-limit, limit)
+        return x.reshape(x.shape[0] * self.channels, -1, x.shape[2])
 
     @torch.jit.export
     def get_methods(self) -> list[str]:
         return self.methods
 
     @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return [""][:0]
+    def reset(self) -> None:
+        """Forget every stream and start the noise anew; the attributes stay, and knobs are where they were set."""
+        for part in self.modules():
+            if hasattr(part, "cache"):
+                part.cache.zero_()  # type: ignore[operator]
+            if hasattr(part, "position"):
+                part.position.zero_()  # type: ignore[operator]
+            if hasattr(part, "target"):
+                part.now.copy_(part.target)  # type: ignore
+        self.to_model.reset()
+        self.to_host.reset()
 
-    def check(self, x: Tensor, channels: int, multiple: int) -> None:
-        """Raise for a block that the model cannot take, naming what it can."""
-        if x.dim() != 3 or x.shape[1] != channels:
-            raise ValueError(f"this method takes blocks (batch, {channels}, samples), not {x.shape}")
-        if x.shape[2] % multiple != 0:
-            raise ValueError(f"a block of {x.shape[2]} samples is no multiple of {multiple}")
-        if x.shape[0] > self.batch_size:
-            raise ValueError(f"{x.shape[0]} streams; this file was exported for {self.batch_size} at most")
+
+def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
+    for name, value in (("batch_size", batch_size), ("channels", channels)):
+        if value < 1:
+            raise InputError(f"{name}: {value} must be at least 1")
+    if sample_rate is not None and not 8000 <= sample_rate <= 384000:
+        raise InputError(f"sample_rate: {sample_rate} Hz is no rate of a host (8000 to 384000)")
+    if latent_size is not None and not 1 <= latent_size <= model.latent_size:
+        raise InputError(f"latent_size: {latent_size}; this model has 1 to {model.latent_size}")
 
 
-def export(model: RAVE, path: Path, *, batch_size: int, metadata: dict[str, Any]) -> None:
-    """Script `model` and write it to `path` in one step; `metadata` goes into the archive as metadata.json."""
+def load(path: Path, device: str | torch.device = "cpu") -> Any:
+    """The module in a TorchScript file, ready to play. Raises InputError where there is none."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; rave-lite export makes one")
+    try:
+        return torch.jit.load(str(path), map_location=device).eval()
+    except RuntimeError as error:
+        raise InputError(f"{path}: not a TorchScript file that torch {torch.__version__} can load; "
+                         f"rave-lite export makes one") from error
+
+
+def export(live: Live, path: Path, metadata: dict[str, Any]) -> None:
+    """Script `live` and write it to `path` in one step; `metadata` goes into the archive as metadata.json.
+
+    Not frozen: `torch.jit.freeze` makes constants of the weights, which stay behind when a host moves the module to its
+    GPU, and `stream` has folded what it would fold.
+    """
     if path.suffix != ".ts":
         raise InputError(f"out: {path} must end in .ts: live hosts look for that")
-    scripted = torch.jit.script(Live(model, batch_size).eval())
+    scripted = torch.jit.script(live.eval().requires_grad_(False))
     with replacing(path) as aside:
         torch.jit.save(scripted, str(aside), _extra_files={"metadata.json": json.dumps(metadata)})
-
-

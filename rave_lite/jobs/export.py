@@ -1,14 +1,21 @@
 """Write a model as streaming TorchScript."""
 
+import sys
 from pathlib import Path
+from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from rave_lite import __version__
+from rave_lite.errors import InputError
+from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
-from rave_lite.export.verify import verify
+from rave_lite.export.verify import Finding, report, verify
 from rave_lite.jobs.common import job
 from rave_lite.model import RAVE, read_checkpoint
+
+LATENTS = 16  # at most, unless asked for: more inlets than anyone patches
 
 
 def export(config: DictConfig) -> None:
@@ -18,16 +25,65 @@ def export(config: DictConfig) -> None:
     model = RAVE.from_state(checkpoint, path)
     run = checkpoint["config"]
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{run['name']}.ts"
-    card = {"name": run["name"], "sample_rate": model.sample_rate, "hop": model.hop, "latency": model.latency,
-            "latent_size": model.latent_size, "parameters": sum(p.numel() for p in model.parameters()),
-            "training_minutes": round(run["minutes"], 2), "rave_lite": __version__}
-    write(model, out, batch_size=config.batch_size, metadata=card)
-    verify(out, path)
+    warn(checkpoint, model, config)
+    live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
+                latent_size=config.latent_size or min(LATENTS, model.latent_size), precision=config.precision)
+    card = describe(live, model, checkpoint, config.license)
+    write(live, out, card)
+    findings = verify(out, path, blocks=config.blocks)
+    print(report(findings))
+    refuse(out, findings)
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():
-        unit = {"sample_rate": " Hz", "hop": " samples", "training_minutes": " min",
-                "latency": f" samples, {1000 * model.latency / model.sample_rate:.1f} ms, and the host's block"}.get(key, "")
-        print(f"  {key:16} {value}{unit}")
+        print(f"  {key:16} {said(key, value, card)}")
+
+
+def warn(checkpoint: dict[str, Any], model: RAVE, config: DictConfig) -> None:
+    """What the user should know before relying on the file."""
+    step, first = int(checkpoint["state_dict"]["_extra_state"]), checkpoint["config"]["training"]["phase1_steps"]
+    if step < first:
+        print(f"warning: step {step} of the {first} of phase 1: the sound is not finished", file=sys.stderr)
+    if model.hop & (model.hop - 1):
+        print(f"warning: hop {model.hop} is no power of two: nn~ plays forward only", file=sys.stderr)
+    if config.precision == "int8":
+        print("note: an int8 file plays on the CPU only", file=sys.stderr)
+
+
+def describe(live: Live, model: RAVE, checkpoint: dict[str, Any], license_line: str | None) -> dict[str, Any]:
+    """What the file is: printed, and kept in the archive as metadata.json."""
+    run, principal = checkpoint["config"], model.principal
+    return {"name": run["name"], "sample_rate": live.sample_rate, "model_rate": model.sample_rate, "hop": live.hop,
+            "block": live.block, "latency": live.latency, "latency_ms": round(1000 * live.latency / live.sample_rate, 2),
+            "latent_size": live.latent_size, "latent_carried": round(principal.carried(live.latent_size), 4),
+            "latent_std": [round(float(v) ** 0.5, 4) for v in principal.variance[: live.latent_size]],
+            "channels": live.channels, "batch_size": live.batch_size, "precision": live.precision,
+            "parameters": sum(p.numel() for p in model.parameters()), "training_minutes": round(run["minutes"], 2),
+            "step": int(checkpoint["state_dict"]["_extra_state"]), "license": license_line or "not stated",
+            "rave_lite": __version__, "torch": torch.__version__.split("+")[0]}
+
+
+def said(key: str, value: Any, card: dict[str, Any]) -> str:
+    """A line of the card for people."""
+    if key in ("sample_rate", "model_rate"):
+        return f"{value} Hz"
+    if key == "hop":
+        return f"{value} samples: a block is a multiple of it" if value > 1 else "1: any block"
+    if key == "latency":
+        whole = 1000 * (value + card["block"]) / card["sample_rate"]
+        return f"{value} samples, {card['latency_ms']:.1f} ms; with a block of {card['block']} {whole:.1f} ms"
+    if key == "latent_size":
+        return f"{value} principal directions, {100 * card['latent_carried']:.1f} % of the variance"
+    if key == "training_minutes":
+        return f"{value} min"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def refuse(out: Path, findings: list[Finding]) -> None:
+    """Delete a file that failed. Raises InputError saying of what."""
+    failed = [f for f in findings if not f.well]
+    if failed:
+        out.unlink(missing_ok=True)
+        raise InputError(f"{out}: not written, because it failed:\n{report(failed)}")
 
 
 main = job(export)

@@ -54,10 +54,10 @@ class SeededNoise(nn.Module):
         time = self.position + torch.arange(frames, device=x.device)
         row = torch.arange(batch * self.channels, device=x.device).view(batch, self.channels, 1)
         bits = hash32(hash32(hash32(self.seed) + row + (self.salt << 20)) + hash32(time))
-        radius = torch.sqrt(-2 * torch.log(((bits >> 16).to(x.dtype) + 0.5) / 65536))
-        angle = (bits & 65535).to(x.dtype) * (2 * math.pi / 65536)
+        radius = torch.sqrt(-2 * torch.log(((bits >> 16).float() + 0.5) / 65536))
+        angle = (bits & 65535).float() * (2 * math.pi / 65536)
         self.position.add_(frames)
-        return self.amount * radius * torch.cos(angle)
+        return self.amount * (radius * torch.cos(angle)).to(x.dtype)
 
 
 def hash32(x: Tensor) -> Tensor:
@@ -115,7 +115,8 @@ class NoiseSynth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         amplitude = 2 * torch.sigmoid(self.net(x) - 5) ** 2.3 + 1e-7  # "modified sigmoid", DDSP eq. 5
         amplitude = amplitude.unflatten(1, (self.n_bands, self.filter_bands)).transpose(2, 3)  # (B, band, frame, bin)
-        response = torch.roll(torch.fft.irfft(amplitude), self.taps // 2, -1)[..., : self.taps] * self.window
+        response = torch.fft.irfft(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+        response = torch.roll(response, self.taps // 2, -1)[..., : self.taps] * self.window
         noise = self.past(self.noise(x)).unfold(2, self.taps - 1 + self.frame, self.frame)  # (B, band, frame, time)
         filtered = (noise.unfold(3, self.taps, 1) * response.unsqueeze(3)).sum(4)  # (B, band, frame, time)
         return filtered.flatten(2)

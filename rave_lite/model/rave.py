@@ -13,6 +13,7 @@ from rave_lite.layers import PQMF, Conv1d, ConvTranspose1d
 from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
 from rave_lite.model.latent import LATENTS
+from rave_lite.model.principal import Principal
 
 
 class RAVE(nn.Module):
@@ -40,6 +41,7 @@ class RAVE(nn.Module):
         self.latent = LATENTS[latent["name"]](**options)
         self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack)
         self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
+        self.principal = Principal(self.latent.size)
         self.sample_rate = sample_rate
         self.hop = n_bands * math.prod(ratios)
         self.latency = n_bands * self.decoder.delay + self.pqmf.delay
@@ -62,6 +64,15 @@ class RAVE(nn.Module):
         branches = [b for b in (self.decoder.waveform, self.decoder.noise) if b is not None]
         reach, rate = _reach([self.encoder, self.decoder.net], self.pqmf.n_bands)
         return 2 * self.pqmf.delay + reach + max(_reach([b], rate)[0] for b in branches) + self.hop - 1
+
+    @torch.jit.unused
+    @torch.no_grad()
+    def fit_principal(self, x: Tensor) -> None:
+        """Set `principal` from recordings `(B, 1, T)`, T a multiple of `hop`; louder is positive along each direction."""
+        z = torch.cat([self.encode(window) for window in x.split(1)])  # one by one: memory
+        level = 10 * torch.log10(x.unflatten(2, (-1, self.hop)).square().mean(3) + 1e-8).squeeze(1)  # (B, T / hop), dB
+        level = F.pad(level, (self.encoder.delay, 0), mode="replicate")[:, : z.shape[2]]
+        self.principal.fit(z.transpose(1, 2).flatten(0, 1), level.flatten())
 
     @torch.jit.unused
     def reconstruct(self, x: Tensor) -> Tensor:

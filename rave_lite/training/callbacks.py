@@ -24,10 +24,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Callback):
-    """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance."""
+    """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance.
 
-    def __init__(self, folder: str | Path, every: int):
-        self.folder, self.every = Path(folder), every
+    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows.
+    """
+
+    def __init__(self, folder: str | Path, every: int, heard: float = 30.0):
+        self.folder, self.every, self.heard = Path(folder), every, heard
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -39,18 +42,24 @@ class Checkpoints(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         step = pl_module.step
         if step == pl_module.phase1_steps:
-            trainer.save_checkpoint(self.folder / "phase1.ckpt")
+            self._save(trainer, pl_module, "phase1.ckpt")
         if step % self.every == 0 and not trainer.should_stop:
-            trainer.save_checkpoint(self.folder / "last.ckpt")
+            self._save(trainer, pl_module, "last.ckpt")
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         distance = float(trainer.callback_metrics["held_out/distance"])
         if distance < self.best:
             self.best = distance
-            trainer.save_checkpoint(self.folder / "best.ckpt")
+            self._save(trainer, pl_module, "best.ckpt")
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.folder / "last.ckpt")
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._save(trainer, pl_module, "last.ckpt")
+
+    def _save(self, trainer: L.Trainer, pl_module: Any, name: str) -> None:
+        windows, model = trainer.datamodule.windows, pl_module.best_model  # type: ignore[attr-defined]
+        count = math.ceil(self.heard * model.sample_rate / windows.length)
+        model.fit_principal(torch.stack([windows[i] for i in range(count)]).to(pl_module.device))
+        trainer.save_checkpoint(self.folder / name)
 
 
 class StopCleanly(Callback):

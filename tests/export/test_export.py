@@ -1,72 +1,190 @@
-"""The exported file: the protocol of hosts, the same samples in a new process, and a wrong file found out."""
+"""The exported file: the protocol of hosts, the same samples, its attributes, and broken files found out."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from rave_lite import InputError, set_noise
-from rave_lite.export.torchscript import export
-from rave_lite.export.verify import TOLERANCE, differences, play, verify
+from rave_lite import InputError, reset, set_noise, stream
+from rave_lite.export import precision
+from rave_lite.export.torchscript import Live, export, load
+from rave_lite.export.verify import findings, joined, played, steady, verify
+from rave_lite.model import RAVE
 from tests.conftest import build
 
+SMALL = "model.capacity=6"
+BLOCKS = 60  # for the memory check
+TIMED = "steady from the third call"  # not asserted where tests share the machine
 
-@pytest.fixture(scope="module", params=["model=tiny", "model=v2_small", "model=v2"])
-def exported(request, tmp_path_factory):
-    """A model with audible output, and its file."""
-    model = build(request.param, "model.capacity=6").eval()
+
+def audible(*overrides: str) -> RAVE:
+    """A random model that is not nearly silent, its principal directions fitted."""
+    model = build(*overrides).eval()
     with torch.no_grad():
-        model.decoder.waveform.weight = 10 * model.decoder.waveform.weight
-    path = tmp_path_factory.mktemp("export") / "live.ts"
-    export(model, path, batch_size=4, metadata={"name": "x"})
-    return model, path
+        model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
+    model.fit_principal(torch.randn(2, 1, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
+    return model
 
 
-def test_hosts_find_what_they_ask_for(exported):
-    model, path = exported
+def written(model: RAVE, folder: Path, live: type[Live] = Live, **options) -> Path:
+    path = folder / "live.ts"
+    export(live(model, **{"batch_size": 4, **options}), path, {"name": "x"})
+    return path
+
+
+def failed(file: Path, model: RAVE | None, blocks: int = BLOCKS) -> dict[str, str]:
+    return {f.check: f.found for f in findings(file, model, blocks) if not f.well and f.check != TIMED}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A model, its file, and the file loaded; each test resets it."""
+    model = audible("model=tiny", SMALL)
+    path = written(model, tmp_path_factory.mktemp("export"))
+    return model, path, load(path)
+
+
+def test_hosts_find_what_they_ask_for(tiny):
+    model, path, _ = tiny
     files = {"metadata.json": ""}
     live = torch.jit.load(str(path), _extra_files=files)
     assert json.loads(files["metadata.json"]) == {"name": "x"}
     assert live.get_methods() == ["encode", "decode", "forward"]
-    assert live.get_attributes() == []
     assert live.encode_params.tolist() == [1, 1, 16, model.hop]
     assert live.decode_params.tolist() == [16, model.hop, 1, 1]
     assert live.forward_params.tolist() == [1, 1, 1, 1]
-    assert (live.sample_rate, live.hop, live.latency) == (44100, model.hop, model.latency)
-    assert (live.sampling_rate, live.full_latent_size) == (44100, 16)
+    assert (live.sample_rate, live.hop, live.latency, live.block) == (44100, model.hop, model.latency, model.hop)
+    assert (live.sampling_rate, live.full_latent_size, live.stereo) == (44100, 16, False)
     assert len(live.encode_output_labels) == len(live.decode_input_labels) == 16
     assert not any(p.requires_grad for p in live.parameters())
     assert "model" not in dict(live.named_children())
-    for batch in (1, 4):
-        y = live.forward(torch.zeros(batch, 1, 2 * model.hop))
-        assert y.shape == (batch, 1, 2 * model.hop)
-        assert y.dtype == torch.float32
+    for name in live.get_attributes():
+        value = getattr(live, f"get_{name}")()
+        codes = [{bool: 0, int: 1, float: 2}[type(v)] for v in value]
+        assert codes == getattr(live, f"{name}_params").tolist()
+    assert live.set_sample_rate(96000) == 0
+    assert live.sample_rate == 44100
 
 
-def test_the_file_is_the_model(exported):
-    model, path = exported
-    worst = differences(path, model)
-    assert set(worst) == {"single hops", "irregular blocks", "one block", "one stream", "encode", "decode"}
-    assert max(worst.values()) <= TOLERANCE, worst
+@pytest.mark.parametrize(("overrides", "options"), [
+    (["model=tiny"], {}),
+    (["model=tiny"], {"batch_size": 1, "latent_size": 3}),
+    (["model=tiny", "model.alignment=centered"], {"channels": 2}),
+    (["model=v2", "latent=variational"], {"latent_size": 16}),
+    (["model=v2_small"], {"sample_rate": 48000}),
+    (["model=v2_small"], {"precision": "bfloat16"}),
+    (["model=low_latency"], {"sample_rate": 88200, "channels": 2, "batch_size": 2}),
+    (["model=low_latency", "model.alignment=centered"], {"sample_rate": 48000, "precision": "float16"}),
+    (["model=tiny", "model.capacity=24"], {"precision": "int8"})])
+def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
+    model = audible(*overrides[:1], SMALL, *overrides[1:])
+    assert failed(written(model, tmp_path, **options), model) == {}
 
 
-def test_a_file_of_another_model_is_found_out(exported):
-    model, path = exported
+def test_decode_with_fewer_latents_leaves_the_others_at_their_mean(tmp_path):
+    model = audible("model=tiny", SMALL)
+    live = load(written(model, tmp_path, latent_size=3))
+    live.set_noise(0.0)
+    set_noise(model, 0)
+    p = torch.randn(1, 3, 6)
+    with torch.no_grad():
+        z = model.principal.inverse(torch.cat([p, torch.zeros(1, 13, 6)], 1))
+        assert torch.allclose(live.decode(p), model.decode(z), atol=1e-5)
+
+
+class Forgets(Live):
+    """A reset that leaves the streams as they are."""
+
+    @torch.jit.export
+    def reset(self) -> None:
+        pass
+
+
+class Louder(Live):
+    """The attribute reads back, but does half of what it says."""
+
+    @torch.jit.export
+    def set_gain(self, value: float) -> int:
+        self.gain.target.fill_(1 - (1 - value) / 2)
+        return 0
+
+    @torch.jit.export
+    def get_gain(self) -> tuple[float]:
+        return (float(self.gain.target) * 2 - 1,)
+
+
+class Swallows(Live):
+    """Bad samples reach the streams."""
+
+    def streams(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
+        return x.reshape(x.shape[0] * self.channels, -1, x.shape[2])
+
+
+class Early(Live):
+    """The dry path does not wait for the model."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        amount = float(self.dry_wet.target)
+        return amount * self.core.decode(self.core.encode(x)) * self.gain(x.shape[2]) + (1 - amount) * x
+
+
+class Hoards(Live):
+    """Every block is kept."""
+
+    def __init__(self, model: RAVE, **options):
+        super().__init__(model, **options)
+        self.kept = torch.jit.annotate(list[Tensor], [torch.zeros(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.append(torch.randn(1 << 17))
+        return self.core.decode(self.core.encode(torch.nan_to_num(x, 0.0, 0.0, 0.0).clamp(-8, 8)))
+
+
+@pytest.mark.parametrize(("kind", "check"), [
+    (Forgets, "after reset"), (Louder, "attributes"), (Swallows, "recovers from NaN"), (Early, "attributes"),
+    (Hoards, "memory")])
+def test_a_broken_file_is_found_out(kind, check, tmp_path):
+    model = audible("model=tiny", "model.capacity=2")
+    assert check in failed(written(model, tmp_path, kind), None, blocks=200)
+
+
+def test_a_file_of_another_model_is_found_out(tiny):
+    model, path, _ = tiny
     with torch.no_grad():
         first = next(iter(model.encoder.parameters()))
         kept = first.clone()
         first.mul_(1.01)
-        changed = max(differences(path, model).values())
+        found = failed(path, model)
         first.copy_(kept)
-    assert changed > TOLERANCE
+    assert {"checkpoint, one stream", "checkpoint, streams", "checkpoint, encode", "checkpoint, decode"} <= found.keys()
 
 
-def test_blocks_that_do_not_fit_are_refused_and_forgotten(exported):
-    model, path = exported
-    live = torch.jit.load(str(path))
-    for name, buffer in live.named_buffers():
-        if name.endswith("noise.amount"):
-            buffer.zero_()
+def test_verification_runs_in_a_new_process(tiny, tmp_path):
+    model, path, _ = tiny
+    state = {f"model.{k}": v for k, v in model.state_dict().items()}
+    torch.save({"model": model.config, "state_dict": state}, tmp_path / "x.ckpt")
+    found = verify(path, tmp_path / "x.ckpt", blocks=BLOCKS)
+    assert len(found) > 12
+    assert [f for f in found if not f.well and f.check != TIMED] == []
+    (tmp_path / "gone.ckpt").unlink(missing_ok=True)
+    (broken,) = verify(path, tmp_path / "gone.ckpt", blocks=BLOCKS)
+    assert not broken.well
+    assert "no such checkpoint" in broken.found
+
+
+def test_third_calls_are_not_compiled_any_more(tiny):
+    _, path, _ = tiny
+    third, later = map(float, re.findall(r"(\d+\.\d+) ms", steady(path).found))
+    assert third < 5 * later  # compiling takes a hundred times as long
+
+
+def test_blocks_that_do_not_fit_are_refused_and_forgotten(tiny):
+    model, _, live = tiny
+    live.reset()
+    live.set_noise(0.0)
     set_noise(model, 0)
     x = 0.3 * torch.randn(1, 1, 6 * model.hop)
     first = live.forward(x[..., : 2 * model.hop])
@@ -74,46 +192,131 @@ def test_blocks_that_do_not_fit_are_refused_and_forgotten(exported):
                            (torch.zeros(1, 2, model.hop), "takes blocks"), (torch.zeros(5, 1, model.hop), "for 4 at most")):
         with pytest.raises(torch.jit.Error, match=message):
             live.forward(wrong)
-    rest = play(live.forward, x[..., 2 * model.hop :], [model.hop] * 4)
+    rest = joined(live, x[..., 2 * model.hop :], [model.hop] * 4)
     with torch.no_grad():
         assert torch.allclose(torch.cat([first, rest], -1), model(x), atol=1e-5)
+    live.set_noise(1.0)
 
 
-def test_a_bad_name_is_refused_before_any_work(tmp_path):
-    with pytest.raises(InputError, match=r"must end in \.ts"):
-        export(build("model=tiny", "model.capacity=4"), tmp_path / "x.pt", batch_size=1, metadata={})
+def test_setters_refuse_nonsense_and_hold_at_the_ends(tiny):
+    *_, live = tiny
+    nan = float("nan")
+    assert [live.set_gain(nan), live.set_dry_wet(nan), live.set_noise(nan), live.set_scale(0, 1.0), live.set_bias(17, 1.0),
+            live.set_scale(1, nan)] == [1] * 6
+    assert (live.get_gain(), live.get_dry_wet(), live.get_noise()) == ((1.0,), (1.0,), (1.0,))
+    assert live.set_dry_wet(2.0) == live.set_noise(-1.0) == 0
+    assert (live.get_dry_wet(), live.get_noise()) == ((1.0,), (0.0,))
+    live.set_noise(1.0)
 
 
-def test_verification_runs_in_a_new_process_and_deletes_what_fails(tmp_path):
-    """The checkpoint's weights differ from the file's: the file does not stay."""
-    model, other = build("model=tiny", "model.capacity=4"), build("model=tiny", "model.capacity=4")
+def test_scale_and_bias_turn_one_direction(tiny):
+    model, _, live = tiny
+    set_noise(model, 0)
+    live.set_noise(0.0)
+    x = 0.3 * torch.randn(1, 1, 8 * model.hop)
+    live.set_scale(2, 0.5)
+    live.set_bias(3, 1.5)
+    made = played(live, x, [8])
     with torch.no_grad():
-        for part in (model, other):
-            part.decoder.waveform.weight = 10 * part.decoder.waveform.weight
-        other.decoder.waveform.weight = 1.1 * other.decoder.waveform.weight
-    paths = []
-    for name, part in (("right", model), ("wrong", other)):
-        paths.append(tmp_path / f"{name}.ckpt")
-        state = {f"model.{k}": v for k, v in part.state_dict().items()}
-        torch.save({"model": part.config, "state_dict": state}, paths[-1])
-    file = tmp_path / "x.ts"
-    export(model.eval(), file, batch_size=2, metadata={})
-    verify(file, paths[0])
-    assert file.exists()
-    with pytest.raises(InputError, match=r"does not play as the checkpoint does:\n.*single hops: differs by"):
-        verify(file, paths[1])
-    assert not file.exists()
+        p = model.principal(model.encode(x))
+        p[:, 1] *= 0.5
+        p[:, 2] += 1.5
+        assert torch.allclose(made, model.decode(model.principal.inverse(p)), atol=1e-5)
+    assert (live.get_scale(), live.get_bias()) == ((2, 0.5), (3, 1.5))
+    live.set_scale(2, 1.0)
+    live.set_bias(3, 0.0)
+    live.set_noise(1.0)
+
+
+def test_noise_is_seeded_switched_and_scaled(tiny):
+    model, _, live = tiny
+    quiet = torch.zeros(1, 1, 8 * model.hop)
+
+    def made() -> Tensor:
+        return played(live, quiet, [8])
+
+    usual = made()
+    live.set_seed(5)
+    other = made()
+    assert not torch.equal(usual, other)
+    live.set_noise_on(False)
+    still = made()
+    live.set_noise_on(True)
+    live.set_noise(0.0)
+    assert torch.equal(made(), still)
+    live.set_noise(1.0)
+    assert torch.equal(made(), other)
+    live.set_seed(0)
+    assert torch.equal(made(), usual)
+
+
+def test_turning_a_knob_makes_no_click(tiny):
+    """Against a jump at the block's start: the dry signal is constant, so every step is the knob's own."""
+    _, _, live = tiny
+    live.set_dry_wet(0.0)
+    ones = torch.ones(1, 1, live.block)
+    played(live, ones, [1])
+    live.set_gain(0.25)
+    step = torch.cat([ones[..., -1:], live(ones), live(ones)], -1).diff().abs()
+    assert step.max() < 1.1 * 0.75 / live.block
+    live.set_gain(1.0)
+    live.set_dry_wet(1.0)
+
+
+def test_channels_are_streams_of_their_own(tmp_path):
+    model = audible("model=tiny", SMALL)
+    live, mono = load(written(model, tmp_path, channels=2)), load(written(model, tmp_path))
+    assert live.forward_params.tolist() == [2, 1, 2, 1]
+    assert live.encode_params.tolist() == [2, 1, 32, model.hop]
+    for file in (live, mono):
+        file.set_noise(0.0)
+    x = 0.3 * torch.randn(2, 2, 4 * model.hop)
+    both = live(x)
+    for channel in range(2):
+        mono.reset()
+        assert torch.allclose(both[:, channel : channel + 1], mono(x[:, channel : channel + 1].contiguous()), atol=1e-6)
+
+
+def test_int8_is_small_and_close_and_says_where_it_cannot_be(tmp_path, monkeypatch):
+    model = audible("model=v2", "model.capacity=24")
+    full = written(model, tmp_path).stat().st_size
+    assert written(model, tmp_path, precision="int8").stat().st_size < 0.5 * full
+    with pytest.raises(InputError, match="precision: 'int4' is none of float32, bfloat16, float16, int8"):
+        Live(model, batch_size=1, precision="int4")
+    monkeypatch.setattr(precision, "engine", lambda: "none")
+    with pytest.raises(InputError, match="no engine for int8 products"):
+        Live(model, batch_size=1, precision="int8")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"latent_size": 17}, "this model has 1 to 16"), ({"channels": 0}, "at least 1"), ({"batch_size": 0}, "at least 1"),
+    ({"sample_rate": 44}, "no rate of a host")])
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(InputError, match=message):
+        Live(build("model=tiny", "model.capacity=2"), **{"batch_size": 1, **options})
+
+
+def test_a_bad_name_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"must end in \.ts"):
+        export(Live(build("model=tiny", "model.capacity=2"), batch_size=1), tmp_path / "x.pt", {})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_file_plays_on_cuda(exported):
-    model, path = exported
+def test_the_file_plays_on_cuda_without_waiting_for_it(tiny):
+    """Moved as hosts do, `.to`, after loading; a block inside may not synchronise."""
+    model, path, _ = tiny
     set_noise(model, 0)
-    live = torch.jit.load(str(path), map_location="cuda")
-    for name, buffer in live.named_buffers():
-        if name.endswith("noise.amount"):
-            buffer.zero_()
+    live = torch.jit.load(str(path)).to("cuda")
+    live.set_noise(0.0)
     x = 0.3 * torch.randn(1, 1, 8 * model.hop)
-    with torch.no_grad():
-        made = play(live.forward, x.cuda(), [3 * model.hop, model.hop, 4 * model.hop]).cpu()
-        assert torch.allclose(made, model(x), atol=1e-3)
+    reference = stream(model, 1)
+    reset(reference)
+    with torch.inference_mode():
+        assert torch.allclose(played(live, x.cuda(), [3, 1, 4]).cpu(), reference(x), atol=1e-3)
+        block = x[..., : model.hop].cuda()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(4):
+                live(block)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")

@@ -98,15 +98,63 @@ def test_the_whole_way(trained):
         assert soundfile.info(path).frames == soundfile.info(trained / "set/birds" / path.name).frames
         assert soundfile.info(trained / "blocks" / path.name).frames == soundfile.info(path).frames
 
-    done = rave_lite("export", f"ckpt={checkpoint}", cwd=trained)
-    assert done.returncode == 0, done.stderr
+    done = rave_lite("export", f"ckpt={checkpoint}", "license='CC BY 4.0, A. Name'", "blocks=50", cwd=trained)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "verified" in done.stdout
     files = {"metadata.json": ""}
     live = torch.jit.load(str(trained / "runs/mine/mine.ts"), _extra_files=files)
     card = json.loads(files["metadata.json"])
     assert (card["sample_rate"], card["hop"], card["latency"]) == (44100, 1024, live.latency)
+    assert (card["license"], card["batch_size"], card["latent_size"]) == ("CC BY 4.0, A. Name", 16, 16)
+    assert card["training_minutes"] > 0
+    assert card["latent_std"] == sorted(card["latent_std"], reverse=True) != [1.0] * 16
     assert "44100 Hz" in done.stdout
-    assert f"latency          {live.latency} samples" in done.stdout
+    assert f"latency          {live.latency} samples, 11.2 ms; with a block of 1024 34.5 ms" in done.stdout
+
+    done = rave_lite("verify", "runs/mine/mine.ts", f"ckpt={checkpoint}", "blocks=50", cwd=trained)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checkpoint, decode" in done.stdout
+    done = rave_lite("bench", "runs/mine/mine.ts", str(checkpoint), "blocks=[2048]", "count=8", "seconds=0.2",
+                     "out=bench.json", cwd=trained)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = json.loads((trained / "bench.json").read_text())["rows"]
+    assert (first["file"], second["file"]) == ("runs/mine/mine.ts", str(checkpoint))
+    assert 0 < first["p50"] <= first["p99"] <= first["worst"]
+    assert first["total"] == pytest.approx(1000 * (496 + 2048) / 44100)
+    assert first["blocks"] == 4
+
+
+def test_an_unfinished_model_is_exported_with_a_warning_and_a_bad_one_not_at_all(trained, tmp_path):
+    checkpoint = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
+    checkpoint["state_dict"]["_extra_state"] = torch.tensor(1)
+    torch.save(checkpoint, tmp_path / "early.ckpt")
+    done = rave_lite("export", f"ckpt={tmp_path / 'early.ckpt'}", f"out={tmp_path / 'early.ts'}", "blocks=50")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: step 1 of the 6 of phase 1" in done.stderr
+    for key, value in checkpoint["state_dict"].items():
+        if key.endswith("encoder.net.0.parametrizations.weight.original0"):
+            value.fill_(float("nan"))
+    torch.save(checkpoint, tmp_path / "broken.ckpt")
+    fails("not written, because it failed", "export", f"ckpt={tmp_path / 'broken.ckpt'}", f"out={tmp_path / 'broken.ts'}",
+          "blocks=50")
+    assert not (tmp_path / "broken.ts").exists()
+
+
+def test_bad_files_to_verify_and_to_bench(trained, tmp_path):
+    for name in ("text.ts", "my 'drum' [a], {b}=$c.ts", "back\\slash's.ts"):
+        (tmp_path / name).write_text("no archive")
+        fails(f"{name}: not a TorchScript file", "verify", str(tmp_path / name))
+        fails(f"{name}: not a TorchScript file", "bench", str(tmp_path / name), "count=1")
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(tmp_path / "other.ts"))
+    fails("other.ts: TorchScript, but not a file that this version of rave-lite export wrote", "verify",
+          str(tmp_path / "other.ts"))
+    fails("gone.ts: no such file", "verify", "gone.ts", cwd=tmp_path)
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    fails("gone.ckpt: no such checkpoint", "bench", "gone.ckpt", cwd=tmp_path)
+    fails("blocks: 1000 is no multiple of hop 1024", "bench", str(checkpoint), "blocks=[1000]")
+    for option, message in (("precision=int4", "'int4' is none of"), ("latent_size=99", "this model has 1 to 16"),
+                            ("sample_rate=1", "no rate of a host")):
+        fails(message, "export", f"ckpt={checkpoint}", f"out={tmp_path / 'x.ts'}", option)
 
 
 def test_blocks_are_the_whole(trained):

@@ -12,7 +12,7 @@ from rave_lite.model.rave import load_matching
 from tests.conftest import build
 from tests.streaming import assert_streams
 
-MODELS = ["v2", "v2_small", "tiny"]
+MODELS = ["v2", "v2_small", "tiny", "low_latency"]
 LATENTS = ["wasserstein", "variational"]
 SMALL = "model.capacity=6"  # the architecture is the same; the tests are quick
 
@@ -38,7 +38,7 @@ def test_tiny_is_about_a_million():
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_streams(model, latent, alignment, tmp_path):
     rave = build(f"model={model}", f"latent={latent}", f"model.alignment={alignment}", SMALL)
-    assert_streams(rave, hop=rave.hop, frames=20, folder=tmp_path)
+    assert_streams(rave, hop=rave.hop, frames=20 + rave.latency // rave.hop, folder=tmp_path)
 
 
 def passthrough(rave: RAVE, bands: int) -> RAVE:

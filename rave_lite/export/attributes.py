@@ -1,0 +1,173 @@
+"""What players turn while audio runs, by nn~'s protocol: `set_<name>(values) -> 0`, `get_<name>() -> tuple`."""
+
+import torch
+from torch import Tensor, nn
+
+BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
+ATTRIBUTES = {"scale": [INT, FLOAT], "bias": [INT, FLOAT], "noise": [FLOAT], "noise_on": [BOOL], "seed": [INT],
+              "dry_wet": [FLOAT], "gain": [FLOAT], "reset": [BOOL]}
+
+
+class Knob(nn.Module):
+    """A value that moves over one block to where it was set: no click."""
+
+    now: Tensor
+    target: Tensor
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.register_buffer("now", torch.tensor(value), persistent=False)
+        self.register_buffer("target", torch.tensor(value), persistent=False)
+
+    def forward(self, length: int) -> Tensor:
+        way = torch.arange(1, length + 1, device=self.now.device) / length
+        value = torch.lerp(self.now, self.target, way)
+        self.now.copy_(self.target)
+        return value
+
+
+class Attributes(nn.Module):
+    """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
+
+    A setter answers 1 for a value that means nothing; one beyond the ends is held at the end. `directions`: of the latent.
+    """
+
+    latent_size: int
+    scale: Tensor
+    bias: Tensor
+    noise_amount: Tensor
+    noise_switch: Tensor
+
+    def __init__(self, directions: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
+        self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
+        self.dry_wet, self.gain = Knob(1.0), Knob(1.0)
+        self.register_buffer("noise_amount", torch.ones(()), persistent=False)
+        self.register_buffer("noise_switch", torch.ones(()), persistent=False)
+        self.seed = self.scaled = self.biased = 0
+        self.attributes = list(ATTRIBUTES)
+        for name, kinds in ATTRIBUTES.items():
+            self.register_buffer(f"{name}_params", torch.tensor(kinds))
+
+    def turn(self, p: Tensor) -> Tensor:
+        """Principal directions `(B, n, T)`, each scaled and shifted."""
+        return p * self.scale[: p.shape[1]] + self.bias[: p.shape[1]]
+
+    def reset(self) -> None:
+        raise NotImplementedError
+
+    @torch.jit.export
+    def get_attributes(self) -> list[str]:
+        return self.attributes
+
+    @torch.jit.export
+    def set_scale(self, direction: int, value: float) -> int:
+        """Multiply a principal direction, counted from 1, by `value`."""
+        if direction < 1 or direction > self.latent_size or not finite(value):
+            return 1
+        self.scale[direction - 1].fill_(value)
+        self.scaled = direction - 1
+        return 0
+
+    @torch.jit.export
+    def get_scale(self) -> tuple[int, float]:
+        """The direction set last, and its value."""
+        return self.scaled + 1, float(self.scale[self.scaled])
+
+    @torch.jit.export
+    def set_bias(self, direction: int, value: float) -> int:
+        """Add `value` to a principal direction, counted from 1, after its scale."""
+        if direction < 1 or direction > self.latent_size or not finite(value):
+            return 1
+        self.bias[direction - 1].fill_(value)
+        self.biased = direction - 1
+        return 0
+
+    @torch.jit.export
+    def get_bias(self) -> tuple[int, float]:
+        return self.biased + 1, float(self.bias[self.biased])
+
+    @torch.jit.export
+    def set_noise(self, value: float) -> int:
+        """Amount of the decoder's noise, 1 as trained; held between 0 and 10."""
+        if not finite(value):
+            return 1
+        self.noise_amount.fill_(min(max(value, 0.0), 10.0))
+        return self.hush()
+
+    @torch.jit.export
+    def get_noise(self) -> tuple[float]:
+        return (float(self.noise_amount),)
+
+    @torch.jit.export
+    def set_noise_on(self, value: bool) -> int:
+        self.noise_switch.fill_(float(value))
+        return self.hush()
+
+    @torch.jit.export
+    def get_noise_on(self) -> tuple[bool]:
+        return (bool(self.noise_switch > 0),)
+
+    def hush(self) -> int:
+        for part in self.modules():
+            if hasattr(part, "amount"):
+                part.amount.copy_(self.noise_amount * self.noise_switch)  # type: ignore[operator]
+        return 0
+
+    @torch.jit.export
+    def set_seed(self, value: int) -> int:
+        """Start the noise anew from this seed."""
+        self.seed = value
+        for part in self.modules():
+            if hasattr(part, "position"):
+                part.seed.fill_(value)  # type: ignore[operator]
+                part.position.zero_()  # type: ignore[operator]
+        return 0
+
+    @torch.jit.export
+    def get_seed(self) -> tuple[int]:
+        return (self.seed,)
+
+    @torch.jit.export
+    def set_dry_wet(self, value: float) -> int:
+        """0: the input, as late as the model's output; 1: the model."""
+        if not finite(value):
+            return 1
+        self.dry_wet.target.fill_(min(max(value, 0.0), 1.0))
+        return 0
+
+    @torch.jit.export
+    def get_dry_wet(self) -> tuple[float]:
+        return (float(self.dry_wet.target),)
+
+    @torch.jit.export
+    def set_gain(self, value: float) -> int:
+        """Linear factor of the output, held between 0 and 16."""
+        if not finite(value):
+            return 1
+        self.gain.target.fill_(min(max(value, 0.0), 16.0))
+        return 0
+
+    @torch.jit.export
+    def get_gain(self) -> tuple[float]:
+        return (float(self.gain.target),)
+
+    @torch.jit.export
+    def set_reset(self, value: bool) -> int:
+        if value:
+            self.reset()
+        return 0
+
+    @torch.jit.export
+    def get_reset(self) -> tuple[bool]:
+        return (False,)
+
+    @torch.jit.export
+    def set_sample_rate(self, rate: int) -> int:
+        """Hosts tell theirs, at times a wrong one: nothing follows from it."""
+        return 0
+
+
+def finite(value: float) -> bool:
+    return value - value == 0.0

@@ -1,0 +1,48 @@
+"""Fewer bits for the encoder and decoder of a streaming model."""
+
+import warnings
+
+import torch
+
+from rave_lite.errors import InputError
+from rave_lite.layers import MatrixConv
+from rave_lite.model import RAVE
+
+HEAVY = 40  # times capacity squared: the weights of a layer from which it becomes int8; shallower ones decide the sound
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
+
+
+def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
+    """Convert `rave`'s encoder and decoder in place; returns the type of the numbers that flow through them.
+
+    "int8": the heavy products get int8 weights, one scale per output, and int8 activations scaled block by block; needs
+    a CPU. Raises InputError for an unknown name, or when torch has no engine for int8 products here.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: {precision!r} is none of {', '.join(PRECISIONS)}")
+    if precision == "int8":
+        quantize(rave)
+    for part in (rave.encoder, rave.decoder, rave.latent):
+        part.to(PRECISIONS[precision])
+    return PRECISIONS[precision]
+
+
+def engine() -> str:
+    """What computes int8 products in this build of torch, or "none"."""
+    return torch.backends.quantized.engine or "none"
+
+
+def quantize(rave: RAVE) -> None:
+    if engine() == "none":
+        raise InputError("precision=int8: this build of torch has no engine for int8 products (fbgemm, onednn, x86 or "
+                         "qnnpack): export with precision=float32, or on another machine")
+    from torch.ao.nn.quantized.dynamic import Linear
+    from torch.ao.quantization import per_channel_dynamic_qconfig
+
+    capacity = rave.config["capacity"]
+    for part in rave.modules():
+        if isinstance(part, MatrixConv) and part.product.weight.numel() >= HEAVY * capacity**2:
+            part.product.qconfig = per_channel_dynamic_qconfig  # type: ignore[assignment]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                part.product = Linear.from_float(part.product)

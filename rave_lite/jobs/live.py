@@ -1,0 +1,145 @@
+"""Play a .ts file live: microphone in, headphones out."""
+
+import atexit
+import gc
+import math
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from omegaconf import DictConfig
+from rich import print as show
+from rich.markup import escape
+from rich.table import Table
+
+from rave_lite.errors import InputError
+from rave_lite.jobs.common import job
+from rave_lite.live.engine import Engine, block_size
+from rave_lite.live.player import Player
+from rave_lite.live.terminal import Controls, Display, watch
+
+RATES = 8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000  # Hz
+
+
+def live(config: DictConfig) -> None:
+    """Load, open the sound card, play until asked to stop, and say how it went."""
+    if config.devices:
+        show(table(sounddevice()))
+        return
+    player = Player(Path(config.file).expanduser(), config.compute)
+    block, sample_rate = block_size(config.block, player), config.sample_rate or player.sample_rate
+    if not sample_rate:
+        raise InputError(f"sample_rate: {player.path} does not say its own; sample_rate=... does")
+    controls = Controls(player)
+    if config.dry_wet is not None:
+        controls.turn_dry_wet(config.dry_wet)
+    if config.gain is not None:
+        controls.turn_gain(config.gain)
+    if config.latency not in ("low", "high") and not isinstance(config.latency, int | float):
+        raise InputError(f"latency: {config.latency} is neither low nor high nor a number of seconds")
+    card = Card(sounddevice(), config.input, config.output, sample_rate, player.channels)
+    engine = Engine(player, block, sample_rate, slack=config.slack, threads=config.threads or 1)
+    play(engine, controls, card, config.latency, math.inf if config.seconds is None else config.seconds)
+
+
+class Card:
+    """The sound card, found and asked whether it can. `channels`: (in, out) to open. Raises InputError where it cannot."""
+
+    def __init__(self, sd: ModuleType, source: Any, target: Any, sample_rate: int, channels: tuple[int, int]):
+        self.sd, self.sample_rate = sd, sample_rate
+        self.devices = [self.find(kind, asked) for kind, asked in (("input", source), ("output", target))]
+        has = [device[f"max_{kind}_channels"] for kind, device in zip(("input", "output"), self.devices, strict=True)]
+        self.channels = channels[0] if has[0] >= channels[0] else 1, min(has[1], max(2, channels[1]))
+        self.ids = [device["index"] for device in self.devices]
+        if not self.takes(sample_rate):
+            names = " and ".join(sorted({device["name"] for device in self.devices}))
+            rates = ", ".join(str(rate) for rate in RATES if self.takes(rate)) or "no usual rate"
+            raise InputError(f"sample_rate: {names} cannot run at {sample_rate} Hz, only at {rates}; rave-lite export "
+                             f"sample_rate={self.devices[1]['default_samplerate']:.0f} makes a file for another rate")
+
+    def find(self, kind: str, asked: Any) -> dict[str, Any]:
+        """What PortAudio says of a device, by number or part of its name; None: the default."""
+        try:
+            return self.sd.query_devices(asked, kind)
+        except (ValueError, self.sd.PortAudioError) as error:
+            reason = str(error) if asked is not None else "the system has no default"
+            raise InputError(f"{kind}: {reason}; rave-lite live devices=true lists what there is") from error
+
+    def takes(self, rate: int) -> bool:
+        """`rate`: Hz."""
+        checks = self.sd.check_input_settings, self.sd.check_output_settings
+        try:
+            for check, device, channels in zip(checks, self.ids, self.channels, strict=True):
+                check(device=device, channels=channels, dtype="float32", samplerate=rate)
+        except self.sd.PortAudioError:
+            return False
+        return True
+
+
+def play(engine: Engine, controls: Controls, card: Card, latency: str | float, seconds: float) -> None:
+    """Open the stream, watch it to its end, and print the counts. Raises InputError where it ended by itself."""
+    failures: list[Exception] = []
+
+    def callback(source: Any, target: Any, frames: int, when: Any, status: Any) -> None:
+        try:
+            missed = status.input_overflow or status.output_underflow
+            engine.turn(source, target, when.currentTime if missed else None)
+        except Exception as error:
+            target.fill(0)
+            failures.append(error)
+            raise card.sd.CallbackAbort from error
+
+    gc.collect()
+    gc.freeze()  # a collection over all that is loaded would hold the callback up for longer than a period
+    sys.setswitchinterval(0.001)  # seconds for which drawing the meters may
+    try:
+        stream = card.sd.Stream(samplerate=card.sample_rate, blocksize=engine.period, device=card.ids, dtype="float32",
+                                channels=card.channels, latency=latency, callback=callback)
+        stream.start()
+    except card.sd.PortAudioError as error:
+        raise InputError(f"the sound card cannot be opened: {error}") from error
+    asked = True
+    try:
+        asked = watch(Display(engine, controls, sum(stream.latency)), seconds, lambda: stream.active)
+    finally:
+        print(engine.report())
+        if asked or failures:
+            stream.stop()
+            stream.close()
+            engine.stop()
+        else:  # after JACK's server died, PortAudio waits for it in stop, in close, and at exit
+            atexit.unregister(getattr(card.sd, "_exit_handler", None))  # type: ignore[arg-type]
+    if failures:
+        raise failures[0]
+    if not asked:
+        raise InputError("the sound card stopped: was it unplugged, or its server ended?")
+
+
+def sounddevice() -> ModuleType:
+    """The package that speaks to sound cards. Raises InputError with what to install."""
+    try:
+        import sounddevice as sd
+    except ImportError as error:
+        raise InputError("live needs the package sounddevice: pip install 'rave_lite[live]'") from error
+    except OSError as error:  # the package is there, the library is not
+        raise InputError("live needs the library PortAudio: apt install libportaudio2 (Debian, Ubuntu), "
+                         "dnf install portaudio (Fedora), brew install portaudio (macOS)") from error
+    return sd
+
+
+def table(sd: ModuleType) -> Table:
+    """The sound cards, with what `input=` and `output=` take. Raises InputError where there are none."""
+    if not len(sd.query_devices()):
+        raise InputError("PortAudio finds no sound card here")
+    made = Table()
+    for name in ("number", "name", "host api", "in", "out", "Hz"):
+        made.add_column(name, justify="left" if name in ("name", "host api") else "right")
+    for device in sd.query_devices():
+        api = sd.query_hostapis(device["hostapi"])["name"]
+        made.add_row(str(device["index"]), escape(device["name"]), api, str(device["max_input_channels"]),
+                     str(device["max_output_channels"]), f"{device['default_samplerate']:.0f}")
+    return made
+
+
+main = job(live)

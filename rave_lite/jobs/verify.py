@@ -1,0 +1,28 @@
+"""Check an exported file."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from rave_lite.errors import InputError
+from rave_lite.export.verify import own, report
+from rave_lite.export.verify import verify as check
+from rave_lite.jobs.common import job
+from rave_lite.model import read_checkpoint
+
+
+def verify(config: DictConfig) -> None:
+    """Every check of export on a file, against its checkpoint where one is given; the file stays in any case."""
+    file = Path(config.file).expanduser()
+    checkpoint = Path(config.ckpt).expanduser() if config.ckpt else None
+    own(file)
+    if checkpoint:
+        read_checkpoint(checkpoint)
+    findings = check(file, checkpoint, blocks=config.blocks)
+    print(report(findings))
+    if not all(f.well for f in findings):
+        raise InputError(f"{file}: failed; export it anew")
+    print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))
+
+
+main = job(verify)

@@ -1,0 +1,130 @@
+"""Streaming conversion between the host's sampling rate and the model's, by any ratio of integers."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rave_lite.layers.past import CachedPast
+
+CROSSINGS = 32  # of the sinc on either side: half the filter's length, in samples of the lower rate
+BETA = 8.0  # Kaiser window: 80 dB
+CUTOFF = 0.92  # of the lower rate's half: 80 dB of stop band from there on, flat to 0.84
+
+
+class Resample(nn.Module):
+    """`up / down` times the sampling rate, block after block. `(B, 1, T) -> (B, 1, n)`, n by what has been heard so far.
+
+    Polyphase windowed sinc (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, section 4.3): T samples
+    have given `ceil(T * up / down)` in all. `delay`: by which output trails input, in steps of 1 / (up * input rate) s;
+    `extra` adds to it.
+    """
+
+    table: Tensor
+
+    def __init__(self, up: int, down: int, batch_size: int, extra: int = 0):
+        super().__init__()
+        half = CROSSINGS * max(up, down)
+        taps = math.ceil((2 * half + extra + 1) / up)
+        time = np.arange(taps * up) - half - extra
+        window = np.i0(BETA * np.sqrt(np.maximum(0, 1 - (time / half) ** 2))) * (np.abs(time) <= half)
+        table = (window * np.sinc(CUTOFF * time / max(up, down))).reshape(taps, up).T  # (phase, tap), newest sample first
+        self.up, self.down, self.taps = up, down, taps
+        self.delay = half + extra
+        self.heard = 0  # input samples, modulo `down`
+        self.past = CachedPast(1, taps - 1, batch_size)
+        self.register_buffer("table", torch.from_numpy(table[:, ::-1] / table.sum(1, keepdims=True)).float(),
+                             persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heard, total = self.heard, self.heard + x.shape[2]
+        first, last = -(-heard * self.up // self.down), -(-total * self.up // self.down)
+        self.heard = total % self.down
+        at = torch.arange(first, last, device=x.device) * self.down
+        windows = self.past(x).squeeze(1).unfold(1, self.taps, 1).index_select(1, at // self.up - heard)
+        return (windows * self.table.index_select(0, at % self.up)).sum(2).unsqueeze(1)
+
+    def reset(self) -> None:
+        self.heard = 0
+        self.past.cache.zero_()
+
+
+class ToModel(nn.Module):
+    """The host's blocks at the model's rate, held back until they make whole hops. `(B, 1, T) -> (B, 1, k * hop)`."""
+
+    cache: Tensor
+
+    def __init__(self, up: int, down: int, hop: int, batch_size: int):
+        super().__init__()
+        self.hop = hop
+        self.held = 0
+        self.resample = Resample(up, down, batch_size)
+        self.register_buffer("cache", torch.zeros(batch_size, 1, hop), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.cache[: x.shape[0], :, : self.held], self.resample(x)], 2)
+        whole = x.shape[2] // self.hop * self.hop
+        self.held = x.shape[2] - whole
+        self.cache[: x.shape[0], :, : self.held].copy_(x[..., whole:])
+        return x[..., :whole]
+
+    def reset(self) -> None:
+        self.held = 0
+        self.resample.reset()
+
+
+class ToHost(nn.Module):
+    """The model's blocks at the host's rate, as many samples as the host's block has. `(B, 1, k * hop), T -> (B, 1, T)`.
+
+    `wait`: zeros before the first sample, so that there are always enough.
+    """
+
+    cache: Tensor
+
+    def __init__(self, up: int, down: int, extra: int, wait: int, batch_size: int):
+        super().__init__()
+        self.wait = self.held = wait
+        self.resample = Resample(up, down, batch_size, extra)
+        self.register_buffer("cache", torch.zeros(batch_size, 1, wait + 4), persistent=False)
+
+    def forward(self, x: Tensor, length: int) -> Tensor:
+        held = self.cache[: x.shape[0], :, : self.held]
+        y = torch.cat([held, self.resample(x)], 2) if x.shape[2] > 0 else held.clone()
+        self.held = y.shape[2] - length
+        self.cache[: x.shape[0], :, : self.held].copy_(y[..., length:])
+        return y[..., :length].contiguous()
+
+    def reset(self) -> None:
+        self.held = self.wait
+        self.cache.zero_()
+        self.resample.reset()
+
+
+class SameRate(nn.Module):
+    """In their place where host and model agree."""
+
+    def forward(self, x: Tensor, length: int = 0) -> Tensor:
+        return x
+
+    def reset(self) -> None:
+        pass
+
+
+def host_rate(model_rate: int, rate: int, *, hop: int, latency: int,
+              batch_size: int) -> tuple[SameRate | ToModel, SameRate | ToHost, int, int]:
+    """For a model of `hop` and `latency` in a host at another `rate`: to the model, to the host, hop and latency there.
+
+    The hop is 1, any block, where the model's is no whole number of the host's samples; then the output waits a hop
+    longer. The latency is exact: the second filter is shifted to make it a whole number.
+    """
+    if rate == model_rate:
+        return SameRate(), SameRate(), hop, latency
+    common = math.gcd(model_rate, rate)
+    up, down = model_rate // common, rate // common  # to the model; a step is 1 / (up * rate) s
+    whole = hop * down % up == 0
+    wait = 0 if whole else -(-(hop - 1) * down // up)
+    to_model = ToModel(up, down, hop, batch_size)
+    steps = 2 * to_model.resample.delay + latency * down
+    to_host = ToHost(down, up, -steps % up, wait, batch_size)
+    return to_model, to_host, hop * down // up if whole else 1, -(-steps // up) + wait

@@ -1,0 +1,1 @@
+"""Exported files at the pace of audio: players, timings, microphone to headphones."""

@@ -1,0 +1,140 @@
+"""A .ts file as an instrument: loaded once, then fed block after block."""
+
+import math
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rave_lite.errors import InputError
+from rave_lite.export.torchscript import load
+
+WARM_UP = 8  # blocks; TorchScript compiles during the first two or three
+FLOOR = -60.0  # dBFS and dB: as good as silent
+
+
+class Player:
+    """An exported file on one device. Blocks are float32 `(channels, T)` in -1..1, T a multiple of `hop`.
+
+    `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `block`: the shortest that keeps the model
+    evenly busy; `channels`: (in, out); `attributes`: the names that `get` and `set` take. Blocks may be processed in one
+    thread and attributes set in another. Raises InputError for a file or a device that cannot be played on.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu"):
+        self.path, self.device = path, torch_device(device)
+        self.between_blocks = threading.Lock()
+        self.live = load(path, self.device)
+        params = getattr(self.live, "forward_params", None)
+        if params is None or [int(params[1]), int(params[3])] != [1, 1]:
+            raise InputError(f"{path}: its forward is not audio to audio (no forward_params that say so)")
+        self.channels = int(params[0]), int(params[2])
+        self.sample_rate = int(getattr(self.live, "sample_rate", 0) or getattr(self.live, "sampling_rate", 0))
+        ratios = getattr(self.live, "encode_params", params)  # a file from elsewhere has no hop, but says its ratio
+        self.hop = int(getattr(self.live, "hop", ratios[3]))
+        self.block = max(self.hop, int(getattr(self.live, "block", 0)))
+        self.latency = int(getattr(self.live, "latency", 0))
+        self.attributes = list(self.live.get_attributes()) if hasattr(self.live, "get_attributes") else []
+
+    def process(self, block: np.ndarray) -> np.ndarray:
+        """`(channels in, T) -> (channels out, T)`: the next block of the stream. Raises InputError where the model fails."""
+        try:
+            with self.between_blocks, torch.inference_mode():
+                return self.live(torch.tensor(block, device=self.device).unsqueeze(0))[0].cpu().numpy()
+        except (RuntimeError, torch.jit.Error) as error:  # their last line is the reason
+            raise InputError(f"{self.path}: the model failed: {str(error).strip().splitlines()[-1]}") from error
+
+    def warm_up(self, block: int) -> float:
+        """Play quiet noise, `block` samples at a time, then forget it; seconds of the slowest of the last blocks.
+
+        Raises InputError where blocks of this size do not come back as blocks of this size.
+        """
+        noise, took = np.random.default_rng(0), []
+        for _ in range(WARM_UP):
+            x = 0.01 * noise.standard_normal((self.channels[0], block), dtype=np.float32)
+            start = time.perf_counter()
+            y = self.process(x)
+            took.append(time.perf_counter() - start)
+            if y.shape != (self.channels[1], block):
+                raise InputError(f"{self.path}: made {y.shape} of a block of {x.shape}, not {(self.channels[1], block)}")
+        self.reset()
+        return max(took[WARM_UP // 2:])
+
+    def reset(self) -> None:
+        """Forget the stream: the next block is treated as the first."""
+        if hasattr(self.live, "reset"):
+            with self.between_blocks:
+                self.live.reset()
+        elif "reset" in self.attributes:
+            self.set("reset", True)
+
+    def get(self, name: str) -> Any:
+        """The value of an attribute by nn~'s protocol, which answers in tuples."""
+        value = getattr(self.live, f"get_{name}")()
+        return value[0] if isinstance(value, tuple | list) else value
+
+    def set(self, name: str, value: float | bool) -> None:
+        """Set an attribute, outside inference mode as hosts do. Raises InputError where the file has none, or refuses."""
+        if name not in self.attributes:
+            raise InputError(f"{name}: {self.path} has no such attribute; it has {', '.join(self.attributes) or 'none'}")
+        with self.between_blocks:
+            refused = getattr(self.live, f"set_{name}")(value)
+        if refused:
+            raise InputError(f"{name}: {self.path} refuses the value {value}")
+
+
+class Controls:
+    """The file's dials, as far as it has them. `dry_wet`: 0 to 1, None where it has none; `gain`: dB, likewise."""
+
+    def __init__(self, player: Player):
+        self.player, self.bypassed = player, False
+        self.dry_wet = player.get("dry_wet") if "dry_wet" in player.attributes else None
+        self.gain = decibels(player.get("gain")) if "gain" in player.attributes else None
+
+    def press(self, key: str) -> bool:
+        """Do what the key says; False for the one that ends the session."""
+        if key in ("left", "d", "right", "D") and self.dry_wet is not None:
+            self.turn_dry_wet(self.dry_wet + (0.05 if key in ("right", "D") else -0.05))
+        elif key in ("up", "down") and self.gain is not None:
+            self.turn_gain(self.gain + (1 if key == "up" else -1))
+        elif key == " " and self.dry_wet is not None:
+            self.bypassed = not self.bypassed
+            self.player.set("dry_wet", 0.0 if self.bypassed else self.dry_wet)
+        elif key == "r":
+            self.player.reset()
+        return key != "q"
+
+    def turn_dry_wet(self, value: float) -> None:
+        """`value`: 0 (dry) to 1 (wet); further is cut off. It ends a bypass."""
+        self.dry_wet, self.bypassed = min(1.0, max(0.0, float(value))), False
+        self.player.set("dry_wet", self.dry_wet)
+
+    def turn_gain(self, value: float) -> None:
+        """`value`: dB, -60 to 12; further is cut off."""
+        self.gain = min(12.0, max(FLOOR, float(value)))
+        self.player.set("gain", 10 ** (self.gain / 20))
+
+    def lines(self) -> list[str]:
+        """Where the dials stand, and the keys that turn them."""
+        shown = [("", "r reset   q quit")]
+        if self.gain is not None:
+            shown.insert(0, (f"gain {self.gain:+.1f} dB", "up/down gain"))
+        if self.dry_wet is not None:
+            stands = "bypassed" if self.bypassed else f"{100 * self.dry_wet:.0f} %"
+            shown.insert(0, (f"dry/wet {stands}", "left/right dry/wet   space bypass"))
+        return ["   ".join(texts) for texts in zip(*shown, strict=True)]
+
+
+def torch_device(name: str) -> torch.device:
+    """Raises InputError where this machine has no such device."""
+    if name not in ["cpu", *["cuda"] * torch.cuda.is_available()]:
+        raise InputError(f"compute: there is no {name!r} here, only cpu" + ", cuda" * torch.cuda.is_available())
+    return torch.device(name)
+
+
+def decibels(amplitude: float) -> float:
+    """dB of a positive factor, or dBFS of a peak; the meter's floor at the least."""
+    return max(FLOOR, 20 * math.log10(max(amplitude, 1e-9)))

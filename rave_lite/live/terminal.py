@@ -1,0 +1,129 @@
+"""What a player sees and presses: keys from a raw terminal, meters by rich, plain lines where there is no terminal."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from rave_lite.live.engine import Engine
+from rave_lite.live.player import FLOOR, Controls, decibels
+
+SPECIAL = {"\x1b[C": "right", "\x1b[D": "left", "\x1b[A": "up", "\x1b[B": "down",  # POSIX
+           "\xe0M": "right", "\xe0K": "left", "\xe0H": "up", "\xe0P": "down"}  # Windows
+DECAY = 20.0  # dB/s by which a meter falls
+NAMES = "in", "out"
+LINE_EVERY = 3.0  # seconds between plain lines
+
+
+class Keys:
+    """Names of the keys pressed, without waiting for Enter; none where stdin is no terminal. A context manager."""
+
+    def __enter__(self) -> "Keys":
+        self.saved: list[Any] | None = None
+        self.on = sys.stdin is not None and sys.stdin.isatty()
+        if self.on and os.name == "posix":
+            import termios
+            import tty
+            self.saved = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.saved:
+            import termios
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self.saved)
+
+    def read(self, seconds: float) -> list[str]:
+        """What was pressed within `seconds`."""
+        if not self.on:
+            time.sleep(seconds)
+            return []
+        pressed = self.posix(seconds) if os.name == "posix" else self.windows(seconds)
+        return split(pressed)
+
+    def posix(self, seconds: float) -> str:
+        import select
+        if not select.select([sys.stdin], [], [], seconds)[0]:
+            return ""
+        found = os.read(sys.stdin.fileno(), 64).decode(errors="ignore")
+        self.on = bool(found)  # the terminal went away
+        return found
+
+    def windows(self, seconds: float) -> str:
+        import msvcrt
+        time.sleep(seconds)
+        found = ""
+        while msvcrt.kbhit():  # type: ignore[attr-defined]
+            found += msvcrt.getwch()  # type: ignore[attr-defined]
+        return found
+
+
+def split(pressed: str) -> list[str]:
+    """Key names in what a terminal sent: "\\x1b[Aq" -> ["up", "q"]."""
+    names = []
+    while pressed:
+        code = next((code for code in SPECIAL if pressed.startswith(code)), pressed[0])
+        names.append(SPECIAL.get(code, code))
+        pressed = pressed[len(code):]
+    return names
+
+
+class Display:
+    """Meters and counts, drawn anew at each `update`; in a pipe, a plain line every few seconds."""
+
+    def __init__(self, engine: Engine, controls: Controls, card: float):
+        self.engine, self.controls, self.title = engine, controls, title(engine, card)
+        self.console = Console()
+        self.levels, self.started, self.seen, self.lined = [FLOOR, FLOOR], time.monotonic(), time.monotonic(), 0.0
+        if not self.console.is_terminal:
+            print(self.title, flush=True)
+
+    def update(self, live: Live) -> None:
+        now, self.engine.peaks, peaks = time.monotonic(), [0.0, 0.0], self.engine.peaks
+        fallen = DECAY * (now - self.seen)
+        self.levels = [max(decibels(peak), level - fallen, FLOOR) for peak, level in zip(peaks, self.levels, strict=True)]
+        self.seen = now
+        if self.console.is_terminal:
+            live.update(Text("\n".join(self.screen())), refresh=True)
+        elif now - self.started - self.lined >= LINE_EVERY:
+            self.lined += LINE_EVERY
+            print(f"{self.lined:6.0f} s  in {self.levels[0]:.0f}, out {self.levels[1]:.0f} dBFS, {self.engine.report()}",
+                  flush=True)
+
+    def screen(self) -> list[str]:
+        meters = [f"{name:4}{meter(level)} {level:6.1f} dBFS" for name, level in zip(NAMES, self.levels, strict=True)]
+        return [self.title, *meters, self.engine.report(), *self.controls.lines()]
+
+
+def title(engine: Engine, card: float) -> str:
+    """What plays, and how far the output trails the input; `card`: the sound card's part of it, in seconds."""
+    player, ms = engine.player, 1000 / engine.sample_rate
+    parts = {"block": (engine.delay - engine.slack) * ms, "slack": engine.slack * ms, "model": player.latency * ms,
+             "sound card": 1000 * card}
+    return (f"{player.path.name}  {engine.sample_rate} Hz  block {engine.block}  latency {sum(parts.values()):.0f} ms ("
+            + ", ".join(f"{name} {value:.0f}" for name, value in parts.items()) + ")")
+
+
+def meter(level: float, width: int = 40) -> str:
+    filled = round(width * (1 - level / FLOOR))
+    return ("#" * min(width, max(0, filled))).ljust(width, ".")
+
+
+def watch(display: Display, seconds: float, active: Callable[[], bool]) -> bool:
+    """Show and obey until q, Ctrl-C or the end of `seconds`; False where the stream ceased to be `active` before."""
+    end = time.monotonic() + seconds
+    with contextlib.suppress(KeyboardInterrupt), Keys() as keys, \
+         Live(console=display.console, auto_refresh=False, transient=True) as live:
+        while (left := end - time.monotonic()) > 0:
+            if not active():
+                return False
+            if not all(display.controls.press(key) for key in keys.read(min(0.1, left))):
+                break
+            display.update(live)
+    return True

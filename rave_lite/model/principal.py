@@ -1,0 +1,55 @@
+"""The latent's principal directions: what a player turns first is what moves the sound most."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Principal(nn.Module):
+    """Rotation of the latent onto its principal directions, exact both ways. `(B, size, T) -> (B, size, T)`.
+
+    `variance`: along each direction, descending. Until `fit`, the identity with unit variances. The buffers are part of
+    the weights: they travel in the checkpoint.
+    """
+
+    mean: Tensor
+    directions: Tensor
+    variance: Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("directions", torch.eye(size))  # a row each
+        self.register_buffer("variance", torch.ones(size))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.linear(z.transpose(1, 2) - self.mean, self.directions).transpose(1, 2)
+
+    def inverse(self, p: Tensor) -> Tensor:
+        """Back. Fewer directions than there are may be given, the first ones; the others stay at their mean."""
+        return (p.transpose(1, 2) @ self.directions[: p.shape[1]] + self.mean).transpose(1, 2)
+
+    @torch.jit.unused
+    def fit(self, frames: Tensor, loudness: Tensor) -> None:
+        """From latents `(N, size)` and the level of the sound at each, `(N,)`, N at least 2.
+
+        Signs are fixed so that louder is positive along every direction; where the level tells nothing, so that the
+        largest component is. Latents that are not finite change nothing.
+        """
+        if not frames.isfinite().all():  # a model that broke: its directions would be as broken
+            return
+        frames, loudness = frames.double(), loudness.double()
+        centred = frames - frames.mean(0)
+        variance, vectors = torch.linalg.eigh(centred.T @ centred / (len(frames) - 1))
+        directions = vectors.flip(1).T
+        slope = directions @ centred.T @ (loudness - loudness.mean())
+        largest = directions.gather(1, directions.abs().argmax(1, keepdim=True)).squeeze(1)
+        signs = torch.where(slope == 0, largest, slope).sign()
+        self.mean.copy_(frames.mean(0))
+        self.directions.copy_(directions * signs[:, None])
+        self.variance.copy_(variance.flip(0).clamp_min(0))
+
+    @torch.jit.unused
+    def carried(self, count: int) -> float:
+        """The share of the variance that the first `count` directions carry."""
+        return float(self.variance[:count].sum() / self.variance.sum())

@@ -1,0 +1,213 @@
+// An exported file as a live host sees it: methods, attributes, blocks; what breaks the protocol is said in one line.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/jit/serialization/import.h>  // what a host needs of torch/script.h, sooner built
+
+#include <algorithm>
+#include <mutex>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using c10::IValue;
+
+/// Throws the parts as one message.
+template <class... Parts>
+[[noreturn]] void fail(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  throw std::runtime_error(text.str());
+}
+
+template <class... Parts>
+void need(bool fulfilled, const Parts&... parts) {
+  if (!fulfilled) fail(parts...);
+}
+
+struct Method {
+  std::string name;
+  int64_t in_channels, in_ratio, out_channels, out_ratio;  // a ratio: samples per frame
+};
+
+struct Attribute {
+  std::string name;
+  std::vector<int64_t> codes;  // one per value: 0 bool, 1 int, 2 float, 3 string
+};
+
+/// An exported file behind a mutex; refuses, on loading and on use, what a live host would choke on.
+class Instrument {
+ public:
+  Instrument(const std::string& path, const std::string& device)
+      : device_(device), module_(torch::jit::load(path, device_)) {
+    module_.eval();
+    for (const auto& p : module_.named_parameters())
+      need(!p.value.requires_grad(), "the parameter ", p.name, " requires a gradient; export with requires_grad off");
+    for (const std::string& name : names("get_methods")) methods_.push_back(read_method(name));
+    method("forward");
+    for (const std::string& name : names("get_attributes")) attributes_.push_back(read_attribute(name));
+  }
+
+  const Method& method(const std::string& name) const { return find(methods_, name, "get_methods()"); }
+
+  /// Samples of the longest frame of all methods: nn~ hands out blocks of a multiple of it, whatever the method.
+  int64_t highest_ratio() const {
+    int64_t highest = 1;
+    for (const Method& m : methods_) highest = std::max({highest, m.in_ratio, m.out_ratio});
+    return highest;
+  }
+
+  int64_t number(const std::string& name) const {  // -1: the file does not say
+    const bool there = module_.hasattr(name) && module_.attr(name).isInt();
+    return there ? module_.attr(name).toInt() : -1;
+  }
+
+  /// One block, (batch, in_channels, frames) -> (batch, out_channels, frames') on the CPU, checked but for its length.
+  at::Tensor play(const Method& m, const at::Tensor& x) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const c10::InferenceMode guard;
+    const IValue y = module_.get_method(m.name)({x.to(device_)});
+    need(y.isTensor(), m.name, " returned a ", y.tagKind(), "; hosts take one tensor and are silent otherwise");
+    need(y.toTensor().scalar_type() == at::kFloat, m.name, " returned ", y.toTensor().scalar_type(), "; hosts take float32");
+    need(y.toTensor().is_contiguous(), m.name, " returned a tensor that is not contiguous; hosts copy it as one piece");
+    return y.toTensor().cpu();
+  }
+
+  void set(const std::string& name, const std::string& text) {
+    const Attribute& a = find(attributes_, name, "get_attributes()");
+    const std::vector<std::string> parts = split(text);
+    need(parts.size() == a.codes.size(), name, "=", text, ": ", a.codes.size(), " values are wanted");
+    std::vector<IValue> values;
+    for (size_t i = 0; i < parts.size(); ++i) values.push_back(value(parts[i], a.codes[i], name));
+    const IValue done = call("set_" + name, std::move(values));
+    need(done.isInt(), "set_", name, " returned a ", done.tagKind(), "; hosts take an int, 0 for done");
+    need(done.toInt() == 0, "set_", name, " refused ", text, ": it returned ", done.toInt(), " instead of 0");
+  }
+
+  std::string get(const std::string& name) {
+    const Attribute& a = find(attributes_, name, "get_attributes()");
+    const IValue got = call("get_" + name, {});
+    need(got.isTuple(), "get_", name, " returned a bare ", got.tagKind(), "; nn~ 1.6 takes a tuple only");
+    const auto& values = got.toTupleRef().elements();
+    need(values.size() == a.codes.size(), "get_", name, " returned ", values.size(), " values, ", name, "_params names ",
+         a.codes.size());
+    std::string text;
+    for (size_t i = 0; i < values.size(); ++i) text += (i ? "," : "") + written(values[i], a.codes[i], name);
+    return text;
+  }
+
+  void describe(std::ostream& to) {
+    for (const char* name : {"sample_rate", "hop", "latency"})
+      if (number(name) >= 0) to << name << ' ' << number(name) << '\n';
+    for (const Method& m : methods_)
+      to << m.name << ": " << m.in_channels << " in, a frame per " << m.in_ratio << "; " << m.out_channels
+         << " out, a frame per " << m.out_ratio << "; " << labels(m.name + "_input_labels") << " input labels, "
+         << labels(m.name + "_output_labels") << " output labels\n";
+    for (const Attribute& a : attributes_) to << "attribute " << a.name << " = " << get(a.name) << '\n';
+  }
+
+ private:
+  template <class Named>
+  static const Named& find(const std::vector<Named>& among, const std::string& name, const char* list) {
+    std::string others;
+    for (const Named& one : among) {
+      if (one.name == name) return one;
+      others += " " + one.name;
+    }
+    fail(list, " does not list ", name, "; there is:", others.empty() ? " nothing" : others);
+  }
+
+  IValue call(const std::string& name, std::vector<IValue> values) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    need(bool(module_.find_method(name)), "the file has no method ", name);
+    return module_.get_method(name)(std::move(values));
+  }
+
+  std::vector<std::string> names(const std::string& from) {
+    const IValue list = call(from, {});
+    need(list.isList(), from, "() returned a ", list.tagKind(), ", not a list of names");
+    std::vector<std::string> found;
+    for (const IValue& name : list.toListRef()) found.push_back(name.toStringRef());
+    return found;
+  }
+
+  std::vector<int64_t> integers(const std::string& name) const {
+    need(module_.hasattr(name), "the file has no ", name);
+    const IValue held = module_.attr(name);
+    need(held.isTensor() && held.toTensor().dim() == 1 && at::isIntegralType(held.toTensor().scalar_type(), false), name,
+         " is no row of integers");
+    const at::Tensor row = held.toTensor().cpu().to(at::kLong).contiguous();
+    return {row.const_data_ptr<int64_t>(), row.const_data_ptr<int64_t>() + row.numel()};
+  }
+
+  int64_t labels(const std::string& name) const {  // 0: none given
+    return module_.hasattr(name) && module_.attr(name).isList() ? int64_t(module_.attr(name).toListRef().size()) : 0;
+  }
+
+  Method read_method(const std::string& name) {
+    need(bool(module_.find_method(name)), "get_methods() lists ", name, ", but the file has no such method");
+    const std::vector<int64_t> p = integers(name + "_params");
+    need(p.size() == 4, name, "_params holds ", p.size(), " numbers, not in channels, in ratio, out channels, out ratio");
+    for (const int64_t n : p) need(n > 0, name, "_params holds ", n, "; every number is at least 1");
+    for (const int64_t ratio : {p[1], p[3]})
+      need((ratio & (ratio - 1)) == 0, name, "_params: the ratio ", ratio, " is no power of two, as hosts' blocks are");
+    const int64_t in = labels(name + "_input_labels"), out = labels(name + "_output_labels");
+    need(!in || in == p[0], name, "_input_labels names ", in, " of ", p[0], " channels");
+    need(!out || out == p[2], name, "_output_labels names ", out, " of ", p[2], " channels");
+    return {name, p[0], p[1], p[2], p[3]};
+  }
+
+  Attribute read_attribute(const std::string& name) {
+    for (const std::string prefix : {"get_", "set_"})
+      need(bool(module_.find_method(prefix + name)), "the attribute ", name, " has no ", prefix, name);
+    const std::vector<int64_t> codes = integers(name + "_params");
+    need(!codes.empty(), name, "_params is empty; it holds a code per value");
+    for (const int64_t code : codes)
+      need(0 <= code && code <= 3, name, "_params holds the code ", code, "; there are 0 to 3");
+    return {name, codes};
+  }
+
+  static std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> parts(1);
+    for (const char c : text)
+      if (c == ',') parts.emplace_back();
+      else parts.back() += c;
+    return parts;
+  }
+
+  static IValue value(const std::string& text, int64_t code, const std::string& name) {
+    static const char* kinds[] = {"true or false", "a whole number", "a number"};
+    size_t used = 0;
+    IValue made;
+    try {
+      if (code == 3) return text;
+      if (code == 0 && (text == "true" || text == "1")) return true;
+      if (code == 0 && (text == "false" || text == "0")) return false;
+      if (code == 1) made = int64_t(std::stoll(text, &used));
+      if (code == 2) made = double(std::stof(text, &used));  // hosts send single precision
+    } catch (const std::logic_error&) {
+    }
+    need(used && used == text.size(), name, ": '", text, "' is not ", kinds[code]);
+    return made;
+  }
+
+  static std::string written(const IValue& v, int64_t code, const std::string& name) {
+    static const char* kinds[] = {"bool", "int", "float", "string"};
+    const bool right[] = {v.isBool(), v.isInt(), v.isDouble(), v.isString()};
+    need(right[code], "get_", name, " returned a ", v.tagKind(), " where ", name, "_params says ", kinds[code]);
+    std::ostringstream text;
+    if (code == 0) text << std::boolalpha << v.toBool();
+    if (code == 1) text << v.toInt();
+    if (code == 2) text << v.toDouble();
+    if (code == 3) text << v.toStringRef();
+    return text.str();
+  }
+
+  c10::Device device_;
+  torch::jit::Module module_;
+  std::mutex mutex_;
+  std::vector<Method> methods_;
+  std::vector<Attribute> attributes_;
+};

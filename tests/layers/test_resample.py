@@ -1,0 +1,79 @@
+"""The rate converter against the sinusoid it should give, for ratios of audio and odd ones, in any blocks."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rave_lite.layers.resample import Resample, host_rate
+
+RATES = [(44100, 48000), (48000, 44100), (44100, 96000), (44100, 88200), (48000, 32000), (44100, 44101)]
+
+
+def sine(frequency: float, rate: int, times: np.ndarray) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * frequency / rate * times)
+
+
+def level(error: torch.Tensor) -> float:
+    return 20 * math.log10(float(error.abs().max()) + 1e-12)
+
+
+@pytest.mark.parametrize(("rate", "to"), RATES)
+@pytest.mark.parametrize("part", [0.05, 0.5, 0.8])
+def test_a_sinusoid_stays_one_and_is_late_by_the_delay(rate, to, part):
+    """`part`: its frequency, of the lower rate's half."""
+    common = math.gcd(rate, to)
+    up, down = to // common, rate // common
+    resample = Resample(up, down, 1, extra=3)
+    frequency = part * min(rate, to) / 2
+    y = resample(torch.from_numpy(sine(frequency, rate, np.arange(6000))).float().view(1, 1, -1))
+    assert y.shape[2] == -(-6000 * up // down)
+    times = (np.arange(y.shape[2]) * down - resample.delay) / up
+    error = y[0, 0] - torch.from_numpy(sine(frequency, rate, times)).float()
+    assert level(error[500:]) < -70
+
+
+def test_what_lies_above_the_lower_rates_half_is_gone():
+    tone = torch.from_numpy(sine(23_000, 96000, np.arange(20000))).float().view(1, 1, -1)
+    assert level(Resample(147, 320, 1)(tone)[..., 500:]) < -75
+
+
+@settings(max_examples=30, deadline=None)
+@given(rates=st.sampled_from(RATES), hop=st.sampled_from([1, 7, 128, 2048]), latency=st.integers(0, 500),
+       sizes=st.lists(st.integers(1, 3000), min_size=1))
+def test_there_and_back_is_the_signal_later_whatever_the_blocks(rates, hop, sizes, latency):
+    """Through a model that only delays: every block as long as it came, the whole late by exactly the latency stated."""
+    model_rate, rate = rates
+    to_model, to_host, block, late = host_rate(model_rate, rate, hop=hop, latency=latency, batch_size=2)
+    past = torch.zeros(2, 1, latency)
+    signal = torch.from_numpy(sine(500, rate, np.arange(sum(sizes) * block))).float()
+    x = torch.stack([signal, -signal])[:, None]
+    made = []
+    for piece in x.split([n * block for n in sizes], 2):
+        inside = to_model(piece)
+        assert inside.shape[2] % hop == 0
+        joined = torch.cat([past, inside], 2)
+        inside, past = joined[..., : inside.shape[2]], joined[..., inside.shape[2] :]
+        made.append(to_host(inside, piece.shape[2]))
+        assert made[-1].shape == piece.shape
+    y = torch.cat(made, 2)
+    assert torch.allclose(y[0], -y[1])
+    settled = late + 300
+    if y.shape[2] > settled:
+        assert level(y[0, 0, settled:] - signal[settled - late : -late]) < -65
+
+
+def test_reset_starts_anew():
+    to_model, to_host, _, _ = host_rate(44100, 48000, hop=64, latency=0, batch_size=1)
+    x = torch.randn(1, 1, 1000)
+    first = to_host(to_model(x), 1000)
+    to_host(to_model(torch.randn(1, 1, 777)), 777)
+    to_model.reset()
+    to_host.reset()
+    assert torch.equal(to_host(to_model(x), 1000), first)
+    same, _, hop, latency = host_rate(44100, 44100, hop=64, latency=9, batch_size=1)
+    assert same(x) is x
+    assert (hop, latency) == (64, 9)
