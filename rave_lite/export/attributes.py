@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
-ATTRIBUTES = {"scale": [INT, FLOAT], "bias": [INT, FLOAT], "noise": [FLOAT], "noise_on": [BOOL], "seed": [INT],
-              "dry_wet": [FLOAT], "gain": [FLOAT], "reset": [BOOL]}
+ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "gain": FLOAT, "reset": BOOL}
 
 
 class Knob(nn.Module):
@@ -29,26 +28,29 @@ class Knob(nn.Module):
 class Attributes(nn.Module):
     """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
 
-    A setter answers 1 for a value that means nothing; one beyond the ends is held at the end. `directions`: of the latent.
+    Every attribute has one value: SuperCollider's nn.ar knows no other. `scale_<i>` and `bias_<i>` turn principal direction
+    i, from 1 to `latent_size`; their methods come with scripting (`per_direction`). A setter answers 1 for a value that
+    means nothing; one beyond the ends is held at the end. `directions`: of the latent, exposed or not.
     """
 
-    latent_size: int
     scale: Tensor
     bias: Tensor
     noise_amount: Tensor
     noise_switch: Tensor
 
-    def __init__(self, directions: int) -> None:
+    def __init__(self, directions: int, latent_size: int) -> None:
         super().__init__()
+        self.latent_size = self.full_latent_size = latent_size  # the second: RAVE's hosts look for it
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
         self.dry_wet, self.gain = Knob(1.0), Knob(1.0)
         self.register_buffer("noise_amount", torch.ones(()), persistent=False)
         self.register_buffer("noise_switch", torch.ones(()), persistent=False)
-        self.seed = self.scaled = self.biased = 0
-        self.attributes = list(ATTRIBUTES)
-        for name, kinds in ATTRIBUTES.items():
-            self.register_buffer(f"{name}_params", torch.tensor(kinds))
+        self.seed = 0
+        kinds = {f"{name}_{i + 1}": FLOAT for i in range(latent_size) for name in ("scale", "bias")} | ATTRIBUTES
+        self.attributes = list(kinds)
+        for name, kind in kinds.items():
+            self.register_buffer(f"{name}_params", torch.tensor([kind]))
 
     def turn(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
@@ -62,31 +64,12 @@ class Attributes(nn.Module):
         return self.attributes
 
     @torch.jit.export
-    def set_scale(self, direction: int, value: float) -> int:
-        """Multiply a principal direction, counted from 1, by `value`."""
-        if direction < 1 or direction > self.latent_size or not finite(value):
+    def put(self, values: Tensor, direction: int, value: float) -> int:
+        """For the setters of `per_direction`; `direction` counts from 1."""
+        if direction > self.latent_size or not finite(value):
             return 1
-        self.scale[direction - 1].fill_(value)
-        self.scaled = direction - 1
+        values[direction - 1].fill_(value)
         return 0
-
-    @torch.jit.export
-    def get_scale(self) -> tuple[int, float]:
-        """The direction set last, and its value."""
-        return self.scaled + 1, float(self.scale[self.scaled])
-
-    @torch.jit.export
-    def set_bias(self, direction: int, value: float) -> int:
-        """Add `value` to a principal direction, counted from 1, after its scale."""
-        if direction < 1 or direction > self.latent_size or not finite(value):
-            return 1
-        self.bias[direction - 1].fill_(value)
-        self.biased = direction - 1
-        return 0
-
-    @torch.jit.export
-    def get_bias(self) -> tuple[int, float]:
-        return self.biased + 1, float(self.bias[self.biased])
 
     @torch.jit.export
     def set_noise(self, value: float) -> int:
@@ -167,6 +150,17 @@ class Attributes(nn.Module):
     def set_sample_rate(self, rate: int) -> int:
         """Hosts tell theirs, at times a wrong one: nothing follows from it."""
         return 0
+
+
+def per_direction(scripted: torch.jit.ScriptModule, latent_size: int) -> None:
+    """Give scripted `Attributes` the methods of `scale_<i>` and `bias_<i>`, which Python's syntax cannot count out."""
+    for name in ("scale", "bias"):
+        for i in range(1, latent_size + 1):
+            if not hasattr(scripted, f"set_{name}_{i}"):  # instances share their type
+                scripted.define(f"def set_{name}_{i}(self, value: float) -> int:\n"
+                                f"    return self.put(self.{name}, {i}, value)\n")
+                scripted.define(f"def get_{name}_{i}(self) -> Tuple[float]:\n"
+                                f"    return (float(self.{name}[{i - 1}, 0]),)\n")
 
 
 def finite(value: float) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.export.attributes import Attributes
+from rave_lite.export.attributes import Attributes, per_direction
 from rave_lite.export.precision import lower_precision
 from rave_lite.files import replacing
 from rave_lite.layers import CachedPast, stream
@@ -52,8 +52,8 @@ class Live(Attributes):
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
                  latent_size: int | None = None, precision: str = "float32"):
-        super().__init__(model.latent_size)
         check_options(model, batch_size, channels, sample_rate, latent_size)
+        super().__init__(model.latent_size, latent_size or model.latent_size)
         streams = batch_size * channels
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # the second: RAVE's hosts look for it
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
@@ -65,7 +65,6 @@ class Live(Attributes):
         self.core = Core(model, streams, precision)
         self.dry = CachedPast(1, self.latency, streams)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
-        self.latent_size = self.full_latent_size = latent_size or model.latent_size
         self._describe(model)
 
     def _describe(self, model: RAVE) -> None:
@@ -166,5 +165,6 @@ def export(live: Live, path: Path, metadata: dict[str, Any]) -> None:
     if path.suffix != ".ts":
         raise InputError(f"out: {path} must end in .ts: live hosts look for that")
     scripted = torch.jit.script(live.eval().requires_grad_(False))
+    per_direction(scripted, live.latent_size)
     with replacing(path) as aside:
         torch.jit.save(scripted, str(aside), _extra_files={"metadata.json": json.dumps(metadata)})

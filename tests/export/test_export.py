@@ -63,8 +63,12 @@ def test_hosts_find_what_they_ask_for(tiny):
     assert "model" not in dict(live.named_children())
     for name in live.get_attributes():
         value = getattr(live, f"get_{name}")()
-        codes = [{bool: 0, int: 1, float: 2}[type(v)] for v in value]
+        codes = [{bool: 0, int: 1, float: 2}[type(v)] for v in value]  # one each: nn.ar knows no other
+        assert len(codes) == 1
         assert codes == getattr(live, f"{name}_params").tolist()
+    assert live.get_attributes()[:4] == ["scale_1", "bias_1", "scale_2", "bias_2"]
+    assert live.get_attributes()[-6:] == ["noise", "noise_on", "seed", "dry_wet", "gain", "reset"]
+    assert len(live.get_attributes()) == 38
     assert live.set_sample_rate(96000) == 0
     assert live.sample_rate == 44100
 
@@ -201,8 +205,7 @@ def test_blocks_that_do_not_fit_are_refused_and_forgotten(tiny):
 def test_setters_refuse_nonsense_and_hold_at_the_ends(tiny):
     *_, live = tiny
     nan = float("nan")
-    assert [live.set_gain(nan), live.set_dry_wet(nan), live.set_noise(nan), live.set_scale(0, 1.0), live.set_bias(17, 1.0),
-            live.set_scale(1, nan)] == [1] * 6
+    assert [live.set_gain(nan), live.set_dry_wet(nan), live.set_noise(nan), live.set_scale_1(nan), live.set_bias_16(nan)] == [1] * 5
     assert (live.get_gain(), live.get_dry_wet(), live.get_noise()) == ((1.0,), (1.0,), (1.0,))
     assert live.set_dry_wet(2.0) == live.set_noise(-1.0) == 0
     assert (live.get_dry_wet(), live.get_noise()) == ((1.0,), (0.0,))
@@ -214,17 +217,17 @@ def test_scale_and_bias_turn_one_direction(tiny):
     set_noise(model, 0)
     live.set_noise(0.0)
     x = 0.3 * torch.randn(1, 1, 8 * model.hop)
-    live.set_scale(2, 0.5)
-    live.set_bias(3, 1.5)
+    live.set_scale_2(0.5)
+    live.set_bias_3(1.5)
     made = played(live, x, [8])
     with torch.no_grad():
         p = model.principal(model.encode(x))
         p[:, 1] *= 0.5
         p[:, 2] += 1.5
         assert torch.allclose(made, model.decode(model.principal.inverse(p)), atol=1e-5)
-    assert (live.get_scale(), live.get_bias()) == ((2, 0.5), (3, 1.5))
-    live.set_scale(2, 1.0)
-    live.set_bias(3, 0.0)
+    assert (live.get_scale_2(), live.get_bias_3(), live.get_scale_3()) == ((0.5,), (1.5,), (1.0,))
+    live.set_scale_2(1.0)
+    live.set_bias_3(0.0)
     live.set_noise(1.0)
 
 
