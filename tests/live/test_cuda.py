@@ -1,4 +1,4 @@
-"""The recorded block on a GPU: the samples of the plain file, attributes that still work, and its advice where it cannot be."""
+"""The recorded block on a GPU: the samples of the plain file, attributes that still work, advice where it cannot be."""
 
 import numpy as np
 import pytest
@@ -49,5 +49,5 @@ def test_blocks_that_cannot_be_recorded(file, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_it_says_so(file):
-    with pytest.raises(InputError, match="no CUDA device here"):
+    with pytest.raises(InputError, match="there is no 'cuda' here"):
         CudaPlayer(file, 2048)
