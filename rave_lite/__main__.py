@@ -15,17 +15,25 @@ JOBS = {
     "bench": "measure how long an exported file takes per block",
     "live": "play through an exported file: microphone to headphones",
 }
+TEXT = "license="
 FILES = {"verify": "file", "live": "file", "bench": "files"}  # what arguments without a key are
 
 
 def named(job: str, arguments: list[str]) -> list[str]:
-    """Hydra's overrides from `arguments`, where bare file names of some jobs stand for `file='NAME'`."""
+    """Hydra's overrides from `arguments`: bare file names of some jobs stand for `file='NAME'`, and free text is quoted."""
     bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
+    rest = [f"{TEXT}{quoted(a.removeprefix(TEXT))}" if a.startswith(TEXT) else a for a in arguments if a not in bare]
     if not bare:
-        return arguments
-    quoted = ["'" + re.sub(r"(\\*)'", r"\1\1\\'", a) + "'" for a in bare]  # as Hydra's grammar undoes it
-    value = f"[{','.join(quoted)}]" if FILES[job] == "files" else ",".join(quoted)
-    return [f"{FILES[job]}={value}", *(a for a in arguments if a not in bare)]
+        return rest
+    value = ",".join(map(quoted, bare))
+    return [f"{FILES[job]}=[{value}]" if FILES[job] == "files" else f"{FILES[job]}={value}", *rest]
+
+
+def quoted(text: str) -> str:
+    """As Hydra's grammar undoes it; what is in quotes already stays."""
+    if len(text) > 1 and text[0] == text[-1] in "'\"":
+        return text
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
 
 
 def main() -> None:

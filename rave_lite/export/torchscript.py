@@ -42,9 +42,9 @@ class Live(Attributes):
     """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
 
     `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
-    `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the shortest power of two that
-    feeds the model at each call. A block of another shape raises; the streams are then as before. Samples that are not
-    finite count as silence. The attributes work while audio runs. Raises InputError for options that cannot be.
+    `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the power of two that feeds the
+    model a frame at (almost) each call. A block of another shape raises; the streams are then as before. Samples that are
+    not finite count as silence. The attributes work while audio runs. Raises InputError for options that cannot be.
     """
 
     audio_limit: Final[float] = 8.0  # times full scale: louder is an error upstream, and must not overflow inside
@@ -58,7 +58,8 @@ class Live(Attributes):
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # the second: RAVE's hosts look for it
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
             model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency, batch_size=streams)
-        self.block = 2 ** math.ceil(math.log2(model.hop * self.sample_rate / model.sample_rate))
+        frame = math.log2(model.hop * self.sample_rate / model.sample_rate)
+        self.block = 2 ** (math.ceil(frame) if self.hop > 1 else math.floor(frame))
         self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
             self.sample_rate != model.sample_rate)
         self.precision = precision

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import accumulate, cycle, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ TOLERANCE = 1e-5  # of full scale, float32
 SNR = {"float16": 35.0, "bfloat16": 15.0, "int8": 10.0}  # dB at the least, of what rounds
 STEADY = 1.5  # third call to median
 GROWTH = 4.0  # MiB over all blocks
-HOPS = [1, 3, 2, 7, 1, 5, 4, 1]  # irregular blocks, 24 in all
-TOTAL = sum(HOPS)
+IRREGULAR = [1, 3, 2, 7, 1, 5, 4, 1]  # hops in a block, over and over
+TESTED = 24  # hops, beside the latency
 
 
 @dataclass(frozen=True)
@@ -98,24 +99,24 @@ def sameness(live: Any, model: RAVE | None) -> Iterator[Finding]:
     x = probe(live)
     alone = min(1, len(x) - 1)
     if live.precision != "int8":  # its activations are scaled block by block
-        whole = played(live, x, [TOTAL])
-        for name, hops in (("blocks of one hop", [1] * TOTAL), ("irregular blocks", HOPS)):
+        whole = played(live, x, [x.shape[2] // live.block])
+        for name, hops in (("blocks of one hop", [1]), ("irregular blocks", IRREGULAR)):
             yield within(name, played(live, x, hops), whole, live.precision)
-        yield within("one stream alone", played(live, x[:1], HOPS), whole[:1], live.precision)
+        yield within("one stream alone", played(live, x[:1], IRREGULAR), whole[:1], live.precision)
     if model is None:
         return
     live.set_noise(0.0)
     set_noise(model, 0)
     expected, latent = offline(model, live, x)
     for name, rows in (("checkpoint, one stream", slice(alone, alone + 1)), ("checkpoint, streams", slice(0, None))):
-        yield within(name, played(live, x[rows], HOPS), expected[rows], live.precision)
+        yield within(name, played(live, x[rows], IRREGULAR), expected[rows], live.precision)
     if "encode" in live.get_methods():
         live.reset()
-        codes = joined(live.encode, x, [n * live.hop for n in HOPS])
+        codes = joined(live.encode, x, [n * live.hop for n in IRREGULAR])
         yield within("checkpoint, encode", codes, latent.reshape(codes.shape), live.precision)
         live.reset()
         if live.latent_size == model.latent_size:
-            yield within("checkpoint, decode", joined(live.decode, codes, HOPS), expected, live.precision)
+            yield within("checkpoint, decode", joined(live.decode, codes, IRREGULAR), expected, live.precision)
     live.set_noise(1.0)
 
 
@@ -130,8 +131,8 @@ def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def fresh_start(live: Any) -> Iterator[Finding]:
     x = probe(live)[:1]
-    first = played(live, x, HOPS)
-    yield within("after reset", played(live, x, HOPS), first, "float32")
+    first = played(live, x, IRREGULAR)
+    yield within("after reset", played(live, x, IRREGULAR), first, "float32")
     live.reset()
     silence = torch.zeros(1, live.channels, rest(live))
     level = 20 * torch.log10(live(silence)[..., silence.shape[2] // 2 :].square().mean().sqrt() + 1e-10)
@@ -179,9 +180,9 @@ def attributes(live: Any) -> Iterator[Finding]:
         wrong.append(f"dry_wet 0 is not the input {live.latency} samples later")
     live.set_dry_wet(1.0)
     x = probe(live)
-    plain = played(live, x, [TOTAL])
+    plain = played(live, x, IRREGULAR)
     live.set_gain(0.5)
-    if not torch.allclose(played(live, x, [TOTAL]), plain / 2, atol=1e-6):
+    if not torch.allclose(played(live, x, IRREGULAR), plain / 2, atol=1e-6):
         wrong.append("gain 0.5 is not half")
     live.set_gain(1.0)
     yield Finding("attributes", "; ".join(wrong) or f"all {len(live.get_attributes())}", not wrong)
@@ -233,7 +234,8 @@ def peak_memory() -> float:
 def probe(live: Any) -> Tensor:
     """Noise at a third of full scale, four streams where the file has them."""
     generator = torch.Generator().manual_seed(0)
-    return 0.3 * torch.randn(min(4, live.batch_size), live.channels, TOTAL * live.block, generator=generator)
+    length = (-(-live.latency // live.block) + TESTED) * live.block
+    return 0.3 * torch.randn(min(4, live.batch_size), live.channels, length, generator=generator)
 
 
 def rest(live: Any) -> int:
@@ -243,13 +245,14 @@ def rest(live: Any) -> int:
 
 
 def played(live: Any, x: Tensor, hops: list[int]) -> Tensor:
-    """From a reset on, in blocks of these many hops."""
+    """From a reset on, in blocks of these many hops, over and over."""
     live.reset()
     return joined(live, x, [n * live.block for n in hops])
 
 
 def joined(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:
-    return torch.cat([method(block) for block in x.split(blocks, -1)], -1)
+    ends = list(takewhile(lambda end: end < x.shape[-1], accumulate(cycle(blocks))))
+    return torch.cat([method(block) for block in x.tensor_split(ends, -1)], -1)
 
 
 def seconds(live: Any, block: Tensor) -> float:

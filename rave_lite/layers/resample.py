@@ -51,14 +51,17 @@ class Resample(nn.Module):
 
 
 class ToModel(nn.Module):
-    """The host's blocks at the model's rate, held back until they make whole hops. `(B, 1, T) -> (B, 1, k * hop)`."""
+    """The host's blocks at the model's rate, held back until they make whole hops. `(B, 1, T) -> (B, 1, k * hop)`.
+
+    `held`: zeros before the first sample. With `hop - 1` the model has always made as much as it was given.
+    """
 
     cache: Tensor
 
-    def __init__(self, up: int, down: int, hop: int, batch_size: int):
+    def __init__(self, up: int, down: int, hop: int, held: int, batch_size: int):
         super().__init__()
         self.hop = hop
-        self.held = 0
+        self.held = self.first = held
         self.resample = Resample(up, down, batch_size)
         self.register_buffer("cache", torch.zeros(batch_size, 1, hop), persistent=False)
 
@@ -70,23 +73,21 @@ class ToModel(nn.Module):
         return x[..., :whole]
 
     def reset(self) -> None:
-        self.held = 0
+        self.held = self.first
+        self.cache.zero_()
         self.resample.reset()
 
 
 class ToHost(nn.Module):
-    """The model's blocks at the host's rate, as many samples as the host's block has. `(B, 1, k * hop), T -> (B, 1, T)`.
-
-    `wait`: zeros before the first sample, so that there are always enough.
-    """
+    """The model's blocks at the host's rate, as many samples as the host's block has. `(B, 1, k * hop), T -> (B, 1, T)`."""
 
     cache: Tensor
 
-    def __init__(self, up: int, down: int, extra: int, wait: int, batch_size: int):
+    def __init__(self, up: int, down: int, hop: int, extra: int, batch_size: int):
         super().__init__()
-        self.wait = self.held = wait
+        self.held = 0
         self.resample = Resample(up, down, batch_size, extra)
-        self.register_buffer("cache", torch.zeros(batch_size, 1, wait + 4), persistent=False)
+        self.register_buffer("cache", torch.zeros(batch_size, 1, hop * up // down + 4), persistent=False)
 
     def forward(self, x: Tensor, length: int) -> Tensor:
         held = self.cache[: x.shape[0], :, : self.held]
@@ -96,7 +97,7 @@ class ToHost(nn.Module):
         return y[..., :length].contiguous()
 
     def reset(self) -> None:
-        self.held = self.wait
+        self.held = 0
         self.cache.zero_()
         self.resample.reset()
 
@@ -115,16 +116,15 @@ def host_rate(model_rate: int, rate: int, *, hop: int, latency: int,
               batch_size: int) -> tuple[SameRate | ToModel, SameRate | ToHost, int, int]:
     """For a model of `hop` and `latency` in a host at another `rate`: to the model, to the host, hop and latency there.
 
-    The hop is 1, any block, where the model's is no whole number of the host's samples; then the output waits a hop
-    longer. The latency is exact: the second filter is shifted to make it a whole number.
+    The hop is 1, any block, where the model's is no whole number of the host's samples; then the input waits for up to a hop.
+    The latency is exact: the second filter is shifted to make it a whole number.
     """
     if rate == model_rate:
         return SameRate(), SameRate(), hop, latency
     common = math.gcd(model_rate, rate)
     up, down = model_rate // common, rate // common  # to the model; a step is 1 / (up * rate) s
     whole = hop * down % up == 0
-    wait = 0 if whole else -(-(hop - 1) * down // up)
-    to_model = ToModel(up, down, hop, batch_size)
-    steps = 2 * to_model.resample.delay + latency * down
-    to_host = ToHost(down, up, -steps % up, wait, batch_size)
-    return to_model, to_host, hop * down // up if whole else 1, -(-steps // up) + wait
+    to_model = ToModel(up, down, hop, 0 if whole else hop - 1, batch_size)
+    steps = 2 * to_model.resample.delay + (to_model.held + latency) * down
+    to_host = ToHost(down, up, hop, -steps % up, batch_size)
+    return to_model, to_host, hop * down // up if whole else 1, -(-steps // up)

@@ -98,14 +98,14 @@ def test_the_whole_way(trained):
         assert soundfile.info(path).frames == soundfile.info(trained / "set/birds" / path.name).frames
         assert soundfile.info(trained / "blocks" / path.name).frames == soundfile.info(path).frames
 
-    done = rave_lite("export", f"ckpt={checkpoint}", "license='CC BY 4.0, A. Name'", "blocks=50", cwd=trained)
+    done = rave_lite("export", f"ckpt={checkpoint}", "license=CC BY 4.0, A. Name's (c)", "blocks=50", cwd=trained)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verified" in done.stdout
     files = {"metadata.json": ""}
     live = torch.jit.load(str(trained / "runs/mine/mine.ts"), _extra_files=files)
     card = json.loads(files["metadata.json"])
     assert (card["sample_rate"], card["hop"], card["latency"]) == (44100, 1024, live.latency)
-    assert (card["license"], card["batch_size"], card["latent_size"]) == ("CC BY 4.0, A. Name", 16, 16)
+    assert (card["license"], card["batch_size"], card["latent_size"]) == ("CC BY 4.0, A. Name's (c)", 16, 16)
     assert card["training_minutes"] > 0
     assert card["latent_std"] == sorted(card["latent_std"], reverse=True) != [1.0] * 16
     assert "44100 Hz" in done.stdout
