@@ -116,7 +116,7 @@ def host_rate(model_rate: int, rate: int, *, hop: int, latency: int,
               batch_size: int) -> tuple[SameRate | ToModel, SameRate | ToHost, int, int]:
     """For a model of `hop` and `latency` in a host at another `rate`: to the model, to the host, hop and latency there.
 
-    The hop is 1, any block, where the model's is no whole number of the host's samples; then the input waits for up to a hop.
+    The hop is 1, any block, where the model's is no whole number of the host's samples; then the input waits for up to one.
     The latency is exact: the second filter is shifted to make it a whole number.
     """
     if rate == model_rate:
