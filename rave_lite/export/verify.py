@@ -49,7 +49,7 @@ def verify(file: Path, checkpoint: Path | None = None, *, blocks: int) -> list[F
                           check=False)
     if done.returncode:
         return [Finding("plays", done.stderr.strip()[-1500:], well=False)]
-    return [Finding(**finding) for finding in json.loads(done.stdout)]
+    return [Finding(**finding) for finding in json.loads(done.stdout.splitlines()[-1])]
 
 
 def report(findings: list[Finding]) -> str:
@@ -64,9 +64,9 @@ def own(file: Path) -> Any:
     return live
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
-    """Every check in turn."""
+    """Every check in turn. As in hosts, blocks run in inference mode, loading and setters outside."""
     live = own(file)
     yield from protocol(live)
     yield from sameness(live, model)
@@ -83,7 +83,7 @@ def protocol(live: Any) -> Iterator[Finding]:
         n_in, in_ratio, n_out, out_ratio = getattr(live, f"{name}_params").tolist()
         for streams in {1, min(4, live.batch_size)}:
             live.reset()
-            y = getattr(live, name)(torch.zeros(streams, n_in, 2 * live.hop // in_ratio))
+            y = joined(getattr(live, name), torch.zeros(streams, n_in, 2 * live.hop // in_ratio), [2 * live.hop])
             if y.shape != (streams, n_out, 2 * live.hop // out_ratio) or y.dtype != torch.float32 or not y.is_contiguous():
                 wrong.append(f"{name} gives {tuple(y.shape)} {y.dtype}")
         labels = len(getattr(live, f"{name}_input_labels")), len(getattr(live, f"{name}_output_labels"))
@@ -133,9 +133,9 @@ def fresh_start(live: Any) -> Iterator[Finding]:
     x = probe(live)[:1]
     first = played(live, x, IRREGULAR)
     yield within("after reset", played(live, x, IRREGULAR), first, "float32")
-    live.reset()
     silence = torch.zeros(1, live.channels, rest(live))
-    level = 20 * torch.log10(live(silence)[..., silence.shape[2] // 2 :].square().mean().sqrt() + 1e-10)
+    made = played(live, silence, IRREGULAR)[..., silence.shape[2] // 2 :]
+    level = 20 * torch.log10(made.square().mean().sqrt() + 1e-10)
     yield Finding("silence", f"gives {float(level):.0f} dBFS", bool(level.isfinite()))
 
 
@@ -147,9 +147,10 @@ def recovery(live: Any) -> Iterator[Finding]:
 
     def after(value: float) -> tuple[Tensor, Tensor]:
         live.reset()
-        during = live(value * sign)
-        live(silence)
-        return during, live(x)
+        with torch.inference_mode():
+            during = live(value * sign)
+            live(silence)
+            return during, live(x)
 
     expected = after(0.0)[1]
     for name, value in (("NaN", float("nan")), ("infinity", float("inf")), ("1e30", 1e30), ("full scale", 1.0)):
@@ -174,8 +175,7 @@ def attributes(live: Any) -> Iterator[Finding]:
         getattr(live, f"set_{name}")(before)
     live.set_dry_wet(0.0)
     x = torch.randn(1, live.channels, rest(live))
-    live.reset()
-    late = live(x)[..., live.latency :]
+    late = played(live, x, [x.shape[2] // live.block])[..., live.latency :]
     if not torch.equal(late, x[..., : x.shape[2] - live.latency]):
         wrong.append(f"dry_wet 0 is not the input {live.latency} samples later")
     live.set_dry_wet(1.0)
@@ -213,12 +213,13 @@ def steady(file: Path, loads: int = 12) -> Finding:
 def memory(live: Any, blocks: int) -> Finding:
     """Growth of the process's largest size over `blocks` blocks, after a tenth of them."""
     block = 0.1 * torch.randn(1, live.channels, live.block)
-    for _ in range(blocks // 10):
-        live(block)
-    before = peak_memory()
-    for _ in range(blocks - blocks // 10):
-        live(block)
-    grown = peak_memory() - before
+    with torch.inference_mode():
+        for _ in range(blocks // 10):
+            live(block)
+        before = peak_memory()
+        for _ in range(blocks - blocks // 10):
+            live(block)
+        grown = peak_memory() - before
     return Finding("memory", f"grows by {grown:.1f} MiB over {blocks} blocks", grown <= GROWTH)
 
 
@@ -251,14 +252,17 @@ def played(live: Any, x: Tensor, hops: list[int]) -> Tensor:
 
 
 def joined(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:
+    """Consecutive blocks of these lengths, over and over, through a streaming method."""
     ends = list(takewhile(lambda end: end < x.shape[-1], accumulate(cycle(blocks))))
-    return torch.cat([method(block) for block in x.tensor_split(ends, -1)], -1)
+    with torch.inference_mode():
+        return torch.cat([method(block) for block in x.tensor_split(ends, -1)], -1)
 
 
 def seconds(live: Any, block: Tensor) -> float:
-    start = time.perf_counter()
-    live(block)
-    return time.perf_counter() - start
+    with torch.inference_mode():
+        start = time.perf_counter()
+        live(block)
+        return time.perf_counter() - start
 
 
 def within(check: str, made: Tensor, expected: Tensor, precision: str) -> Finding:

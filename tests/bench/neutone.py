@@ -29,7 +29,7 @@ WIDTH = 2.0  # standard deviations of a direction, to either side
 
 
 class Instrument(WaveformToWaveformBase):
-    """A file of one or two channels; its knobs are set at each block, which writes four numbers."""
+    """A file of one or two channels, at 96 kHz or less; its knobs are set at each block, which writes four numbers."""
 
     def __init__(self, live: torch.jit.ScriptModule, card: dict, author: str):
         std = card.get("latent_std", [1.0, 1.0])
@@ -150,18 +150,18 @@ def main(file: Path, folder: Path, author: str = "unnamed") -> None:
     plugin, _ = load_neutone_model(str(folder / "model.nm"))
     print(f"torch {torch.__version__}, {live.sample_rate} Hz, block {block}, latency {live.latency}, "
           f"peak {expected.abs().max():.2f}")
-    worst = 0.0
+    right = True
     for size in sorted({37, 64, 333, 1000, block, 2 * block + 1, 4096}):
         wet = hosted(plugin, x, knobs, size)
         queued, latency = plugin.calc_buffering_delay_samples(), plugin.calc_model_delay_samples()
         to_file = far(wet, expected, queued)
-        hosted(plugin, x, dry, size)  # the knob moves over the first block: reset then starts from where it is
+        hosted(plugin, x, dry, size)  # a knob takes a block to move; the reset before the next start leaves it there
         to_input = far(hosted(plugin, x, dry, size), x, queued + latency)
         hosted(plugin, x, rest, size)
-        worst = max(worst, to_file, to_input)
+        right &= to_file <= TOLERANCE and to_input <= TOLERANCE
         print(f"buffers of {size:4}: delay {queued:4} + {latency}; differs from the file by {to_file:.1e}, "
               f"dry from the input by {to_input:.1e}")
-    sys.exit(not worst <= TOLERANCE)
+    sys.exit(not right)
 
 
 if __name__ == "__main__":
