@@ -18,7 +18,7 @@ from rave_lite.errors import InputError
 from rave_lite.live.player import Player
 
 PATIENCE = 5.0  # seconds after which a block is given up
-LEAST = 256  # samples of a block that nobody asked for: shorter ones cost more than they save
+LEAST = 128  # samples of a block that nobody asked for: shorter ones cost more than they save
 KEPT = 256  # the latest block times, for their median
 
 

@@ -213,7 +213,7 @@ def test_files_that_cannot_be_played(tmp_path, file):
     fails("gone.ts: no such file", "live", f"file={tmp_path / 'gone.ts'}")
     fails("text.ts: not a TorchScript file", "live", f"file={text}")
     fails("silent.ts: its forward is not audio to audio", "live", f"file={silent}")
-    fails("block: 100 is no multiple of this file's hop, 64; 256 is one", "live", f"file={file}", "block=100")
+    fails("block: 100 is no multiple of this file's hop, 64; 128 is one", "live", f"file={file}", "block=100")
     fails("compute: there is no 'tpu' here", "live", f"file={file}", "compute=tpu")
     fails("file: needs a value", "live")
 
