@@ -56,9 +56,6 @@ class Attributes(nn.Module):
         """Principal directions `(B, n, T)`, each scaled and shifted."""
         return p * self.scale[: p.shape[1]] + self.bias[: p.shape[1]]
 
-    def reset(self) -> None:
-        raise NotImplementedError
-
     @torch.jit.export
     def get_attributes(self) -> list[str]:
         return self.attributes
@@ -135,16 +132,6 @@ class Attributes(nn.Module):
     @torch.jit.export
     def get_gain(self) -> tuple[float]:
         return (float(self.gain.target),)
-
-    @torch.jit.export
-    def set_reset(self, value: bool) -> int:
-        if value:
-            self.reset()
-        return 0
-
-    @torch.jit.export
-    def get_reset(self) -> tuple[bool]:
-        return (False,)
 
     @torch.jit.export
     def set_sample_rate(self, rate: int) -> int:

@@ -135,6 +135,16 @@ class Live(Attributes):
         self.to_model.reset()
         self.to_host.reset()
 
+    @torch.jit.export
+    def set_reset(self, value: bool) -> int:
+        if value:
+            self.reset()
+        return 0
+
+    @torch.jit.export
+    def get_reset(self) -> tuple[bool]:
+        return (False,)
+
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
     for name, value in (("batch_size", batch_size), ("channels", channels)):
