@@ -40,7 +40,7 @@ class SpectralDistance(nn.Module):
             total["linear"] = total["linear"] + self.linear(a.sqrt(), b.sqrt())
             if self.mel:
                 bank = getattr(self, f"bank_{n}").to(b.dtype)
-                mel_a, mel_b = (torch.log(p.transpose(1, 2) @ bank + self.mel_floor**2) / 2 for p in (a, b))
+                mel_a, mel_b = (torch.log(p @ bank + self.mel_floor**2) / 2 for p in (a, b))
                 total["mel"] = total["mel"] + (mel_a - mel_b).abs().mean()
         return total
 
@@ -49,10 +49,26 @@ class SpectralDistance(nn.Module):
         return relative + (torch.log(a + self.floor) - torch.log(b + self.floor)).abs().mean()
 
     def power(self, x: Tensor, n_fft: int) -> Tensor:
-        """`(B, C, T) -> (B * C, n_fft / 2 + 1, frames)`, never quite 0: the root has a gradient everywhere."""
+        """`(B, C, T) -> (B * C, frames, n_fft / 2 + 1)`, never quite 0: the root has a gradient everywhere."""
         window = getattr(self, f"window_{n_fft}").to(x.dtype)
-        spectrum = torch.stft(x.flatten(0, 1), n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+        frames = F.pad(x.flatten(0, 1), (n_fft // 2, n_fft // 2)).unfold(1, n_fft, n_fft // 4)
+        spectrum = RealFFT.apply(frames * window)
         return spectrum.real**2 + spectrum.imag**2 + 1e-14
+
+
+class RealFFT(torch.autograd.Function):
+    """`torch.fft.rfft` whose gradient is one transform of half the size; torch's own is a complex one of the whole."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.n = x.shape[-1]
+        return torch.fft.rfft(x)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        halved = gradient.clone()
+        halved[..., 1 : (ctx.n + 1) // 2] /= 2  # these bins come back twice, as themselves and as their conjugates
+        return torch.fft.irfft(halved, ctx.n, norm="forward")
 
 
 def hinge_discriminator(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:

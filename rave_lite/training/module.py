@@ -52,8 +52,9 @@ class RAVETraining(L.LightningModule):
         return self.model if self.ema is None else self.ema
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        generator = torch.optim.Adam(self.model.parameters(), self.lr[0], self.betas)
-        return [generator, torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, self.betas)]
+        generator = torch.optim.Adam(self.model.parameters(), self.lr[0], self.betas, fused=True)
+        discriminator = torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, self.betas, fused=True)
+        return [generator, discriminator]
 
     def training_step(self, x: Tensor, _: int) -> None:
         """One update of the generator or, in phase 2, in turn of the discriminator. `x`: (B, 1, T)."""

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rave_lite import InputError
-from rave_lite.training.losses import SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
+from rave_lite.training.losses import RealFFT, SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
 
 
 def brute_force(x: np.ndarray, y: np.ndarray, n_fft: int, floor: float) -> float:
@@ -48,6 +48,13 @@ def test_distance_of_equals_is_zero_and_silence_is_finite():
         total = sum(distance(reference, silence).values())
         assert torch.isfinite(total)
         assert torch.isfinite(torch.autograd.grad(total, silence)[0]).all()
+
+
+@pytest.mark.parametrize("n", [2, 7, 8, 16])
+def test_the_transforms_gradient_is_numerically_right(n):
+    x = torch.randn(3, n, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(RealFFT.apply(x), torch.fft.rfft(x))
+    assert torch.autograd.gradcheck(RealFFT.apply, x)
 
 
 def test_too_short_for_the_stft():
