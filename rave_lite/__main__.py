@@ -8,6 +8,7 @@ from pathlib import Path
 JOBS = {
     "drums": "write the built-in synthetic drum set",
     "train": "train a model on a folder of recordings",
+    "bench-train": "measure how long training steps take, and how much memory",
     "evaluate": "judge a model by recordings it was not trained on",
     "reconstruct": "play sounds through a model",
     "export": "write a model as streaming TorchScript for live hosts",
@@ -41,7 +42,7 @@ def main() -> None:
     asked = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if asked in JOBS:
         sys.argv = [f"rave-lite {asked}", *named(asked, sys.argv[2:])]
-        importlib.import_module(f"rave_lite.jobs.{asked}").main()
+        importlib.import_module(f"rave_lite.jobs.{asked.replace('-', '_')}").main()
         return
     print("rave-lite JOB [key=value ...]     rave-lite JOB --help tells more\n")
     for name, what in JOBS.items():

@@ -23,6 +23,7 @@ from rave_lite.errors import InputError
 from rave_lite.export.torchscript import load
 from rave_lite.layers import set_noise
 from rave_lite.layers.resample import host_rate
+from rave_lite.machine import peak_memory
 from rave_lite.model import RAVE
 
 TOLERANCE = 1e-5  # of full scale, float32
@@ -221,15 +222,6 @@ def memory(live: Any, blocks: int) -> Finding:
             live(block)
         grown = peak_memory() - before
     return Finding("memory", f"grows by {grown:.1f} MiB over {blocks} blocks", grown <= GROWTH)
-
-
-def peak_memory() -> float:
-    """MiB of this process at its largest; 0 where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return 0.0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def probe(live: Any) -> Tensor:

@@ -28,7 +28,8 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
                 torch.set_num_threads(config.threads)
             function(config)
         except MissingMandatoryValue as error:
-            fail(f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {name} --help")
+            command = name.replace("_", "-")
+            fail(f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {command} --help")
         except (InputError, OmegaConfBaseException) as error:
             fail(str(error))
 

@@ -25,20 +25,17 @@ def train(config: DictConfig) -> None:
     resume = resume_path(config.resume, Path(config.out))
     quieten()
     L.seed_everything(config.seed, verbose=False)
-    model = instantiate(config.model)
-    distance, bands_distance = instantiate(config.loss.distance), instantiate(config.loss.bands_distance)
-    warning = check_window(model, distance, bands_distance, config.data.window)
-    plain: Any = OmegaConf.to_container(config, resolve=True)
+    module = build(config)
+    warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
+    plain = module.config
     plain["data"]["root"] = str(Path(config.data.root).expanduser().resolve())
-    recordings = catalogue(plain["data"]["root"], model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
-                           cache=config.data.cache)
+    recordings = catalogue(plain["data"]["root"], module.model.sample_rate, held_out=plain["data"]["held_out"],
+                           seed=config.seed, cache=config.data.cache)
+    plain["minutes"] = recordings.minutes(recordings.train)
     show(recordings.table())
     print(recordings.summary())
     if warning:
         show(f"[yellow]warning:[/] {warning}")
-    module = RAVETraining(model=model, discriminator=instantiate(config.discriminator), distance=distance,
-                          bands_distance=bands_distance, weights=plain["loss"]["weights"], **plain["training"],
-                          config={**plain, "minutes": recordings.minutes(recordings.train)})
     if resume:
         load_matching(module, read_checkpoint(resume)["state_dict"], resume)
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
@@ -50,6 +47,14 @@ def train(config: DictConfig) -> None:
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     print(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+
+
+def build(config: DictConfig) -> RAVETraining:
+    """The model and what trains it, with the resolved configuration to be kept in its checkpoints."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
+                        distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
+                        weights=plain["loss"]["weights"], **plain["training"], config=plain)
 
 
 def resume_path(resume: str | None, out: Path) -> Path | None:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
+from rave_lite.machine import resident_memory
 
 ROUNDS = 8  # the files take turns, so that what else the machine does falls on all of them
 WARM_UP = 8  # blocks at the start of each turn, not counted
@@ -125,12 +126,10 @@ def no_collector() -> Iterator[None]:
 
 
 def used(device: str) -> float:
-    """MiB in use: of the GPU's memory, or resident in this process (0 where /proc does not tell)."""
+    """MiB in use: of the GPU's memory, or resident in this process."""
     if device == "cuda":
         return torch.cuda.memory_reserved() / 2**20
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 2**10
+    return resident_memory()
 
 
 def row(name: str, player: Player, block: int, taken: list[float], paced: list[float], misses: int, memory: float) -> Row:

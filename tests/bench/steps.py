@@ -1,11 +1,11 @@
-"""Seconds a training step takes, ours and the public release's: v2, Wasserstein, causal, capacity 16, 4 x 32768, one thread.
+"""Seconds a training step takes, ours and the public release's: v2, Wasserstein, causal, the same batch and threads.
 
-    python tests/bench/steps.py ours [steps]
-    release/bin/python tests/bench/steps.py release [steps]
+    python tests/bench/steps.py ours [steps=24 capacity=16 batch=4 window=32768 threads=1]
+    release/bin/python tests/bench/steps.py release [the same]
 
 The release is a black box in a venv of its own: python3 -m venv release
 release/bin/pip install acids-rave==2.3.1 torch==2.11.0 torchaudio==2.11.0. Run them in turn; each prints, per phase, the
-mean (its discriminator takes every fourth step) and median CPU seconds a step, the first four left out.
+mean (its discriminator takes every fourth step) and median seconds a step, by the clock and of CPU, the first four left out.
 """
 
 import os
@@ -16,43 +16,50 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
-import torch
+OPTIONS = {"steps": 24, "capacity": 16, "batch": 4, "window": 32768, "threads": 1}
+OPTIONS |= {name: int(value) for name, value in (a.split("=") for a in sys.argv[2:])}
+os.environ["OMP_NUM_THREADS"] = str(OPTIONS["threads"])
+import torch  # noqa: E402
 
 SKIPPED = 4
 
 
-def report(phase: int, taken: list[float]) -> None:
-    taken = taken[SKIPPED:]
-    mean, median = statistics.mean(taken), statistics.median(taken)
-    print(f"phase {phase}: mean {mean:.3f} s, median {median:.3f} s CPU of {len(taken)} steps")
+def report(phase: int, taken: list[tuple[float, float]]) -> None:
+    for name, times in zip(("clock", "CPU"), zip(*taken[SKIPPED:], strict=True), strict=True):
+        print(f"phase {phase}, {name}: mean {statistics.mean(times):.3f} s, median {statistics.median(times):.3f} s "
+              f"of {len(times)} steps")
 
 
-def timed(step: Callable[[], None], steps: int) -> list[float]:
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(start: tuple[float, float]) -> tuple[float, float]:
+    wall, cpu = now()
+    return wall - start[0], cpu - start[1]
+
+
+def timed(step: Callable[[], None], steps: int) -> list[tuple[float, float]]:
     taken = []
     for _ in range(steps):
-        start = time.process_time()
+        start = now()
         step()
-        taken.append(time.process_time() - start)
+        taken.append(since(start))
     return taken
 
 
-def ours(steps: int) -> None:
+def ours() -> None:
     from hydra import compose, initialize_config_dir
-    from hydra.utils import instantiate
 
     from rave_lite.jobs.common import CONF
-    from rave_lite.training.module import RAVETraining
+    from rave_lite.jobs.train import build
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", ["recipe=minute_cpu"])
-    module = RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
-                          distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
-                          weights=dict(config.loss.weights), **config.training)
+        module = build(compose("train", ["recipe=minute_cpu", f"model.capacity={OPTIONS['capacity']}"]))
     generator, discriminator = module.configure_optimizers()
 
     def step() -> None:
-        x = 0.1 * torch.randn(4, 1, 32768)
+        x = 0.1 * torch.randn(OPTIONS["batch"], 1, OPTIONS["window"])
         if module.phase == 2 and module.step % module.discriminator_every == 0:
             optimizer, loss = discriminator, module.discriminator_loss(x)
         else:
@@ -66,37 +73,38 @@ def ours(steps: int) -> None:
 
     for phase in (1, 2):
         module.step = 0 if phase == 1 else module.phase1_steps
-        report(phase, timed(step, steps))
+        report(phase, timed(step, OPTIONS["steps"]))
 
 
-def release(steps: int) -> None:
+def release() -> None:
     import gin
     import pytorch_lightning as pl
     import rave
 
     class Clock(pl.Callback):
         def __init__(self):
-            self.taken: list[float] = []
+            self.taken: list[tuple[float, float]] = []
 
         def on_train_batch_start(self, *_):
-            self.start = time.process_time()
+            self.start = now()
 
         def on_train_batch_end(self, *_):
-            self.taken.append(time.process_time() - self.start)
+            self.taken.append(since(self.start))
 
     configs = Path(rave.__file__).parent / "configs"
     files = [str(configs / f"{name}.gin") for name in ("v2", "wasserstein", "causal")]
-    gin.parse_config_files_and_bindings(files, ["CAPACITY = 16"])
+    gin.parse_config_files_and_bindings(files, [f"CAPACITY = {OPTIONS['capacity']}"])
     model = rave.RAVE(n_channels=1)
+    windows = 0.1 * torch.randn(OPTIONS["batch"] * OPTIONS["steps"], 1, OPTIONS["window"])
     for phase in (1, 2):
         model.warmed_up = phase == 2
         clock = Clock()
         trainer = pl.Trainer(max_epochs=1, logger=pl.loggers.TensorBoardLogger(tempfile.mkdtemp()), callbacks=[clock],
                              enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-        trainer.fit(model, torch.utils.data.DataLoader(0.1 * torch.randn(4 * steps, 1, 32768), 4))
+        trainer.fit(model, torch.utils.data.DataLoader(windows, OPTIONS["batch"]))
         report(phase, clock.taken)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    {"ours": ours, "release": release}[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 24)
+    torch.set_num_threads(OPTIONS["threads"])
+    {"ours": ours, "release": release}[sys.argv[1]]()

@@ -124,6 +124,19 @@ def test_the_whole_way(trained):
     assert first["blocks"] == 4
 
 
+def test_training_steps_are_measured_in_both_phases(tmp_path):
+    done = rave_lite("bench-train", *SETTINGS, "steps=3", "warm_up=1", "out=steps.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "steps.json").read_text())
+    assert [phase["phase"] for phase in report["phases"]] == [1, 2]
+    for phase in report["phases"]:
+        assert phase["steps"] == 3
+        assert phase["samples_per_second"] == pytest.approx(2 * 8192 / phase["seconds"])
+        assert phase["memory"] > 100
+    assert "samples/s" in done.stdout
+    fails("say 3072", "bench-train", *SETTINGS, "data.window=1024", cwd=tmp_path)
+
+
 def test_an_unfinished_model_is_exported_with_a_warning_and_a_bad_one_not_at_all(trained, tmp_path):
     checkpoint = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
     checkpoint["state_dict"]["_extra_state"] = torch.tensor(1)

@@ -184,3 +184,37 @@ def test_a_run_on_cuda(settings, tmp_path):
     model = RAVE.from_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
     assert np.isfinite(model.reconstruct(torch.randn(1, 1, 5000)).detach().numpy()).all()
     assert json.dumps(model.config)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
+    """SIGKILL at random moments of both phases, resume=last after each: the weights end bit for bit as uninterrupted ones."""
+    steps = ["training.phase1_steps=40", "training.phase2_steps=40", "callbacks.checkpoints.every=3", "logger=csv"]
+    run(tmp_path / "whole", *settings, *steps)
+    out, rng = tmp_path / "killed", np.random.default_rng()
+    last = out / "checkpoints/last.ckpt"
+    killed_in = []
+    for target in (10, 50):  # one in each phase
+        command = ["train", f"out={out}", *settings, *steps, *(["resume=last"] if last.exists() else [])]
+        process = subprocess.Popen([sys.executable, "-m", "rave_lite", *command], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and saved_step(last) < target:
+            time.sleep(0.002)
+        time.sleep(float(rng.uniform(0, 0.1)))
+        process.kill()
+        process.wait()
+        assert last.exists(), process.stderr.read()
+        killed_in.append(saved_step(last))
+    assert killed_in[0] < 40 <= killed_in[1] < 80, killed_in
+    run(out, *settings, *steps, "resume=last")
+    whole, resumed = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "killed"))
+    assert whole["state_dict"].keys() == resumed["state_dict"].keys()
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
+    expected, found = losses(tmp_path / "whole"), losses(out)
+    final = range(killed_in[1], 80)
+    assert {step: found[step] for step in final if step in found} == {step: expected[step] for step in final if step in found}
+
+
+def saved_step(checkpoint: Path) -> int:
+    """Where a checkpoint stands, 0 where there is none yet; a half-written one would raise."""
+    return int(read_checkpoint(checkpoint)["state_dict"]["_extra_state"]) if checkpoint.exists() else 0
