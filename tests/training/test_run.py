@@ -187,7 +187,7 @@ def test_a_run_on_cuda(settings, tmp_path):
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
-    """SIGKILL at random moments of both phases, resume=last after each: the weights end bit for bit as uninterrupted ones."""
+    """SIGKILL at random moments of both phases, resume=last after each: the weights end bit for bit as the whole run's."""
     steps = ["training.phase1_steps=40", "training.phase2_steps=40", "callbacks.checkpoints.every=3", "logger=csv"]
     run(tmp_path / "whole", *settings, *steps)
     out, rng = tmp_path / "killed", np.random.default_rng()
@@ -211,8 +211,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
     expected, found = losses(tmp_path / "whole"), losses(out)
-    final = range(killed_in[1], 80)
-    assert {step: found[step] for step in final if step in found} == {step: expected[step] for step in final if step in found}
+    after = [step for step in range(killed_in[1], 80) if step in found]
+    assert len(after) > 10
+    assert [found[step] for step in after] == [expected[step] for step in after]
 
 
 def saved_step(checkpoint: Path) -> int:
