@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,8 +168,10 @@ def load(path: Path, device: str | torch.device = "cpu") -> Any:
                          f"rave-lite export makes one") from error
 
 
-def export(live: Live, path: Path, metadata: dict[str, Any]) -> None:
+def export(live: Live, path: Path, metadata: dict[str, Any], prove: Callable[[Path], None] = lambda file: None) -> None:
     """Script `live` and write it to `path` in one step; `metadata` goes into the archive as metadata.json.
+
+    `prove` is shown the finished file under another name; when it raises, `path` stays as it was.
 
     Not frozen: `torch.jit.freeze` makes constants of the weights, which stay behind when a host moves the module to its
     GPU, and `stream` has folded what it would fold.
@@ -179,3 +182,4 @@ def export(live: Live, path: Path, metadata: dict[str, Any]) -> None:
     per_direction(scripted, live.latent_size)
     with replacing(path) as aside:
         torch.jit.save(scripted, str(aside), _extra_files={"metadata.json": json.dumps(metadata)})
+        prove(aside)

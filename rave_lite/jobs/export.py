@@ -11,7 +11,7 @@ from rave_lite import __version__
 from rave_lite.errors import InputError
 from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
-from rave_lite.export.verify import Finding, report, verify
+from rave_lite.export.verify import report, verify
 from rave_lite.jobs.common import job
 from rave_lite.model import RAVE, read_checkpoint
 
@@ -25,27 +25,24 @@ def export(config: DictConfig) -> None:
     model = RAVE.from_state(checkpoint, path)
     run = checkpoint["config"]
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{run['name']}.ts"
-    warn(checkpoint, model, config)
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
                 latent_size=config.latent_size or min(LATENTS, model.latent_size), precision=config.precision)
+    warn(checkpoint, live)
     card = describe(live, model, checkpoint, config.license)
-    write(live, out, card)
-    findings = verify(out, path, blocks=config.blocks)
-    print(report(findings))
-    refuse(out, findings)
+    write(live, out, card, lambda trial: prove(trial, path, out, config.blocks))
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():
         print(f"  {key:16} {said(key, value, card)}")
 
 
-def warn(checkpoint: dict[str, Any], model: RAVE, config: DictConfig) -> None:
+def warn(checkpoint: dict[str, Any], live: Live) -> None:
     """What the user should know before relying on the file."""
     step, first = int(checkpoint["state_dict"]["_extra_state"]), checkpoint["config"]["training"]["phase1_steps"]
     if step < first:
         print(f"warning: step {step} of the {first} of phase 1: the sound is not finished", file=sys.stderr)
-    if model.hop & (model.hop - 1):
-        print(f"warning: hop {model.hop} is no power of two: nn~ plays forward only", file=sys.stderr)
-    if config.precision == "int8":
+    if live.hop & (live.hop - 1):
+        print(f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are", file=sys.stderr)
+    if live.precision == "int8":
         print("note: an int8 file plays on the CPU only", file=sys.stderr)
 
 
@@ -78,11 +75,12 @@ def said(key: str, value: Any, card: dict[str, Any]) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def refuse(out: Path, findings: list[Finding]) -> None:
-    """Delete a file that failed. Raises InputError saying of what."""
+def prove(trial: Path, checkpoint: Path, out: Path, blocks: int) -> None:
+    """Print what verification finds of `trial`, meant for `out`. Raises InputError where it fails, saying of what."""
+    findings = verify(trial, checkpoint, blocks=blocks)
+    print(report(findings))
     failed = [f for f in findings if not f.well]
     if failed:
-        out.unlink(missing_ok=True)
         raise InputError(f"{out}: not written, because it failed:\n{report(failed)}")
 
 

@@ -31,7 +31,7 @@ class Noise(nn.Module):
 
 
 class SeededNoise(nn.Module):
-    """Gaussian noise that is a function of seed, stream, channel and time alone: the same for every block size and device.
+    """Gaussian noise that is a function of seed, stream, channel and time alone: the same for every block size.
 
     Counter-based: a 32-bit hash of the position (constants of C. Wellons' "lowbias32", 2018) made Gaussian by Box and
     Muller (1958). No generator is shared with the host, nothing waits for a device, a CUDA graph may hold it.

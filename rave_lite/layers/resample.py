@@ -116,15 +116,16 @@ def host_rate(model_rate: int, rate: int, *, hop: int, latency: int,
               batch_size: int) -> tuple[SameRate | ToModel, SameRate | ToHost, int, int]:
     """For a model of `hop` and `latency` in a host at another `rate`: to the model, to the host, hop and latency there.
 
-    The hop is 1, any block, where the model's is no whole number of the host's samples; then the input waits for up to one.
+    The hop is 1, any block, where the model's is no power of two of the host's samples; then the input waits for up to one.
     The latency is exact: the second filter is shifted to make it a whole number.
     """
     if rate == model_rate:
         return SameRate(), SameRate(), hop, latency
     common = math.gcd(model_rate, rate)
     up, down = model_rate // common, rate // common  # to the model; a step is 1 / (up * rate) s
-    whole = hop * down % up == 0
+    frame = hop * down // up
+    whole = hop * down % up == 0 and frame & (frame - 1) == 0  # as hosts' blocks are
     to_model = ToModel(up, down, hop, 0 if whole else hop - 1, batch_size)
     steps = 2 * to_model.resample.delay + (to_model.held + latency) * down
     to_host = ToHost(down, up, hop, -steps % up, batch_size)
-    return to_model, to_host, hop * down // up if whole else 1, -(-steps // up)
+    return to_model, to_host, frame if whole else 1, -(-steps // up)

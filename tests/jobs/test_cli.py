@@ -148,9 +148,12 @@ def test_an_unfinished_model_is_exported_with_a_warning_and_a_bad_one_not_at_all
         if key.endswith("encoder.net.0.parametrizations.weight.original0"):
             value.fill_(float("nan"))
     torch.save(checkpoint, tmp_path / "broken.ckpt")
-    fails("not written, because it failed", "export", f"ckpt={tmp_path / 'broken.ckpt'}", f"out={tmp_path / 'broken.ts'}",
-          "blocks=50")
-    assert not (tmp_path / "broken.ts").exists()
+    kept = (tmp_path / "early.ts").read_bytes()
+    for name in ("broken.ts", "early.ts"):
+        fails("not written, because it failed", "export", f"ckpt={tmp_path / 'broken.ckpt'}", f"out={tmp_path / name}",
+              "blocks=50")
+    assert (tmp_path / "early.ts").read_bytes() == kept  # a good file is not lost to a bad one
+    assert {path.name for path in tmp_path.iterdir()} == {"early.ckpt", "early.ts", "broken.ckpt"}
 
 
 def test_bad_files_to_verify_and_to_bench(trained, tmp_path):
