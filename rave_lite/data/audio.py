@@ -1,8 +1,12 @@
 """Reading audio files: anything libsndfile opens, folded to mono and resampled, block by block."""
 
+import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,10 +21,21 @@ BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
 CUT_SHORT = re.compile(r"(data|SSND) : \d+ \(should be|lacks an end-of-stream")  # libsndfile's notes on wav, aiff, ogg
 SILENCE = 1e-4  # peak: -80 dBFS
+MARGIN = 0.1  # s decoded beyond both ends of an excerpt: the resampler's filter is shorter at any audio rate
 
 
 class UnreadableError(InputError):
     """A file that is not audio, or is broken; the message names it and the fault."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one file: its length in samples at the rate asked for, and why it was skipped, if it was."""
+
+    samples: int
+    source_rate: int
+    channels: int
+    skipped: str | None = None
 
 
 def find(root: Path) -> list[Path]:
@@ -29,34 +44,90 @@ def find(root: Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise InputError(f"{root}: no such file or folder")
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and p.name[0] != ".")
+    return sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
+
+
+def is_audio(name: str) -> bool:
+    """Whether a file's name, without its folders, is one of audio; hidden files are not."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
+def fault(seconds: float, peak: float = 1.0) -> str | None:
+    """Why a recording cannot be used, if so."""
+    if seconds < SHORTEST:
+        return f"shorter than {SHORTEST * 1000:.0f} ms"
+    return f"silent (peak below {20 * np.log10(SILENCE):.0f} dBFS)" if peak < SILENCE else None
+
+
+@contextmanager
+def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
+    """An audio file (a path or a file object), open. Raises UnreadableError `name: reason`, also for faults met inside."""
+    try:
+        with soundfile.SoundFile(source) as file:
+            if file.frames == 0:
+                raise UnreadableError(f"{name}: empty (0 samples)")
+            if CUT_SHORT.search(file.extra_info):
+                raise UnreadableError(f"{name}: truncated: it ends before its header says")
+            yield file
+    except soundfile.SoundFileError as error:
+        raise UnreadableError(f"{name}: not readable as audio ({str(error).split(': ')[-1].strip()})") from error
+    except OSError as error:
+        raise UnreadableError(f"{name}: {error.strerror}") from error
+
+
+def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0,
+           stop: int | None = None) -> Iterator[np.ndarray]:
+    """Float32 blocks `(frames, channels)` at `sample_rate` Hz of the frames `start` to `stop` of an open file.
+
+    Raises UnreadableError where samples are missing, NaN or infinite.
+    """
+    count = (file.frames if stop is None else stop) - start
+    if start:
+        file.seek(start)
+    resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
+    heard = 0
+    while len(block := file.read(min(BLOCK, count - heard), dtype="float32", always_2d=True)):
+        bad = np.flatnonzero(~np.isfinite(block).all(1))
+        if len(bad):
+            at = (start + heard + bad[0]) / file.samplerate
+            raise UnreadableError(f"{name}: NaN or infinite samples, the first at {at:.3f} s")
+        heard += len(block)
+        yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
+    if heard < count - file.samplerate // 10:  # mp3 headers may be off by a few packets
+        raise UnreadableError(f"{name}: truncated: {start + heard} of {file.frames} samples")
+    if file.samplerate != sample_rate:
+        yield resampler.resample_chunk(np.zeros((0, file.channels), np.float32), last=True)
 
 
 def blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     """Float32 blocks `(frames, channels)` of a file at `sample_rate` Hz. Raises UnreadableError."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames == 0:
-                raise UnreadableError(f"{path}: empty (0 samples)")
-            if CUT_SHORT.search(file.extra_info):
-                raise UnreadableError(f"{path}: truncated: it ends before its header says")
-            resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
-            heard = 0
-            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-                bad = np.flatnonzero(~np.isfinite(block).all(1))
-                if len(bad):
-                    at = (heard + bad[0]) / file.samplerate
-                    raise UnreadableError(f"{path}: NaN or infinite samples, the first at {at:.3f} s")
-                heard += len(block)
-                yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
-            if heard < file.frames - file.samplerate // 10:  # mp3 headers may be off by a few packets
-                raise UnreadableError(f"{path}: truncated: {heard} of {file.frames} samples")
-            if file.samplerate != sample_rate:
-                yield resampler.resample_chunk(np.zeros((0, file.channels), np.float32), last=True)
-    except soundfile.SoundFileError as error:
-        raise UnreadableError(f"{path}: not readable as audio ({str(error).split(': ')[-1].strip()})") from error
-    except OSError as error:
-        raise UnreadableError(f"{path}: {error.strerror}") from error
+    with opened(path, str(path)) as file:
+        yield from decode(file, sample_rate, str(path))
+
+
+def mono(block: np.ndarray) -> np.ndarray:
+    """`(frames, channels) -> (frames,)`."""
+    return block.mean(1, dtype=np.float32)
+
+
+def length(file: soundfile.SoundFile, sample_rate: int) -> int:
+    """Samples that decoding an open file at `sample_rate` Hz gives, rounded as soxr does."""
+    return int(file.frames / (file.samplerate / sample_rate) + 0.5)
+
+
+def excerpt(file: soundfile.SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
+    """Mono samples `start` to `stop`, counted at `sample_rate` Hz, of an open file, as decoding all of it gives them.
+
+    Equal where the file has that rate. Otherwise up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr
+    interpolates): the part decoded begins where samples of both rates coincide. Raises UnreadableError.
+    """
+    common = math.gcd(file.samplerate, sample_rate)
+    step, hop = file.samplerate // common, sample_rate // common  # as many frames give as many samples
+    margin = round(MARGIN * sample_rate) if step != hop else 0
+    first, last = max(0, start - margin) // hop, -(-(stop + margin) // hop)
+    found = decode(file, sample_rate, name, first * step, min(last * step, file.frames))
+    samples = np.concatenate([np.zeros(0, np.float32), *map(mono, found)])[start - first * hop :][: stop - start]
+    return np.pad(samples, (0, stop - start - len(samples)))
 
 
 def load(path: Path, sample_rate: int) -> np.ndarray:

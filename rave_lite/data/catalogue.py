@@ -1,31 +1,37 @@
-"""A folder of recordings, decoded once into a memory-mapped cache, and split into training and held-out clips."""
+"""The recordings of a folder or a URL: what is usable, split into training and held-out clips."""
 
 import fnmatch
-import hashlib
-import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import soundfile
 from rich.markup import escape
 from rich.table import Table
 
-from rave_lite.data import audio
+from rave_lite.data import audio, local, remote
+from rave_lite.data.audio import Entry
+from rave_lite.data.network import is_url, masked
 from rave_lite.errors import InputError
-from rave_lite.files import replacing
 
 GUARD = 1.0  # s between the regions of a lone file
 LONE = 4.0  # s that a lone file must last to be split
 
 
+class Samples(Protocol):
+    """The samples of a whole recording, mono float32 at one rate, wherever they are kept."""
+
+    def read(self, start: int, stop: int) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Clip:
-    """Samples `start` to `stop` of a decoded recording: mono float32 in `cache`, whatever the source was."""
+    """Samples `start` to `stop` of a recording, which is named `source` after its file."""
 
     source: str
-    cache: Path
+    samples: Samples
     start: int
     stop: int
 
@@ -33,26 +39,16 @@ class Clip:
         return self.stop - self.start
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples relative to the clip's own start."""
+        """Samples relative to the clip's own start. Raises InputError when a remote file fails."""
         stop = len(self) if stop is None else min(stop, len(self))
-        return np.array(np.memmap(self.cache, np.float32, "r")[self.start + start : self.start + stop])
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of one file: its length in samples at the cache's rate, and why it was skipped, if it was."""
-
-    samples: int
-    source_rate: int
-    channels: int
-    skipped: str | None = None
+        return self.samples.read(self.start + start, self.start + stop)
 
 
 @dataclass
 class Catalogue:
-    """The usable recordings of a folder, as clips, and the verdict on every file. `sample_rate`: Hz."""
+    """The usable recordings of a place, as clips, and the verdict on every file. `sample_rate`: Hz."""
 
-    root: Path
+    root: str
     sample_rate: int
     entries: dict[str, Entry]
     train: list[Clip]
@@ -86,28 +82,37 @@ class Catalogue:
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
-              cache: str | Path | None = None) -> Catalogue:
-    """Index `root` (a folder tree or one file), decoding what is new. `cache`: folder; default the user's cache.
+              cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK) -> Catalogue:
+    """Index `root`: a folder tree or one file, decoding what is new, or an fsspec URL of one, reading headers only.
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
     A lone file is split by region, its end held out behind a guard gap of a second.
+    `cache`: folder; default the user's cache. `cache_gb`: GiB of a URL's audio kept there, in pieces of `chunk` samples.
     Raises InputError when nothing is usable, with the reasons, or when nothing would be left on either side.
     """
-    root = Path(root).expanduser()
-    store = Cache(Path(cache).expanduser() if cache else default_cache(), sample_rate)
+    folder = Path(cache).expanduser() if cache else default_cache()
+    found: Iterable[tuple[str, Entry, Samples]]
+    if is_url(root):
+        place = masked(str(root))
+        found = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk)
+    else:
+        place = str(Path(root).expanduser())
+        found = local.index(Path(place), sample_rate, folder)
     entries: dict[str, Entry] = {}
     clips: list[Clip] = []
-    for path in audio.find(root):
-        name = str(path.relative_to(root)) if root.is_dir() else path.name
-        entry, where = store.fetch(path)
+    for name, entry, samples in found:
         entries[name] = entry
         if entry.skipped is None:
-            clips.append(Clip(name, where, 0, entry.samples))
-    store.close()
+            clips.append(Clip(name, samples, 0, entry.samples))
     if not clips:
-        raise InputError(_nothing_usable(root, entries))
+        raise InputError(_nothing_usable(place, entries))
     train, held = split(clips, sample_rate, held_out, seed)
-    return Catalogue(root, sample_rate, entries, train, held)
+    return Catalogue(place, sample_rate, entries, train, held)
+
+
+def located(root: str | Path) -> str:
+    """`root` as it is found from any working folder: a URL is left as it is."""
+    return str(root) if is_url(root) else str(Path(root).expanduser().resolve())
 
 
 def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int) -> tuple[list[Clip], list[Clip]]:
@@ -136,10 +141,10 @@ def _split_lone(clip: Clip, sample_rate: int, fraction: float) -> tuple[list[Cli
                          f"held-out parts; add a second file, or {LONE:.0f} s at least")
     start = len(clip) - max(sample_rate, round(fraction * len(clip)))
     gap = round(GUARD * sample_rate)
-    return [Clip(clip.source, clip.cache, 0, start - gap)], [Clip(clip.source, clip.cache, start, len(clip))]
+    return [replace(clip, stop=start - gap)], [replace(clip, start=start)]
 
 
-def _nothing_usable(root: Path, entries: dict[str, Entry]) -> str:
+def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:
     if not entries:
         return f"{root}: no audio files ({' '.join(sorted(audio.SUFFIXES))})"
     reasons = [f"  {name}: {entry.skipped}" for name, entry in list(entries.items())[:15]]
@@ -149,69 +154,3 @@ def _nothing_usable(root: Path, entries: dict[str, Entry]) -> str:
 
 def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "rave_lite"
-
-
-class Cache:
-    """Decoded recordings by content: `HASH-RATE.f32`, its `Entry` beside it, and a memo from path to hash."""
-
-    def __init__(self, folder: Path, sample_rate: int):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.sample_rate = folder, sample_rate
-        self.memo_path = folder / "paths.json"
-        try:
-            self.memo: dict[str, list] = json.loads(self.memo_path.read_text())
-        except (OSError, ValueError):
-            self.memo = {}
-        self.changed = False
-
-    def fetch(self, path: Path) -> tuple[Entry, Path]:
-        """The entry of a file and where its samples lie, decoding it unless that was done before."""
-        where = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
-        note = where.with_suffix(".json")
-        try:
-            entry = Entry(**json.loads(note.read_text()))
-            if entry.skipped is not None or where.stat().st_size == 4 * entry.samples:
-                return entry, where
-        except (OSError, ValueError, TypeError):
-            pass
-        entry = self._decode(path, where)
-        with replacing(note) as aside:
-            aside.write_text(json.dumps(asdict(entry)))
-        return entry, where
-
-    def close(self) -> None:
-        if self.changed:
-            with replacing(self.memo_path) as aside:
-                aside.write_text(json.dumps(self.memo))
-
-    def _hash(self, path: Path) -> str:
-        status = path.stat()
-        key, state = str(path.resolve()), [status.st_size, status.st_mtime_ns]
-        if self.memo.get(key, [])[:2] != state:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-            self.memo[key] = [*state, digest]
-            self.changed = True
-        return self.memo[key][2]
-
-    def _decode(self, path: Path, where: Path) -> Entry:
-        samples, peak = 0, 0.0
-        try:
-            with replacing(where) as aside, aside.open("wb") as file:
-                for block in audio.blocks(path, self.sample_rate):
-                    mono = block.mean(1, dtype=np.float32)
-                    file.write(mono.tobytes())
-                    samples, peak = samples + len(mono), max(peak, float(np.abs(mono).max(initial=0)))
-        except audio.UnreadableError as error:
-            return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
-        info, fault = soundfile.info(path), _fault(samples / self.sample_rate, peak)
-        if fault:
-            where.unlink()
-        return Entry(samples, info.samplerate, info.channels, fault)
-
-
-def _fault(seconds: float, peak: float) -> str | None:
-    if seconds < audio.SHORTEST:
-        return f"shorter than {audio.SHORTEST * 1000:.0f} ms"
-    return f"silent (peak below {20 * np.log10(audio.SILENCE):.0f} dBFS)" if peak < audio.SILENCE else None
-

@@ -8,24 +8,37 @@ from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
 from rave_lite.data.windows import CountFrom, HeldOut, Windows
+from rave_lite.errors import InputError
 
 
 class Recordings(L.LightningDataModule):
     """Endless training batches `(batch_size, 1, window)` and held-out pieces one by one.
 
-    Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. `gap`: s; `workers`:
-    processes that compose windows beside the training one.
+    Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
+    each batch: together they hear what one alone would. `gap`: s; `workers`: processes that compose windows beside the
+    training one. Raises InputError where `batch_size` is not positive, or cannot be shared.
     """
 
     def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0):
         super().__init__()
+        if batch_size < 1:
+            raise InputError(f"data.batch_size: {batch_size}; at least 1")
         self.batch_size, self.workers = batch_size, workers
         self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed)
         self.held_out = HeldOut(catalogue.held_out, sample_rate=catalogue.sample_rate)
 
+    def sources(self, step: int) -> list[str]:
+        """The files heard at a step."""
+        return sorted(set().union(*map(self.windows.sources, range(step * self.batch_size, (step + 1) * self.batch_size))))
+
     def train_dataloader(self) -> DataLoader:
         step: Any = self.trainer.lightning_module.step if self.trainer else 0
-        return self._loader(self.windows, self.batch_size, sampler=CountFrom(step * self.batch_size))
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if self.batch_size % world:
+            raise InputError(f"data.batch_size: {self.batch_size} windows cannot be shared equally by {world} processes; "
+                             f"say {-(-self.batch_size // world) * world}")
+        share = CountFrom(step * self.batch_size, every=self.batch_size, share=rank, shares=world)
+        return self._loader(self.windows, self.batch_size // world, sampler=share)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.held_out, 1)

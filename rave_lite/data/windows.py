@@ -1,6 +1,7 @@
 """What the training loop sees: windows composed of clips, each drawn from its number alone."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import torch
@@ -30,16 +31,24 @@ class Windows(Dataset):
         self.probability = weight / weight.sum()
 
     def __getitem__(self, index: int) -> Tensor:
-        rng = np.random.default_rng([self.seed, index])
         window = np.zeros(self.length, np.float32)
+        for clip, position in self._layout(index):
+            lay(window, clip, position)
+        return torch.from_numpy(window).unsqueeze(0)
+
+    def sources(self, index: int) -> set[str]:
+        """The files that window `index` is made of."""
+        return {clip.source for clip, _ in self._layout(index)}
+
+    def _layout(self, index: int) -> Iterator[tuple[Clip, int]]:
+        rng = np.random.default_rng([self.seed, index])
         clip = self._draw(rng)
         visible = min(len(clip), self.length // 4)
         position = int(rng.integers(visible - len(clip), self.gap + 1))
         while position < self.length:
-            lay(window, clip, position)
+            yield clip, position
             position += len(clip) + int(rng.integers(0, self.gap + 1))
             clip = self._draw(rng)
-        return torch.from_numpy(window).unsqueeze(0)
 
     def _draw(self, rng: np.random.Generator) -> Clip:
         return self.clips[rng.choice(len(self.clips), p=self.probability)]
@@ -71,13 +80,11 @@ class HeldOut(Dataset):
 
 
 class CountFrom(Sampler[int]):
-    """The whole numbers from `start` on, without end."""
+    """The whole numbers from `start` on, without end: of every `every`, those of one of `shares` equal shares."""
 
-    def __init__(self, start: int):
-        self.start = start
+    def __init__(self, start: int, *, every: int = 1, share: int = 0, shares: int = 1):
+        self.start, self.every = start, every
+        self.mine = range(share * every // shares, (share + 1) * every // shares)
 
     def __iter__(self) -> Iterator[int]:
-        index = self.start
-        while True:
-            yield index
-            index += 1
+        return (self.start + turn * self.every + i for turn in count() for i in self.mine)

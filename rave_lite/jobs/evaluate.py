@@ -19,7 +19,8 @@ def evaluate(config: DictConfig) -> None:
     model = RAVE.from_state(checkpoint, path)
     run = checkpoint["config"]
     found = catalogue(config.data.root or run["data"]["root"], model.sample_rate, held_out=run["data"]["held_out"],
-                      seed=run["seed"], cache=config.data.cache or run["data"]["cache"])
+                      seed=run["seed"], cache=config.data.cache or run["data"]["cache"],
+                      cache_gb=run["data"].get("cache_gb", 20))
     clips = found.train + found.held_out if config.data.root else found.held_out
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     show(table(judge(model, clips, out, seed=config.seed)))

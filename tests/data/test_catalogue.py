@@ -13,6 +13,7 @@ from rich.console import Console
 from rave_lite import InputError
 from rave_lite.data import Clip, audio, catalogue
 from rave_lite.data.catalogue import split
+from rave_lite.data.local import Decoded
 from tests.data.test_audio import broken
 
 
@@ -88,7 +89,7 @@ def test_a_damaged_cache_is_made_anew(write, tmp_path):
 
 
 def clips(lengths: list[int]) -> list[Clip]:
-    return [Clip(f"{i}.wav", Path("x"), 0, n) for i, n in enumerate(lengths)]
+    return [Clip(f"{i}.wav", Decoded(Path("x")), 0, n) for i, n in enumerate(lengths)]
 
 
 @given(st.lists(st.integers(1000, 10**6), min_size=2, max_size=40), st.floats(0.001, 0.999), st.integers(0, 99))

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rave_lite.data import Clip, HeldOut, Windows
+from rave_lite.data.local import Decoded
 from rave_lite.data.windows import FADE, CountFrom, lay
 
 
 def clip(folder: Path, name: str, samples: np.ndarray) -> Clip:
     path = folder / f"{name}.f32"
     samples.astype(np.float32).tofile(path)
-    return Clip(name, path, 0, len(samples))
+    return Clip(name, Decoded(path), 0, len(samples))
 
 
 def test_windows_depend_on_seed_and_number_alone(tmp_path):

@@ -1,0 +1,95 @@
+"""Recordings in a folder, decoded once into a memory-mapped cache."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from rave_lite.data import audio
+from rave_lite.data.audio import Entry
+from rave_lite.files import replacing
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """All samples of a recording in one file, mono float32."""
+
+    path: Path
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return np.array(np.memmap(self.path, np.float32, "r")[start:stop])
+
+
+def index(root: Path, sample_rate: int, folder: Path) -> Iterator[tuple[str, Entry, Decoded]]:
+    """The name, the entry and the samples of each audio file of a folder tree (or of one file), decoding what is new.
+
+    `folder`: of the cache. Raises InputError when there is no such place.
+    """
+    store = Cache(folder, sample_rate)
+    for path in audio.find(root):
+        entry, where = store.fetch(path)
+        yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, Decoded(where)
+    store.close()
+
+
+class Cache:
+    """Decoded recordings by content: `HASH-RATE.f32`, its `Entry` beside it, and a memo from path to hash."""
+
+    def __init__(self, folder: Path, sample_rate: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.sample_rate = folder, sample_rate
+        self.memo_path = folder / "paths.json"
+        try:
+            self.memo: dict[str, list] = json.loads(self.memo_path.read_text())
+        except (OSError, ValueError):
+            self.memo = {}
+        self.changed = False
+
+    def fetch(self, path: Path) -> tuple[Entry, Path]:
+        """The entry of a file and where its samples lie, decoding it unless that was done before."""
+        where = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
+        note = where.with_suffix(".json")
+        try:
+            entry = Entry(**json.loads(note.read_text()))
+            if entry.skipped is not None or where.stat().st_size == 4 * entry.samples:
+                return entry, where
+        except (OSError, ValueError, TypeError):
+            pass
+        entry = self._decode(path, where)
+        with replacing(note) as aside:
+            aside.write_text(json.dumps(asdict(entry)))
+        return entry, where
+
+    def close(self) -> None:
+        if self.changed:
+            with replacing(self.memo_path) as aside:
+                aside.write_text(json.dumps(self.memo))
+
+    def _hash(self, path: Path) -> str:
+        status = path.stat()
+        key, state = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        if self.memo.get(key, [])[:2] != state:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            self.memo[key] = [*state, digest]
+            self.changed = True
+        return self.memo[key][2]
+
+    def _decode(self, path: Path, where: Path) -> Entry:
+        samples, peak = 0, 0.0
+        try:
+            with replacing(where) as aside, aside.open("wb") as file:
+                for block in audio.blocks(path, self.sample_rate):
+                    mono = audio.mono(block)
+                    file.write(mono.tobytes())
+                    samples, peak = samples + len(mono), max(peak, float(np.abs(mono).max(initial=0)))
+        except audio.UnreadableError as error:
+            return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
+        info, fault = soundfile.info(path), audio.fault(samples / self.sample_rate, peak)
+        if fault:
+            where.unlink()
+        return Entry(samples, info.samplerate, info.channels, fault)

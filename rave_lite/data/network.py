@@ -1,0 +1,103 @@
+"""Reaching an fsspec URL: its file system, retries, errors without secrets, and remote files as soundfile reads them."""
+
+import functools
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.asyn import AsyncFileSystem
+
+from rave_lite.errors import InputError
+
+PAUSES = (0.5, 2.0, 5.0)  # s before the second try, the third, the fourth
+PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*(?=@)")
+SIGNATURE = re.compile(r"([?&][^=&\s]*(?:sig|token|key|secret|pass|cred)[^=&\s]*=)[^&:;)\s'\"]*", re.I)
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class RemoteError(InputError):
+    """What is wrong at a URL. A worker process hands an error on as its traceback's text: only the message is kept."""
+
+    def __init__(self, message: str):
+        super().__init__(masked(message.split(f"{__name__}.RemoteError: ")[-1].rstrip()))
+
+
+def is_url(root: str | Path) -> bool:
+    return re.match(r"([\w+.-]+::)*[\w+.-]+://", str(root)) is not None
+
+
+def masked(text: str) -> str:
+    """`text` without the passwords and signatures of the URLs in it."""
+    return SIGNATURE.sub(r"\1***", PASSWORD.sub(r"\1", text))
+
+
+def connected(root: str) -> tuple[Any, str]:
+    """File system and path of a URL. Raises RemoteError where its protocol is unknown or lacks a package, saying which."""
+    return _connected(root, os.getpid())
+
+
+@functools.lru_cache(maxsize=16)
+def _connected(root: str, process: int) -> tuple[Any, str]:  # a fork must not share connections or open archives
+    try:
+        return fsspec.core.url_to_fs(root)
+    except (ImportError, ValueError) as error:
+        raise RemoteError(f"{root}: {error}") from error
+
+
+def patiently(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -> T:
+    """What `action` gives, tried again when the network fails. Raises RemoteError naming `url`; InputError at once."""
+    try:
+        return action()
+    except InputError:
+        raise
+    except Exception as error:  # every file system has its own
+        if isinstance(error, FileNotFoundError) and not error.__cause__:  # with a cause it was the connection
+            raise RemoteError(f"{url}: no such file or folder") from error
+        if isinstance(error, PermissionError) or not pauses:
+            raise RemoteError(f"{url}: could not be read ({type(error).__name__}: {error}); look at the connection and at "
+                              "fsspec's settings for this place") from error
+    time.sleep(pauses[0])
+    return patiently(action, url, pauses[1:])
+
+
+def spread(fs: Any, action: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+    """What `action` gives for each item, in order; several at a time if the file system can."""
+    with ThreadPoolExecutor(16 if isinstance(fs, AsyncFileSystem) else 1) as pool:
+        yield from pool.map(action, items)
+
+
+class Ranges:
+    """A remote file as soundfile reads it, which drops exceptions: one is kept in `error`, and the file ends there."""
+
+    def __init__(self, raw: Any):
+        self.raw, self.position = raw, 0
+        self.size = raw.seek(0, os.SEEK_END) if getattr(raw, "size", None) is None else raw.size
+        self.error: BaseException | None = None  # KeyboardInterrupt too
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.position = offset + (0, self.position, self.size)[whence]
+        return self.position
+
+    def tell(self) -> int:
+        return self.position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self.size - self.position))
+        try:
+            if wanted and not self.error:
+                self.raw.seek(self.position)
+                found = self.raw.read(wanted)
+                if len(found) < wanted:
+                    raise OSError(f"{len(found)} bytes came for {wanted}")
+                buffer[:wanted] = found
+        except BaseException as error:
+            self.error = error
+        read = 0 if self.error else wanted
+        self.position += read
+        return read

@@ -1,0 +1,175 @@
+"""Recordings at an fsspec URL: headers are read at the start, samples in chunks when windows ask for them.
+
+Storage options, keys and passwords come from fsspec's own configuration and environment.
+"""
+
+import fnmatch
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import soundfile
+
+from rave_lite.data import audio
+from rave_lite.data.audio import Entry
+from rave_lite.data.network import Ranges, RemoteError, connected, masked, patiently, spread
+from rave_lite.data.store import Store
+from rave_lite.errors import InputError
+from rave_lite.files import replacing
+
+CHUNK = 1 << 20  # samples: 24 s at 44.1 kHz, 4 MiB
+HEADER, BODY = 1 << 16, 1 << 18  # bytes asked for at a time, for a header and for a chunk
+VERSION = re.compile("size|etag|modif|mtime|updat|creat|generation|md5|sha|crc|date", re.I)  # what a change changes
+
+
+@dataclass(frozen=True)
+class File:
+    """An audio file at a URL, in plain values for worker processes.
+
+    `path`: in the file system of `root`; `url`: to be shown; `key`: of this version of the file.
+    """
+
+    root: str
+    name: str
+    path: str
+    url: str
+    key: str
+
+    @contextmanager
+    def opened(self, ahead: int) -> Iterator[soundfile.SoundFile]:
+        """Reads `ahead` bytes at a time. Raises UnreadableError for the file's faults; the network's come as they are."""
+        fs, _ = connected(self.root)
+        with fs.open(self.path, "rb", block_size=ahead, cache_type="readahead") as raw:
+            try:
+                ranges = Ranges(raw)
+            except ValueError as error:
+                raise audio.UnreadableError(f"{self.url}: empty, or given only as a whole by its server") from error
+            try:
+                with audio.opened(ranges, self.url) as file:
+                    yield file
+            finally:
+                if ranges.error:
+                    raise ranges.error
+
+    def entry(self, sample_rate: int) -> Entry:
+        """What the header says. Raises RemoteError when it cannot be reached."""
+        def read() -> Entry:
+            with self.opened(HEADER) as file:
+                samples = audio.length(file, sample_rate)
+                return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate))
+
+        try:
+            return patiently(read, self.url)
+        except audio.UnreadableError as error:
+            return Entry(0, 0, 0, str(error).removeprefix(f"{self.url}: "))
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """A remote file's samples at `sample_rate` Hz, decoded where they are read, in chunks of `size` kept by `store`.
+
+    A chunk depends on the file and the chunk's number alone.
+    """
+
+    file: File
+    samples: int
+    sample_rate: int
+    store: Store
+    size: int
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Raises RemoteError naming the URL when the file is broken, changed or out of reach."""
+        chunks = range(start // self.size, -(-stop // self.size))
+        parts = (self._chunk(n)[max(0, start - n * self.size) : stop - n * self.size] for n in chunks)
+        return np.concatenate([np.zeros(0, np.float32), *parts])
+
+    def _chunk(self, number: int) -> np.ndarray:
+        start, stop = number * self.size, min((number + 1) * self.size, self.samples)
+        name = f"{self.file.key}-{self.sample_rate}-{self.size}-{number}.f32"
+        try:
+            return self.store.get(name, stop - start, lambda: patiently(lambda: self._decode(start, stop), self.file.url))
+        except audio.UnreadableError as error:
+            raise RemoteError(f"{error}; repair that file or take it away, and start again") from error
+        except InputError as error:
+            raise RemoteError(str(error)) from error
+
+    def _decode(self, start: int, stop: int) -> np.ndarray:
+        with self.file.opened(BODY) as file:
+            if audio.length(file, self.sample_rate) != self.samples:
+                raise audio.UnreadableError(f"{self.file.url}: changed since its header was read")
+            return audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+
+
+def index(root: str, sample_rate: int, folder: Path, *, limit: float,
+          chunk: int = CHUNK) -> Iterator[tuple[str, Entry, Chunked]]:
+    """The name, the entry and the samples of each audio file below a URL, or matching it, or of the one file.
+
+    `folder`: of the cache, for what the headers said and for `limit` bytes of samples, in chunks of `chunk`.
+    Raises InputError when the place cannot be read, or lacks a package to be read.
+    """
+    if not limit > 0:
+        raise InputError(f"data.cache_gb: {limit / 2**30:g} is no room; say 20")
+    store = Store(folder / "chunks", limit)
+    files = patiently(lambda: find(root), root)
+    memo = folder / f"headers-{digest(masked(root), sample_rate)}.json"
+    for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
+        yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
+
+
+def find(root: str) -> list[File]:
+    """The audio files at a URL, in the order of local ones. Raises FileNotFoundError when there is no such place."""
+    fs, path = connected(root)
+    folder, infos = listing(fs, path)
+    names = {path: shown(path, folder) for path in infos}
+    paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
+
+    def file(path: str) -> File:
+        url = masked(fs.unstrip_protocol(path)) + "".join(masked(root).partition("::")[1:])
+        info = infos[path] if infos[path].get("size") is not None else fs.info(path)
+        version = sorted((field, value) for field, value in info.items() if VERSION.search(field))
+        return File(root, str(names[path]), path, url, digest(url, version))
+
+    return list(spread(fs, file, sorted(paths, key=lambda path: names[path])))
+
+
+def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """A folder, and path and info of files in its tree: all below `path`, those that match where it has a `*`, or itself."""
+    if audio.is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
+        return path.rpartition("/")[0], {path: fs.info(path)}
+    folder = path.partition("*")[0].rpartition("/")[0] if "*" in path else path
+    walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would leave out what fails
+    infos = {info["name"]: info for _, _, files in walk for info in files.values()}
+    return folder, {name: info for name, info in infos.items() if "*" not in path or fnmatch.fnmatchcase(name, path)}
+
+
+def shown(path: str, folder: str) -> PurePosixPath:
+    name = path.removeprefix(folder).lstrip("/")
+    return PurePosixPath(unquote(name.partition("?")[0]) if "://" in path else name)  # a path may be a URL itself
+
+
+def headers(fs: Any, files: list[File], sample_rate: int, memo: Path) -> list[Entry]:
+    """The files' entries, from `memo` where they were read before."""
+    try:
+        known = {key: Entry(**entry) for key, entry in json.loads(memo.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        known = {}
+    new = [file for file in files if file.key not in known]
+    try:
+        for file, entry in zip(new, spread(fs, lambda file: file.entry(sample_rate), new), strict=True):
+            known[file.key] = entry
+    finally:  # also what was learnt before an interruption
+        if new:
+            with replacing(memo) as aside:
+                aside.write_text(json.dumps({key: asdict(entry) for key, entry in known.items()}))
+    return [known[file.key] for file in files]
+
+
+def digest(*parts: Any) -> str:
+    return hashlib.blake2b(json.dumps(parts, default=str).encode(), digest_size=16).hexdigest()
