@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import torch
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from rave_lite.errors import InputError
+from rave_lite.errors import InputError, TrainingError
+from rave_lite.jobs import sweep
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
@@ -24,14 +26,25 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
     def run(config: DictConfig) -> None:
         run.started = True  # type: ignore[attr-defined]
         try:
+            sweep.own_folder(config)
             if config.get("threads"):
                 torch.set_num_threads(config.threads)
             function(config)
         except MissingMandatoryValue as error:
             command = name.replace("_", "-")
-            fail(f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {command} --help")
+            sweep.end(f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {command} --help")
         except (InputError, OmegaConfBaseException) as error:
-            fail(str(error))
+            sweep.end(str(error))
+        except TrainingError as error:
+            sweep.end(str(error), 1)
+        except Exception as error:
+            if not sweep.sweeping():
+                raise
+            traceback.print_exc()  # here, in the job's own log: it does not travel back from a cluster
+            sweep.end(f"{type(error).__name__}: {error}", 1)
+        finally:
+            if sweep.sweeping() and "wandb" in sys.modules:
+                sys.modules["wandb"].finish()  # or the next job would log into this one's run
 
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 
@@ -39,12 +52,13 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         run.started = False  # type: ignore[attr-defined]
         try:
             entry()
-        except SystemExit as stop:  # Hydra ends with 1 when it cannot compose the configuration
-            sys.exit(2 if stop.code == 1 and not run.started else stop.code)  # type: ignore[attr-defined]
+        except KeyboardInterrupt:
+            sweep.fail("stopped", 130)
+        except SystemExit as stop:  # Hydra ends with 1, whatever was raised: before a job started it is the input's fault
+            raised = stop.__context__
+            if isinstance(raised, sweep.JobError):
+                sys.exit(raised.code)
+            elsewhere = type(raised).__module__.startswith("submitit")  # a job on a cluster was lost
+            sys.exit(2 if stop.code == 1 and not (run.started or elsewhere) else stop.code)  # type: ignore[attr-defined]
 
     return main
-
-
-def fail(message: str) -> None:
-    print(f"rave-lite: {message}", file=sys.stderr)
-    sys.exit(2)

@@ -1,0 +1,114 @@
+"""Runs of --multirun, on one machine or a cluster: a folder each, and one that fails does not end the others."""
+
+import hashlib
+import importlib.util
+import re
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException, HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+
+class JobError(CompactHydraException):
+    """How a job of a sweep failed: message and exit code. Hydra lets the others run, and raises the first at the end."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message, code)
+        self.message, self.code = message, code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    print(f"rave-lite: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def end(message: str, code: int = 2) -> NoReturn:
+    """End this job; in a sweep, not the others."""
+    if not sweeping():
+        fail(message, code)
+    message = f"{sweep_folder(HydraConfig.get())}: {message}"
+    print(f"rave-lite: {message}", file=sys.stderr, flush=True)
+    raise JobError(message, code) from None
+
+
+def sweeping() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def own_folder(config: DictConfig) -> None:
+    """A job of a sweep whose folder is `out` gets its own in there."""
+    if sweeping() and config.get("out") == HydraConfig.get().sweep.dir:
+        config.out = str(sweep_folder(HydraConfig.get()))
+        print(f"\n{config.out}", flush=True)
+
+
+def sweep_folder(settings: Any) -> Path:
+    """Of one job, from its Hydra settings."""
+    return Path(settings.sweep.dir, settings.sweep.subdir)
+
+
+def folder_name(text: str) -> str:
+    """`text` as a folder's name. Letters, digits and _.+- stay: they need no quotes in a shell, nor in ckpt=NAME.
+
+    What has anything else, or is long, ends in a hash of itself. No text gives ".", the folder that it would be in.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:100].strip("-")
+    if plain == text:
+        return plain or "."
+    return f"{plain}-{hashlib.sha1(text.encode(errors='surrogateescape')).hexdigest()[:6]}"
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+
+
+class Sweep(Callback):
+    """Before the jobs of --multirun begin: their folders are named by what is swept alone, and no two may share one."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        launcher = config.hydra.launcher._target_
+        if launcher.startswith("hydra_plugins.hydra_submitit"):
+            if importlib.util.find_spec("submitit") is None:
+                fail("SLURM jobs need another package: pip install 'rave_lite[slurm]'")
+            if launcher.endswith("SlurmLauncher") and not (shutil.which("sbatch") and shutil.which("srun")):
+                fail("sbatch, srun: no such commands here; give SLURM jobs on a machine of its cluster")
+        try:
+            folders = self._folders(config)
+        except (HydraException, OmegaConfBaseException):
+            return  # Hydra meets it again, and says what is wrong
+        same = [folder for folder, count in Counter(str(folder).casefold() for folder in folders).items() if count > 1]
+        if same:
+            fail(f"two jobs of this sweep would write into one folder: {same[0]}\n"
+                 "Say each value once, and leave hydra.sweep.subdir alone: each job gets a folder of its own in out=.")
+        print("each job's folder:", *folders, sep="\n  ", flush=True)
+        if launcher.endswith("SlurmLauncher"):
+            print("waiting for SLURM; Ctrl-C ends the waiting, not the jobs", flush=True)
+
+    def _folders(self, config: DictConfig) -> list[Path]:
+        """Of each job, as the launcher will compose it."""
+        loader = GlobalHydra.instance().config_loader()
+        asked = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*asked, *config.hydra.overrides.task])
+        swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+        same = ",".join(f"'{key}'" for key in sorted({override.key_or_group for override in overrides} - swept))
+        config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{same}]")
+        folders = []
+        for number, job in enumerate(BasicSweeper.split_arguments(overrides, None)[0]):
+            composed = loader.load_sweep_config(config, list(job))
+            with open_dict(composed):
+                composed.hydra.job.id = composed.hydra.job.num = number
+            folders.append(sweep_folder(composed.hydra))
+        return folders
