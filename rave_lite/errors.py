@@ -1,5 +1,9 @@
-"""The one exception that means: the input is wrong, here is what to do."""
+"""The exceptions whose message is all that the command line prints."""
 
 
 class InputError(Exception):
     """Wrong input from the user. The command line prints the message alone and exits with code 2."""
+
+
+class TrainingError(Exception):
+    """A run that cannot go on, through no fault of its input. The command line prints the message and exits with code 1."""

@@ -11,8 +11,8 @@ from rich import print as show
 
 from rave_lite.files import replacing
 from rave_lite.jobs.common import job
-from rave_lite.jobs.train import build, quieten
-from rave_lite.training.bench import bench, table
+from rave_lite.jobs.train import build, limit_memory, quieten
+from rave_lite.training.bench import measure, name, table
 from rave_lite.training.module import check_window
 
 
@@ -22,11 +22,14 @@ def bench_train(config: DictConfig) -> None:
     L.seed_everything(config.seed, verbose=False)
     module = build(config)
     check_window(module.model, module.distance, module.bands_distance, config.data.window)
-    phases = bench(module, window=config.data.window, batch_size=config.data.batch_size, steps=config.steps,
-                   warm_up=config.warm_up, trainer=module.config["trainer"])
+    trainer = L.Trainer(accelerator=config.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
+    limit_memory(config.memory_limit)
+    phases = measure(module, window=config.data.window, batch_size=config.data.batch_size, steps=config.steps,
+                     warm_up=config.warm_up, device=trainer.strategy.root_device)
     show(table(phases))
     if config.out:
-        report = {"device": str(module.device), "threads": torch.get_num_threads(), "torch": torch.__version__,
+        report = {"device": name(module.device), "precision": "bf16-mixed" if module.run.mixed(module.device) else "32-true",
+                  "micro_batch": module.run.micro_batch, "threads": torch.get_num_threads(), "torch": torch.__version__,
                   "window": config.data.window, "batch_size": config.data.batch_size, "phases": [asdict(p) for p in phases]}
         with replacing(Path(config.out).expanduser()) as aside:
             aside.write_text(json.dumps(report, indent=2) + "\n")

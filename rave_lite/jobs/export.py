@@ -37,8 +37,8 @@ def export(config: DictConfig) -> None:
 
 def warn(checkpoint: dict[str, Any], live: Live) -> None:
     """What the user should know before relying on the file."""
-    step, first = int(checkpoint["state_dict"]["_extra_state"]), checkpoint["config"]["training"]["phase1_steps"]
-    if step < first:
+    step, first = checkpoint["step"], checkpoint["config"]["phase1"]["steps"]
+    if checkpoint["phase"] == 1:
         print(f"warning: step {step} of the {first} of phase 1: the sound is not finished", file=sys.stderr)
     if live.hop & (live.hop - 1):
         print(f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are", file=sys.stderr)
@@ -55,7 +55,7 @@ def describe(live: Live, model: RAVE, checkpoint: dict[str, Any], license_line: 
             "latent_std": [round(float(v) ** 0.5, 4) for v in principal.variance[: live.latent_size]],
             "channels": live.channels, "batch_size": live.batch_size, "precision": live.precision,
             "parameters": sum(p.numel() for p in model.parameters()), "training_minutes": round(run["minutes"], 2),
-            "step": int(checkpoint["state_dict"]["_extra_state"]), "license": license_line or "not stated",
+            "step": checkpoint["step"], "license": license_line or "not stated",
             "rave_lite": __version__, "torch": torch.__version__.split("+")[0]}
 
 

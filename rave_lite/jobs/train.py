@@ -6,34 +6,43 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import rich
+import torch
 from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
-from rich import print as show
 
-from rave_lite.data import catalogue
+from rave_lite.data import catalogue, located, masked
 from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
 from rave_lite.jobs.common import job
 from rave_lite.model import load_matching, read_checkpoint
+from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import AtomicCheckpointIO
 from rave_lite.training.listening import Listen
 from rave_lite.training.module import RAVETraining, check_window
+from rave_lite.training.runner import Runner
+
+RUNNER = ("precision", "micro_batch", "compile")  # settings of trainer that are not Lightning's
+show = rank_zero_only(rich.print)
+say = rank_zero_only(print)
 
 
 def train(config: DictConfig) -> None:
-    """Compose the parts, say what there is to train on, and fit."""
+    """Compose the parts, say what there is to train on and what it will take, and fit."""
     resume = resume_path(config.resume, Path(config.out))
     quieten()
     L.seed_everything(config.seed, verbose=False)
     module = build(config)
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
     plain = module.config
-    plain["data"]["root"] = str(Path(config.data.root).expanduser().resolve())
-    recordings = catalogue(plain["data"]["root"], module.model.sample_rate, held_out=plain["data"]["held_out"],
-                           seed=config.seed, cache=config.data.cache)
+    root = located(config.data.root)
+    plain["data"]["root"] = masked(root)
+    recordings = catalogue(root, module.model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
+                           cache=config.data.cache, cache_gb=config.data.cache_gb)
     plain["minutes"] = recordings.minutes(recordings.train)
     show(recordings.table())
-    print(recordings.summary())
+    say(recordings.summary())
     if warning:
         show(f"[yellow]warning:[/] {warning}")
     if resume:
@@ -41,12 +50,16 @@ def train(config: DictConfig) -> None:
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers)
     trainer = L.Trainer(
-        **plain["trainer"], max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0,
+        **{k: v for k, v in instantiate(config.trainer).items() if k not in RUNNER},
+        max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0, use_distributed_sampler=False,
         logger=list(instantiate(config.logger).values()), plugins=[AtomicCheckpointIO()],
         callbacks=[*instantiate(config.callbacks).values(), Listen(data.held_out)],
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
+    limit_memory(config.memory_limit)
+    show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
+                            device=trainer.strategy.root_device)))
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    print(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+    say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
 
 def build(config: DictConfig) -> RAVETraining:
@@ -54,12 +67,23 @@ def build(config: DictConfig) -> RAVETraining:
     plain: Any = OmegaConf.to_container(config, resolve=True)
     return RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
                         distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
-                        weights=plain["loss"]["weights"], **plain["training"], config=plain)
+                        weights=plain["loss"]["weights"], phase1_steps=plain["phase1"]["steps"],
+                        phase2_steps=plain["phase2"]["steps"], **plain["training"],
+                        run=Runner(**{k: plain["trainer"][k] for k in RUNNER}), seed=config.seed, config=plain)
+
+
+def limit_memory(gibibytes: float | None) -> None:
+    """Let this process allocate no more than that of its GPU's memory."""
+    if gibibytes is not None and torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gibibytes * 2**30 / total))
 
 
 def resume_path(resume: str | None, out: Path) -> Path | None:
     """The checkpoint to go on from. Raises InputError when there is none, or when a new run would overwrite an old one."""
     last = out / "checkpoints" / "last.ckpt"
+    if resume == "auto":
+        resume = "last" if last.exists() else None
     if resume is None:
         if last.exists():
             raise InputError(f"{out} holds a run already: go on with resume=last, or choose another name=")

@@ -14,6 +14,8 @@ class Wasserstein(nn.Module):
     a name in `KERNELS`. Tolstikhin et al., Wasserstein Auto-Encoders, ICLR 2018.
     """
 
+    may_idle = False
+
     def __init__(self, *, size: int = 16, noise_channels: int = 128, kernel: str = "imq"):
         super().__init__()
         self.size = size
@@ -38,6 +40,8 @@ class Wasserstein(nn.Module):
 
 class Variational(nn.Module):
     """Diagonal Gaussian posterior, scale `softplus + 1e-4`, pulled to N(0, I) by KL divergence."""
+
+    may_idle = True  # the divergence switches off the dimensions that are not needed
 
     def __init__(self, *, size: int = 128):
         super().__init__()

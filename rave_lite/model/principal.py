@@ -50,6 +50,11 @@ class Principal(nn.Module):
         self.variance.copy_(variance.flip(0).clamp_min(0))
 
     @torch.jit.unused
+    def spread(self) -> Tensor:
+        """`(size,)`: the standard deviation of each latent dimension, before the rotation."""
+        return (self.directions.square() * self.variance[:, None]).sum(0).sqrt()
+
+    @torch.jit.unused
     def carried(self, count: int) -> float:
         """The share of the variance that the first `count` directions carry."""
         return float(self.variance[:count].sum() / self.variance.sum())

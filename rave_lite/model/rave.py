@@ -119,8 +119,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise InputError(f"{path}: not a checkpoint ({reason})") from error
-    if not isinstance(checkpoint, dict) or not {"model", "state_dict"} <= checkpoint.keys():
-        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model and state_dict)")
+    if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
+        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step)")
     return checkpoint
 
 

@@ -1,19 +1,18 @@
-"""How long a training step takes in each phase, and how much memory."""
+"""How long a training step takes in each phase, how much memory it needs, and what that means for a run."""
 
+import copy
 import statistics
 import time
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
-import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
 from rich.table import Table
-from torch.utils.data import DataLoader, Dataset
 
 from rave_lite import machine
+from rave_lite.errors import InputError
 from rave_lite.training.module import RAVETraining
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 @dataclass
@@ -28,53 +27,58 @@ class Phase:
     steps: int
 
 
-class Noise(Dataset):
-    """Windows `(1, length)` of quiet noise."""
-
-    def __init__(self, length: int, count: int):
-        self.length, self.count = length, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return 0.1 * torch.randn(1, self.length)
-
-
-class Clock(Callback):
-    """Times every step, waiting for the device at both ends; the peak memory of each phase."""
-
-    def __init__(self) -> None:
-        self.taken: dict[int, list[float]] = {1: [], 2: []}
-        self.memory = {1: 0.0, 2: 0.0}
-
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        self.phase = pl_module.phase
-        if not self.taken[self.phase] and pl_module.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        self.start = now(pl_module.device)
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        self.taken[self.phase].append(now(pl_module.device) - self.start)
-        self.memory[self.phase] = peak_memory(pl_module.device)
-
-
-def bench(module: RAVETraining, *, window: int, batch_size: int, steps: int, warm_up: int,
-          trainer: dict[str, Any]) -> list[Phase]:
-    """`steps` timed steps of each phase after `warm_up` ones, on noise; `trainer`: arguments of Lightning's."""
-    module.phase1_steps, module.total_steps = steps + warm_up, 2 * (steps + warm_up)
-    clock = Clock()
-    warnings.filterwarnings("ignore", ".*no `val_dataloader`.*")
-    options = {k: v for k, v in trainer.items() if k in ("accelerator", "devices", "precision")}
-    L.Trainer(**options, max_epochs=1, callbacks=[clock], logger=False, enable_checkpointing=False,
-              enable_progress_bar=False, enable_model_summary=False).fit(
-        module, DataLoader(Noise(window, module.total_steps * batch_size), batch_size))
+def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, warm_up: int,
+            device: torch.device) -> list[Phase]:
+    """`steps` timed steps of each phase after `warm_up` ones, on noise. It does train `module`: give it a copy."""
+    module.to(device).train()
+    generator, discriminator = module.configure_optimizers()
+    x = 0.1 * torch.randn(batch_size, 1, window, device=device)
     found = []
-    for phase, taken in clock.taken.items():
+    for phase in (1, 2):
+        module.step, module.phase1_steps = 0, steps + warm_up if phase == 1 else 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        taken = []
+        for _ in range(steps + warm_up):
+            start = now(device)
+            module.learn(x, generator, discriminator)
+            taken.append(now(device) - start)
         mean = statistics.mean(taken[warm_up:])
         found.append(Phase(phase, mean, statistics.median(taken[warm_up:]), batch_size * window / mean,
-                           clock.memory[phase], steps))
+                           peak_memory(device), steps))
     return found
+
+
+def probe(module: RAVETraining, *, window: int, batch_size: int, device: torch.device) -> list[Phase]:
+    """A few steps of both phases on a copy of `module`, so that a run does not find out after days that they do not fit.
+
+    Raises InputError when memory runs out, saying what would fit.
+    """
+    def attempt(micro_batch: int | None) -> list[Phase] | str:
+        tried = copy.deepcopy(module)
+        tried.run.micro_batch = micro_batch
+        try:
+            return measure(tried, window=window, batch_size=batch_size, steps=module.discriminator_every, warm_up=1,
+                           device=device)
+        except RuntimeError as error:  # torch.OutOfMemoryError is one
+            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+                raise
+            return f"phase {tried.phase}"
+        finally:
+            del tried
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    found = attempt(module.run.micro_batch)
+    if not isinstance(found, str):
+        return found
+    size = module.run.micro_batch or batch_size
+    sizes = [size // 2**i for i in range(1, size.bit_length())]
+    fits = next((n for n in sizes if not isinstance(attempt(n), str)), None)
+    advice = f"trainer.micro_batch={fits} fits: the same training, a third slower" if fits else "No trainer.micro_batch fits"
+    raise InputError(f"{found} does not fit into the memory of {name(device)} with data.batch_size={batch_size} and "
+                     f"data.window={window}. {advice}. Less is needed, too, by trainer=rtx3070 (bfloat16), a smaller "
+                     f"data.batch_size or data.window, or model=v2_small")
 
 
 def now(device: torch.device) -> float:
@@ -90,6 +94,14 @@ def peak_memory(device: torch.device) -> float:
     return machine.peak_memory()
 
 
+def name(device: torch.device) -> str:
+    """The device for people, with its memory."""
+    if device.type != "cuda":
+        return "this machine"
+    properties = torch.cuda.get_device_properties(device)
+    return f"{properties.name}, {properties.total_memory / 2**30:.1f} GiB"
+
+
 def table(phases: list[Phase]) -> Table:
     made = Table(title="training steps", title_justify="left")
     for column in ("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"):
@@ -98,3 +110,28 @@ def table(phases: list[Phase]) -> Table:
         made.add_row(str(p.phase), f"{p.seconds:.3f}", f"{p.median:.3f}", f"{1 / p.seconds:.2f}",
                      f"{p.samples_per_second:,.0f}", f"{p.memory:,.0f}")
     return made
+
+
+def plan(module: RAVETraining, phases: list[Phase]) -> Table:
+    """What is left of a run, by phase: steps, time and memory, as measured by `probe`."""
+    made = Table(title="plan", title_justify="left")
+    for column in ("phase", "steps", "s/step", "takes", "peak memory"):
+        made.add_column(column, justify="right")
+    ends, total = (module.phase1_steps, module.total_steps), 0.0
+    for p, first, end in zip(phases, (0, ends[0]), ends, strict=True):
+        left = max(0, end - max(first, module.step))
+        total += left * p.seconds
+        made.add_row(str(p.phase), f"{left:,}", f"{p.seconds:.3f}", duration(left * p.seconds), f"{p.memory / 1024:.2f} GiB")
+    made.add_row("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), "")
+    return made
+
+
+def duration(seconds: float) -> str:
+    """In the two largest units that matter."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

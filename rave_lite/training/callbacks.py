@@ -1,6 +1,7 @@
-"""What happens around the training loop: checkpoints, a clean stop, the progress line."""
+"""What happens around the training loop: checkpoints, a clean stop, the losses in the loggers, the progress line."""
 
 import math
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,8 +12,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
+from rave_lite.errors import InputError
 from rave_lite.files import replacing
+from rave_lite.training.alarms import refuse_broken, say
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -26,7 +30,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance.
 
-    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows.
+    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows. A state that is
+    not finite is never saved.
     """
 
     def __init__(self, folder: str | Path, every: int, heard: float = 30.0):
@@ -39,49 +44,147 @@ class Checkpoints(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
 
+    def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
+        for half in self.folder.glob(".*.ckpt.*") if trainer.is_global_zero else []:  # left by a kill
+            half.unlink(missing_ok=True)
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        step = pl_module.step
-        if step == pl_module.phase1_steps:
+        if pl_module.step == pl_module.phase1_steps:
             self._save(trainer, pl_module, "phase1.ckpt")
-        if step % self.every == 0 and not trainer.should_stop:
-            self._save(trainer, pl_module, "last.ckpt")
+        if pl_module.step % trainer.val_check_batch:  # else it waits for the validation, whose outcome belongs to it
+            self._save_last(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         distance = float(trainer.callback_metrics["held_out/distance"])
         if distance < self.best:
             self.best = distance
             self._save(trainer, pl_module, "best.ckpt")
+        if pl_module.step == pl_module.phase1_ended:
+            self._save(trainer, pl_module, "phase1.ckpt")
+        self._save_last(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._save(trainer, pl_module, "last.ckpt")
 
+    def _save_last(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if pl_module.step % self.every == 0 and not trainer.should_stop:
+            self._save(trainer, pl_module, "last.ckpt")
+
     def _save(self, trainer: L.Trainer, pl_module: Any, name: str) -> None:
+        refuse_broken(trainer, pl_module, self.folder / "last.ckpt")
         windows, model = trainer.datamodule.windows, pl_module.best_model  # type: ignore[attr-defined]
         count = math.ceil(self.heard * model.sample_rate / windows.length)
         model.fit_principal(torch.stack([windows[i] for i in range(count)]).to(pl_module.device))
         trainer.save_checkpoint(self.folder / name)
 
 
+class Plateau(Callback):
+    """Ends a phase early when the held-out distance no longer falls.
+
+    `phase1`, `phase2`: "steps", as many as planned, or "plateau", at most as many: until `patience` validations in a row
+    have brought no distance lower by the share `least`. The end of phase 2 is the end of the run.
+    """
+
+    def __init__(self, phase1: str, phase2: str, patience: int, least: float = 0.005):
+        for name, until in (("phase1", phase1), ("phase2", phase2)):
+            if until not in ("steps", "plateau"):
+                raise InputError(f"{name}.until: {until!r} is neither steps nor plateau")
+        self.until = {1: phase1, 2: phase2}
+        self.patience, self.least = patience, least
+        self.state: dict[str, Any] = {"phase": 1, "best": math.inf, "stale": 0}
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.state = state_dict
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if pl_module.step % trainer.val_check_batch:  # out of turn, because the run is being stopped
+            return
+        distance, state = float(trainer.callback_metrics["held_out/distance"]), self.state
+        if state["phase"] != pl_module.phase:
+            state |= {"phase": pl_module.phase, "best": math.inf, "stale": 0}
+        better = distance < (1 - self.least) * state["best"]
+        state |= {"best": distance, "stale": 0} if better else {"stale": state["stale"] + 1}
+        if self.until[pl_module.phase] == "plateau" and state["stale"] >= self.patience:
+            self._end(trainer, pl_module)
+
+    def _end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        say(trainer, f"step {pl_module.step}: the held-out distance has not fallen below {self.state['best']:.3f} in "
+                     f"{self.patience} validations: phase {pl_module.phase} ends")
+        if pl_module.phase == 1 and pl_module.phase2_steps:
+            pl_module.end_phase1(pl_module.step)
+        else:
+            trainer.should_stop = True
+
+
 class StopCleanly(Callback):
-    """The first Ctrl-C (or SIGTERM) ends the run after the step in hand, saved; a second one ends it at once."""
+    """The first Ctrl-C or SIGTERM ends the run after the step in hand, saved; a second one ends it at once.
+
+    So does a cluster's warning (SIGUSR2, where submitit listens for it), which is passed on to submitit once all is saved.
+    """
 
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self.previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.asked, self.passed_on, self.home = False, 0, os.getpid()
+        cluster = [signal.SIGUSR2] if callable(signal.getsignal(signal.SIGUSR2)) else []
+        self.previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, *cluster)}
+        self._take(trainer)  # processes that load data inherit this
 
+    def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._take(trainer)  # from Lightning, whose SIGTERM would end the run unsaved
+
+    def _take(self, trainer: L.Trainer) -> None:
         def stop(number: int, frame: Any) -> None:
-            print("\nstopping after this step and saving; once more to stop at once", flush=True)
-            trainer.should_stop = True
-            self._restore()
+            if os.getpid() == self.home:
+                say(trainer, "\nstopping after this step and saving; once more to stop at once")
+                self.asked, self.passed_on = True, number if number == signal.SIGUSR2 else 0
+                trainer.should_stop |= trainer.world_size == 1
+                self._restore()
 
         for s in self.previous:
             signal.signal(s, stop)
 
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        if trainer.world_size > 1 and pl_module.step % 10 == 0:  # all processes at once, or one would wait for the others
+            trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop or self.asked, all=False)
+
     def teardown(self, *_: Any, **__: Any) -> None:
-        self._restore()
+        if hasattr(self, "previous"):
+            self._restore()
+            if self.passed_on:
+                signal.raise_signal(self.passed_on)
 
     def _restore(self) -> None:
         for s, handler in self.previous.items():
             signal.signal(s, handler)
+
+
+class Journal(Callback):
+    """Losses and rates in every logger, each the mean since the entry before. Reads the device once per entry."""
+
+    def on_fit_start(self, *_: Any) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
+        for name, loss in outputs.items():
+            self.sums[name] = self.sums.get(name, 0) + loss
+            self.counts[name] = self.counts.get(name, 0) + 1
+        if pl_module.step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            values = torch.stack(list(self.sums.values())).tolist()
+            means = {f"loss/{name}": v / self.counts[name] for name, v in zip(self.sums, values, strict=True)}
+            rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
+            self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
+            self.on_fit_start()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        self._write(trainer, pl_module, {"held_out/distance": float(trainer.callback_metrics["held_out/distance"])})
+
+    def _write(self, trainer: L.Trainer, pl_module: Any, entry: dict[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(entry, pl_module.step)
+            logger.save()
 
 
 class ProgressLine(Callback):
@@ -95,28 +198,31 @@ class ProgressLine(Callback):
         self.started = self.shown = time.monotonic()
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
                             TextColumn("{task.fields[rate]:.2f} it/s"), TimeRemainingColumn())
-        self.live = self.bar.console.is_terminal
+        self.live = self.bar.console.is_terminal and trainer.is_global_zero
         if self.live:
             self.task = self.bar.add_task("", total=pl_module.total_steps, completed=self.first, rate=0.0)
             self.bar.start()
 
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.step == pl_module.phase1_steps:
+            say(trainer, f"step {pl_module.step}: phase 2 begins: the encoder is frozen, the discriminators listen")
+
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         now, step, total = time.monotonic(), pl_module.step, pl_module.total_steps
         rate = (step - self.first) / (now - self.started)
-        if step == pl_module.phase1_steps and step < total:
-            self.bar.console.print(f"step {step}: phase 2 begins: the encoder is frozen, the discriminators listen")
         if self.live:
-            self.bar.update(self.task, description=f"phase {pl_module.phase}", completed=step, rate=rate)
+            self.bar.update(self.task, description=f"phase {pl_module.phase}", completed=step, total=total, rate=rate)
         elif now - self.shown > self.seconds or step == total:
             self.shown, left = now, round((total - step) / rate)
             distance = trainer.callback_metrics.get("held_out/distance")
             held_out = "" if distance is None else f", held-out distance {float(distance):.3f}"
-            print(f"phase {pl_module.phase}, step {step}/{total}, {rate:.2f} it/s, "
-                  f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left{held_out}", flush=True)
+            say(trainer, f"phase {pl_module.phase}, step {step}/{total}, {rate:.2f} it/s, "
+                         f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left{held_out}")
 
     def on_train_end(self, *_: Any) -> None:
-        self.bar.stop()
+        if self.live:
+            self.bar.stop()
 
     def on_exception(self, *_: Any) -> None:
-        if hasattr(self, "bar"):
-            self.bar.stop()
+        if hasattr(self, "live"):
+            self.on_train_end()

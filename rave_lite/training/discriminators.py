@@ -36,6 +36,7 @@ class Discriminator(nn.Module):
     def __init__(self, *, capacity: int, periods: list[int], scales: int):
         super().__init__()
         self.periods = periods
+        self.count = len(periods) + scales
         self.by_period = nn.ModuleList(ConvStack(capacity, 5) for _ in periods)
         self.by_scale = nn.ModuleList(ConvStack(capacity, 15) for _ in range(scales))
 

@@ -73,12 +73,12 @@ class RealFFT(torch.autograd.Function):
 
 def hinge_discriminator(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """Hinge loss of the last feature of each discriminator, its score, summed over them (Lim and Ye, 2017)."""
-    return torch.stack([F.relu(1 - r[-1]).mean() + F.relu(1 + f[-1]).mean() for r, f in zip(real, fake, strict=True)]).sum()
+    return torch.stack([mean(F.relu(1 - r[-1])) + mean(F.relu(1 + f[-1])) for r, f in zip(real, fake, strict=True)]).sum()
 
 
 def hinge_generator(fake: list[list[Tensor]]) -> Tensor:
     """Minus the score of each discriminator, summed over them."""
-    return -torch.stack([f[-1].mean() for f in fake]).sum()
+    return -torch.stack([mean(f[-1]) for f in fake]).sum()
 
 
 def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
@@ -86,6 +86,11 @@ def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tens
 
     The first feature, a linear filter of the waveform, is skipped.
     """
-    ratios = [(a - b).abs().mean() / a.abs().mean().clamp_min(1e-5)
+    ratios = [mean((a - b).abs()) / mean(a.abs()).clamp_min(1e-5)
               for r, f in zip(real, fake, strict=True) for a, b in zip(r[1:], f[1:], strict=True)]
     return torch.stack(ratios).mean()
+
+
+def mean(x: Tensor) -> Tensor:
+    """Of features that may be in half precision, summed in float32."""
+    return x.mean(dtype=torch.promote_types(x.dtype, torch.float32))

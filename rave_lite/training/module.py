@@ -1,10 +1,12 @@
 """The training loop's two phases, as a LightningModule with manual optimisation."""
 
 import copy
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 from rave_lite.training.losses import SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
+from rave_lite.training.runner import Runner, frozen, tf32
 
 
 class RAVETraining(L.LightningModule):
@@ -20,14 +23,17 @@ class RAVETraining(L.LightningModule):
     `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1; `weights`: of each
     loss by name, applied once; `penalty_warmup`: (first weight, steps) of a geometric rise, or None; `ema`: decay per
     step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
-    instead of the generator; `config`: plain values to keep with every checkpoint.
+    instead of the generator; `run`: how the networks are run; `seed`: of all that is random in a step; `config`: plain
+    values to keep with every checkpoint.
     """
+
+    broken: Tensor
 
     def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
-                 discriminator_every: int = 4, ema: float | None = None,
-                 penalty_warmup: tuple[float, int] | None = None, config: dict[str, Any] | None = None):
+                 discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
+                 run: Runner | None = None, seed: int = 0, config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
@@ -35,16 +41,26 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.weights, self.penalty_warmup = weights, penalty_warmup
-        self.phase1_steps, self.total_steps = phase1_steps, phase1_steps + phase2_steps
+        self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
         self.discriminator_every = discriminator_every
+        self.run, self.seed = run or Runner(), seed
         self.config = config or {}
         self.step = 0  # of this loop; saved with the weights
-        self._random: dict[str, Any] | None = None  # to restore before the first step after a resume
+        self.phase1_ended: int | None = None  # at which step, when that was earlier than planned
+        self.register_buffer("broken", torch.tensor(-1), persistent=False)  # the first step whose loss was not finite
 
     @property
     def phase(self) -> int:
         return 1 if self.step < self.phase1_steps else 2
+
+    @property
+    def total_steps(self) -> int:
+        return self.phase1_steps + self.phase2_steps
+
+    def end_phase1(self, step: int) -> None:
+        """Phase 1 is over at `step`, earlier than planned."""
+        self.phase1_steps = self.phase1_ended = step
 
     @property
     def best_model(self) -> RAVE:
@@ -56,28 +72,42 @@ class RAVETraining(L.LightningModule):
         discriminator = torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, self.betas, fused=True)
         return [generator, discriminator]
 
-    def training_step(self, x: Tensor, _: int) -> None:
-        """One update of the generator or, in phase 2, in turn of the discriminator. `x`: (B, 1, T)."""
-        generator, discriminator = self.optimizers()  # type: ignore[misc, attr-defined]
+    def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
+        """One update on `(B, 1, T)`; the losses by name."""
+        losses = self.learn(x, *self.optimizers(), backward=self.manual_backward)  # type: ignore[misc]
+        if self.step >= self.total_steps:
+            self.trainer.should_stop = True
+        return losses
+
+    def learn(self, x: Tensor, generator: Any, discriminator: Any,
+              backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
+        """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
+        self._draw_anew()
         for group in generator.param_groups:
             group["lr"] = self.generator_lr()
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
-            self._update(discriminator, losses["discriminator"])
+            self._update(discriminator, losses["discriminator"], backward)
         else:
-            losses = self.generator_losses(x)
-            self._update(generator, torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum())
+            with frozen(self.discriminator):
+                losses = self.generator_losses(x)
+                total = torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum()
+                self._update(generator, total, backward)
             self._average()
         self.step += 1
-        self.log_dict({f"loss/{name}": loss.detach() for name, loss in losses.items()})
-        self.log_dict({"lr/generator": self.generator_lr(), "lr/discriminator": self.discriminator_lr,
-                       "phase": float(self.phase)})
-        if self.step >= self.total_steps:
-            self.trainer.should_stop = True
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _update(self, optimizer, loss: Tensor) -> None:
+    def _draw_anew(self) -> None:
+        """What is random depends on seed, step and process alone, so that nothing of it needs to be saved."""
+        state = np.random.SeedSequence([self.seed, self.step, self.global_rank]).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+
+    def _update(self, optimizer: Any, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
+        first = (self.broken < 0) & ~loss.detach().isfinite()
+        self.broken.copy_(torch.where(first, self.step, self.broken))
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        with tf32(True):
+            backward(loss)
         optimizer.step()
 
     @torch.no_grad()
@@ -87,6 +117,7 @@ class RAVETraining(L.LightningModule):
             decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
 
+    @tf32(False)
     def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
         """The generator's losses by name, before their weights."""
         bands, made_bands, penalty = self.run_model(x)
@@ -96,26 +127,25 @@ class RAVETraining(L.LightningModule):
         losses = {**self.distance(reference, made), "bands": in_bands["linear"], "penalty": penalty}
         if self.phase == 2:
             with torch.no_grad():
-                real = self.discriminator(reference)
-            self.discriminator.requires_grad_(False)
-            fake = self.discriminator(made)
-            self.discriminator.requires_grad_(True)
+                real = self.run(self.discriminator, reference)
+            fake = self.run(self.discriminator, made)
             losses |= {"adversarial": hinge_generator(fake), "feature_matching": feature_matching(real, fake)}
         return losses
 
+    @tf32(False)
     def discriminator_loss(self, x: Tensor) -> Tensor:
         """Hinge loss of the discriminator on what the generator makes without gradient."""
         with torch.no_grad():
             made = self.model.pqmf.inverse(self.run_model(x)[1])
             reference, made = self.aligned(x, made, self.model.latency)
-        return hinge_discriminator(self.discriminator(reference), self.discriminator(made))
+        return hinge_discriminator(self.run(self.discriminator, reference), self.run(self.discriminator, made))
 
     def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
         with torch.set_grad_enabled(self.phase == 1 and torch.is_grad_enabled()):
             bands = self.model.pqmf(x)
-            z, penalty = self.model.latent.sample(self.model.encoder(bands))
-        return bands, self.model.decoder(self.model.latent.widen(z)), penalty
+            z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
+        return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty
 
     def aligned(self, reference: Tensor, made: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Delay the reference like the model does; drop the start that was computed from the missing past.
@@ -136,34 +166,26 @@ class RAVETraining(L.LightningModule):
         first, steps = self.penalty_warmup
         return first * (self.weights[name] / first) ** min(1.0, self.step / steps)
 
+    @tf32(False)
     def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int) -> Tensor:
-        """The held-out distance of one piece. Seeded aside, so that validating changes no training."""
+        """The held-out distance of one piece, in the float32 that is exported; always with the same noise."""
         x = F.pad(batch[0], (0, max(0, max(self.distance.n_fft) - batch[0].shape[-1])))
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-            torch.manual_seed(0)
-            distance = self.distance(x, self.best_model.reconstruct(x))["linear"]
-        self.log("held_out/distance", distance, batch_size=1)
+        torch.manual_seed(0)
+        distance = self.distance(x, self.best_model.reconstruct(x))["linear"]
+        self.log("held_out/distance", distance, batch_size=1, sync_dist=True, logger=False)
         return distance
 
     def get_extra_state(self) -> Tensor:
-        return torch.tensor(self.step)
+        return torch.tensor([self.step, -1 if self.phase1_ended is None else self.phase1_ended])
 
     def set_extra_state(self, state: Tensor) -> None:
-        self.step = int(state)
+        self.step, ended = state.tolist()
+        if ended >= 0:
+            self.end_phase1(ended)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,
-                       "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._random = checkpoint["random"]
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        if self._random is not None:
-            torch.set_rng_state(self._random["cpu"])
-            if self._random["cuda"]:
-                torch.cuda.set_rng_state_all(self._random["cuda"])
-            self._random = None
+                       "step": self.step, "phase": self.phase}
 
 
 def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:

@@ -59,17 +59,7 @@ def ours() -> None:
     generator, discriminator = module.configure_optimizers()
 
     def step() -> None:
-        x = 0.1 * torch.randn(OPTIONS["batch"], 1, OPTIONS["window"])
-        if module.phase == 2 and module.step % module.discriminator_every == 0:
-            optimizer, loss = discriminator, module.discriminator_loss(x)
-        else:
-            optimizer = generator
-            loss = sum(module.weight(name) * value for name, value in module.generator_losses(x).items())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        module._average()
-        module.step += 1
+        module.learn(0.1 * torch.randn(OPTIONS["batch"], 1, OPTIONS["window"]), generator, discriminator)
 
     for phase in (1, 2):
         module.step = 0 if phase == 1 else module.phase1_steps

@@ -1,0 +1,44 @@
+"""Memory that tensors take, counted; and a device that has no more than so much."""
+
+import math
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of every storage made while the mode is on and still alive; `peak` is the most there were.
+
+    A storage is rounded up to 512 bytes, as torch's CUDA allocator does. Raises OutOfMemoryError above `limit`, bytes.
+    """
+
+    def __init__(self, limit: float = math.inf):
+        super().__init__()
+        self.limit = limit
+        self.seen: dict[int, weakref.ref] = {}
+        self.live = self.peak = 0
+
+    def add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        size, key = -(-storage.nbytes() // 512) * 512, storage._cdata
+        if key not in self.seen:
+            def gone(_: Any) -> None:
+                self.live -= size
+                del self.seen[key]
+
+            self.seen[key] = weakref.ref(storage, gone)
+            self.live += size
+            self.peak = max(self.peak, self.live)
+            if self.live > self.limit:
+                raise torch.OutOfMemoryError(f"out of memory: {size} bytes asked for")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        return out

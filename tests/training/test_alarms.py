@@ -1,0 +1,206 @@
+"""Knowing where a run is: its plan, the end of a phase on a plateau, warnings, a loss not finite, too little memory."""
+
+import math
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rave_lite.errors import InputError, TrainingError
+from rave_lite.jobs.train import build
+from rave_lite.model import read_checkpoint
+from rave_lite.training import bench
+from rave_lite.training.alarms import Alarms, refuse_broken
+from rave_lite.training.callbacks import Journal, Plateau
+from tests.conftest import configured
+from tests.memory import LiveBytes
+from tests.training.test_module import audio, training
+from tests.training.test_run import losses, run, settings, stop_at  # noqa: F401
+
+PLATEAU = ["phase1.steps=100", "phase2.steps=100", "phase1.until=plateau", "phase2.until=plateau",
+           "callbacks.plateau.patience=2", "+callbacks.plateau.least=0.9", "trainer.val_check_interval=3",
+           "callbacks.checkpoints.every=3", "logger=csv"]
+
+
+@pytest.mark.parametrize("stopped", [8, 9, 11])
+def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypatch, capsys, stopped):  # noqa: F811
+    """Nothing falls by nine tenths in three steps: each phase ends with its third validation."""
+    run(tmp_path / "whole", *settings, *PLATEAU)
+    said = capsys.readouterr().out
+    assert "step 9: the held-out distance has not fallen below" in said
+    assert "in 2 validations: phase 1 ends" in said
+    assert "step 9: phase 2 begins" in said
+    assert "phase 2 ends" in said
+    whole = read_checkpoint(tmp_path / "whole/checkpoints/last.ckpt")
+    assert whole["step"] == 18
+    assert read_checkpoint(tmp_path / "whole/checkpoints/phase1.ckpt")["step"] == 9
+    rows = losses(tmp_path / "whole")
+    assert "loss/adversarial" not in rows[9]
+    assert "loss/adversarial" in rows[10]
+    with monkeypatch.context() as patch:
+        stop_at(stopped, patch)
+        run(tmp_path / "parts", *settings, *PLATEAU)
+    run(tmp_path / "parts", *settings, *PLATEAU, "resume=last")
+    parts = read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt")
+    assert parts["step"] == 18
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, parts["state_dict"][name]), name
+
+
+def test_a_phase_that_still_learns_is_not_ended():
+    plateau, ended = Plateau("plateau", "steps", patience=2, least=0.1), []
+    module = SimpleNamespace(phase=1, step=0, phase2_steps=5, end_phase1=ended.append)
+    trainer = SimpleNamespace(callback_metrics={}, is_global_zero=True, should_stop=False, val_check_batch=1)
+    for step, distance in enumerate([10, 9.5, 8.9, 8.5, 7.9, 7.8]):
+        module.step, trainer.callback_metrics["held_out/distance"] = step, distance
+        plateau.on_validation_end(trainer, module)
+        assert ended == []
+    module.step, trainer.callback_metrics["held_out/distance"] = 6, float("nan")
+    plateau.on_validation_end(trainer, module)
+    assert ended == [6]
+    with pytest.raises(InputError, match=r"phase1\.until: 'never' is neither steps nor plateau"):
+        Plateau("never", "steps", patience=2)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(settings, tmp_path):  # noqa: F811
+    out = tmp_path / "run"
+    run(out, *settings, "phase1.steps=4", "phase2.steps=0")
+    kept = (out / "checkpoints/last.ckpt").read_bytes()
+    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=40", "phase2.steps=0",
+               "trainer.log_every_n_steps=5", "training.lr=[1e18,1e18]", "callbacks.checkpoints.every=50", "resume=last"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the loss is not finite" in done.stderr
+    assert f"the last good state is {out / 'checkpoints/last.ckpt'}, step 4" in done.stderr
+    assert any(f"{i}.wav" in done.stderr for i in range(4))
+    assert (out / "checkpoints/last.ckpt").read_bytes() == kept
+    run(out, *settings, "phase1.steps=6", "phase2.steps=0", "resume=last")
+    assert read_checkpoint(out / "checkpoints/last.ckpt")["step"] == 6
+
+
+def test_the_first_broken_step_is_remembered():
+    module = training()
+    optimizers = module.configure_optimizers()
+    module.learn(audio(), *optimizers)
+    assert module.broken == -1
+    for _ in range(3):
+        module.learn(audio() * float("nan"), *optimizers)
+    assert module.broken == 1
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    module, trainer = training(), SimpleNamespace(datamodule=SimpleNamespace(sources=lambda step: [f"{step}.wav"]))
+    module.step = 3
+    refuse_broken(trainer, module, tmp_path / "last.ckpt")
+    next(module.model.decoder.parameters()).data[0] = float("inf")
+    with pytest.raises(TrainingError, match=r"step 2: .*2\.wav\n.*1\.wav\n.*start again with a lower"):
+        refuse_broken(trainer, module, tmp_path / "last.ckpt")
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a value is read from a tensor: on a GPU, each time the processor waits for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default,
+                               torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():
+    module, journal, alarms, written = training(), Journal(), Alarms("nowhere"), []
+    logger = SimpleNamespace(log_metrics=lambda entry, step: written.append((step, entry)), save=lambda: None)
+    trainer = SimpleNamespace(log_every_n_steps=5, loggers=[logger], is_global_zero=True)
+    optimizers = module.configure_optimizers()
+    journal.on_fit_start()
+    reads, found = [], []
+    for module.step in range(8, 15):  # across the boundary
+        with Reads() as mode:
+            outputs = module.learn(audio(), *optimizers)
+            for callback in (journal, alarms):
+                callback.on_train_batch_end(trainer, module, outputs)
+        reads.append(mode.count)
+        found.append(outputs)
+    assert reads[:1] + reads[2:6] == [0] * 5  # steps 9 and 11 to 14
+    assert reads[1] > 0
+    assert reads[6] > 0
+    assert [step for step, _ in written] == [10, 15]
+    entry = written[1][1]
+    assert entry["loss/mel"] == pytest.approx(sum(f["mel"].item() for f in found[2:] if "mel" in f) / 4, rel=1e-5)
+    assert entry["loss/discriminator"] == pytest.approx(found[4]["discriminator"].item(), rel=1e-5)
+    assert "loss/discriminator" not in written[0][1]
+
+
+def test_discriminators_that_win_are_told_of_once(capsys):
+    alarms, module = Alarms("nowhere", patience=3), training()
+    trainer = SimpleNamespace(log_every_n_steps=4, is_global_zero=True)
+
+    def hear(loss: float, times: int) -> str:
+        for _ in range(times):
+            module.step += 4
+            alarms.on_train_batch_end(trainer, module, {"discriminator": torch.tensor(loss * 2 * 8)})
+        return capsys.readouterr().out
+
+    assert hear(0.9, 10) + hear(0.01, 2) + hear(0.1, 5) + hear(0.04, 2) == ""
+    assert "the discriminators win outright (hinge loss 0.040, 1 by chance)" in hear(0.04, 1)
+    assert hear(0.0, 10) == ""
+
+
+@pytest.mark.parametrize(("latent", "idle", "warned"), [("wasserstein", [], False), ("wasserstein", [3, 7], True),
+                                                        ("variational", [3, 7], False), ("variational", range(128), True)])
+def test_idle_latents_are_told_of(capsys, latent, idle, warned):
+    module, alarms, trainer = training(f"latent={latent}"), Alarms("nowhere"), SimpleNamespace(is_global_zero=True)
+    last = module.ema.encoder.net[-1]
+    with torch.no_grad():
+        weight = last.weight.clone()
+        weight[list(idle)] *= 1e-6
+        last.weight = weight
+    module.ema.fit_principal(audio(2, 65536))
+    for save in range(4):
+        alarms.on_save_checkpoint(trainer, module, {})
+        assert not (said := capsys.readouterr().out) or (warned and save == 2)
+        assert save != 2 or not warned or f"{len(idle)} of {module.model.latent_size} latent dimensions are idle" in said
+        assert save != 2 or not warned or len(idle) > 2 or "(3, 7)" in said
+
+
+def test_the_probe_leaves_the_run_as_it_was_and_the_plan_adds_up():
+    module = training()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    phases = bench.probe(module, window=8192, batch_size=2, device=torch.device("cpu"))
+    assert module.step == 0
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+    assert [p.phase for p in phases] == [1, 2]
+    phases[0].seconds, phases[1].seconds, module.phase1_steps, module.phase2_steps = 0.5, 2.0, 7200, 1800
+    columns = bench.plan(module, phases).columns
+    assert list(columns[1].cells) == ["7,200", "1,800", "9,000"]
+    assert list(columns[3].cells) == ["1 h 00 min", "1 h 00 min", "2 h 00 min"]
+    module.step = 8100
+    assert list(bench.plan(module, phases).columns[1].cells) == ["0", "900", "900"]
+    assert [bench.duration(s) for s in (89, 600, 3 * 3600 + 59, 100 * 3600)] == ["89 s", "10 min", "3 h 01 min", "4 d 4 h"]
+
+
+def test_too_little_memory_is_found_before_the_first_step_with_what_would_fit():
+    """On a device of so many bytes, and what is freed by one attempt is there for the next."""
+    def peak(limit: float = math.inf, **options) -> float:
+        with LiveBytes(limit) as device:
+            bench.probe(training("model.capacity=16", *(f"trainer.{k}={v}" for k, v in options.items())), window=16384,
+                        batch_size=8, device=torch.device("cpu"))
+        return device.peak
+
+    whole, halves = peak(), peak(micro_batch=4)
+    assert halves < 0.8 * whole
+    with pytest.raises(InputError, match=r"phase [12] does not fit .*data\.batch_size=8 .* trainer\.micro_batch=4 fits"):
+        peak(limit=(whole + halves) / 2)
+    with pytest.raises(InputError, match=r"phase 1 does not fit .* No trainer\.micro_batch fits\. .*model=v2_small"):
+        peak(limit=halves / 3)
+
+
+def test_configured():
+    assert build(configured("train", "trainer=rtx3070")).run.precision == "bf16-mixed"

@@ -1,0 +1,87 @@
+"""Two processes over gloo, started by torchrun: they end with the same weights, and learn what one process learns."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import lightning as L
+import pytest
+import torch
+
+from rave_lite import InputError
+from rave_lite.data import catalogue
+from rave_lite.data.module import Recordings
+from tests.training.test_run import run, settings  # noqa: F401
+
+MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
+ALIKE = ["data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5", "callbacks.checkpoints.every=4",
+         "trainer.val_check_interval=3"]
+
+
+class Dump(L.Callback):
+    """Writes what each process ends with, and a print of what it heard."""
+
+    def __init__(self, folder: str):
+        self.folder, self.heard = Path(folder), []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, *_):
+        self.heard.append(batch.clone())
+
+    def on_train_start(self, trainer, pl_module):
+        self.start = copy.deepcopy(pl_module.state_dict())
+
+    def on_train_end(self, trainer, pl_module):
+        ends = {"start": self.start, "weights": pl_module.state_dict(), "heard": self.heard}
+        torch.save(ends, self.folder / f"{trainer.global_rank}.pt")
+
+
+def parameters(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([value.flatten() for name, value in weights.items() if ".original" in name])
+
+
+def torchrun(count: int, out: Path, *overrides: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), "--standalone",
+               "-m", "rave_lite", "train", "trainer=ddp", "trainer.accelerator=cpu", f"out={out}", *overrides,
+               "+callbacks.dump._target_=tests.training.test_ddp.Dump", f"+callbacks.dump.folder={out.parent}"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300,
+                          cwd=Path(__file__).parents[2], env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def ended(folder: Path) -> list[dict]:
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_path):  # noqa: F811
+    done = torchrun(2, tmp_path / "two", *settings, *ALIKE, *MEANS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("phase 2 begins") == 1  # one of them speaks
+    assert done.stdout.count("both") == 1
+    first, second = ended(tmp_path)
+    for name, value in first["weights"].items():
+        assert torch.equal(value, second["weights"][name]), name
+    run(tmp_path / "one", *settings, *ALIKE, *MEANS, "+callbacks.dump._target_=tests.training.test_ddp.Dump",
+        f"+callbacks.dump.folder={tmp_path}")
+    one = torch.load(tmp_path / "0.pt")
+    for whole, *halves in zip(one["heard"], first["heard"], second["heard"], strict=True):
+        assert torch.equal(whole, torch.cat(halves))
+    start, alone, together = (parameters(weights) for weights in (one["start"], one["weights"], first["weights"]))
+    assert (alone - start).norm() > 0.1
+    assert (together - alone).norm() < 0.01 * (alone - start).norm()
+
+    for more in (["phase2.steps=2"], ["resume=last"]):
+        done = torchrun(2, tmp_path / "parts", *settings, *ALIKE, *MEANS, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for whole, parts in zip((first, second), ended(tmp_path), strict=True):
+        for name, value in whole["weights"].items():
+            assert torch.equal(value, parts["weights"][name]), name
+
+
+def test_a_batch_that_cannot_be_shared(settings):  # noqa: F811
+    root, cache = (o.split("=")[1] for o in settings[:2])
+    data = Recordings(catalogue(root, 44100, cache=cache), window=8192, batch_size=3, gap=0.1, seed=0)
+    data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(step=0), global_rank=0, world_size=2)
+    with pytest.raises(InputError, match="3 windows cannot be shared equally by 2 processes; say 4"):
+        data.train_dataloader()
