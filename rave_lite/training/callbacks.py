@@ -146,7 +146,7 @@ class StopCleanly(Callback):
             signal.signal(s, stop)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        if trainer.world_size > 1 and pl_module.step % 10 == 0:  # all processes at once, or one would wait for the others
+        if trainer.world_size > 1:  # all processes after the same step, or one would wait for the others
             trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop or self.asked, all=False)
 
     def teardown(self, *_: Any, **__: Any) -> None:

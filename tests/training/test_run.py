@@ -151,14 +151,15 @@ def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypat
     assert read_checkpoint(out / "checkpoints/last.ckpt")["step"] == 12
 
 
-def test_ctrl_c_in_a_real_process_saves(settings, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 120
         while not (out / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "stopping after this step" in said
