@@ -163,7 +163,10 @@ class StopCleanly(Callback):
 class Journal(Callback):
     """Losses and rates in every logger, each the mean since the entry before. Reads the device once per entry."""
 
-    def on_fit_start(self, *_: Any) -> None:
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
 
@@ -176,7 +179,7 @@ class Journal(Callback):
             means = {f"loss/{name}": v / self.counts[name] for name, v in zip(self.sums, values, strict=True)}
             rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
             self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
-            self.on_fit_start()
+            self._begin()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._write(trainer, pl_module, {"held_out/distance": float(trainer.callback_metrics["held_out/distance"])})

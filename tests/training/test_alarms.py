@@ -119,7 +119,6 @@ def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():
     logger = SimpleNamespace(log_metrics=lambda entry, step: written.append((step, entry)), save=lambda: None)
     trainer = SimpleNamespace(log_every_n_steps=5, loggers=[logger], is_global_zero=True)
     optimizers = module.configure_optimizers()
-    journal.on_fit_start()
     reads, found = [], []
     for module.step in range(8, 15):  # across the boundary
         with Reads() as mode:
