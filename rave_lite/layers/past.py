@@ -15,7 +15,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Past(nn.Module):
-    """Zeros standing for what came before the first sample. `(B, C, T) -> (B, C, length + T)`; `length`: frames."""
+    """Zeros standing for what came before the first sample. `(B, C, T) -> (B, C, length + T)`; `length`: frames.
+
+    Of length 0 it returns `x` itself.
+    """
 
     def __init__(self, channels: int, length: int):
         super().__init__()
@@ -23,7 +26,7 @@ class Past(nn.Module):
         self.length = length
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, (self.length, 0))
+        return F.pad(x, (self.length, 0)) if self.length else x  # F.pad copies even for nothing
 
     def streaming(self, batch_size: int) -> nn.Module:
         return CachedPast(self.channels, self.length, batch_size) if self.length else nn.Identity()

@@ -16,9 +16,12 @@ class ResidualUnit(nn.Module):
         out = Conv1d(channels, channels, 1)
         with torch.no_grad():
             out.weight = out.weight * 0.3
-        self.branch = nn.Sequential(leaky_relu(), wide, leaky_relu(), out)
+        self.branch = nn.Sequential(leaky_relu(inplace=False), wide, leaky_relu(), out)
         self.skip = Past(channels, wide.delay - delay)
         self.delay = wide.delay
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.skip(x)[..., : x.shape[-1]] + self.branch(x)
+        skip = self.skip(x)
+        if skip.shape[-1] != x.shape[-1]:  # autograd would copy even for a slice that takes all
+            skip = skip[..., : x.shape[-1]]
+        return self.branch(x).add_(skip)

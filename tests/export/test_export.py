@@ -169,7 +169,7 @@ def test_a_file_of_another_model_is_found_out(tiny):
 def test_verification_runs_in_a_new_process(tiny, tmp_path):
     model, path, _ = tiny
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
-    torch.save({"model": model.config, "state_dict": state}, tmp_path / "x.ckpt")
+    torch.save({"model": model.config, "state_dict": state, "step": 0}, tmp_path / "x.ckpt")
     found = verify(path, tmp_path / "x.ckpt", blocks=BLOCKS)
     assert len(found) > 12
     assert [f for f in found if not f.well and f.check != TIMED] == []

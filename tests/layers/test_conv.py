@@ -6,18 +6,64 @@ import torch.nn.functional as F
 
 from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit
 
-
-def test_transposed_convolution_is_torchs():
-    layer = ConvTranspose1d(3, 5, 4).double()
-    x = torch.randn(2, 3, 20, dtype=torch.float64)
-    reference = F.conv_transpose1d(F.pad(x, (1, 0)), layer.weight, stride=4)[..., 4:-4]
-    assert torch.allclose(layer(x), reference, atol=1e-14)
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
 
 
-def test_convolution_is_torchs_on_a_padded_signal():
-    layer = Conv1d(3, 5, 3, dilation=4).double()
-    x = torch.randn(2, 3, 20, dtype=torch.float64)
-    assert torch.allclose(layer(x), F.conv1d(F.pad(x, (8, 0)), layer.weight, dilation=4), atol=1e-14)
+def assert_same(found, expected, inputs: list[torch.Tensor]) -> None:
+    """Both outputs, and their gradients by `inputs`, to float64's precision."""
+    assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    above = torch.randn_like(expected)
+    for a, b in zip(torch.autograd.grad(found, inputs, above), torch.autograd.grad(expected, inputs, above), strict=True):
+        assert torch.allclose(a, b, rtol=0, atol=1e-12)
+
+
+def signal(*shape: int, device: str = "cpu") -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, device=device, requires_grad=True)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_transposed_convolution_is_torchs(stride, device):
+    layer, x = ConvTranspose1d(3, 5, stride).double().to(device), signal(2, 3, 20, device=device)
+    spread = F.pad(x, (1, 0)).unsqueeze(3) * torch.eye(stride, dtype=x.dtype, device=device)[0]  # zeros between the frames
+    spread = F.pad(spread.flatten(2), (stride - 1, 0))
+    expected = F.conv1d(spread, layer.weight.transpose(0, 1).flip(2))
+    assert_same(layer(x), expected[..., : 20 * stride], [x, *layer.parameters()])
+
+
+@pytest.mark.parametrize(("kernel", "dilation", "stride"), [(3, 4, 1), (1, 1, 1), (8, 1, 4)])
+def test_convolution_is_torchs_on_a_padded_signal(kernel, dilation, stride):
+    layer, x = Conv1d(3, 5, kernel, dilation=dilation, stride=stride).double(), signal(2, 3, 20)
+    padded = F.pad(x, ((kernel - 1) * dilation + 1 - stride, 0))
+    expected = F.conv1d(padded, layer.weight, dilation=dilation, stride=stride)
+    assert_same(layer(x), expected, [x, *layer.parameters()])
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_residual_unit_by_its_formula(centered):
+    """What it does in place changes neither its input nor a gradient."""
+    unit, x = ResidualUnit(3, dilation=2, centered=centered).double(), signal(2, 3, 20)
+    before = x.detach().clone()
+    found = unit(x)
+    assert torch.equal(x, before)
+    wide = F.conv1d(F.pad(F.leaky_relu(x, 0.2), (4, 0)), unit.branch[1].weight, dilation=2)
+    skip = F.pad(x, (unit.delay, 0))[..., :20]
+    assert_same(found, skip + F.conv1d(F.leaky_relu(wide, 0.2), unit.branch[3].weight), [x, *unit.parameters()])
+
+
+@pytest.mark.parametrize("make", [lambda: Conv1d(32, 16, 3, dilation=3), lambda: ConvTranspose1d(32, 16, 4),
+                                  lambda: ResidualUnit(32, dilation=3)])
+def test_bfloat16_rounds_and_no_more(make):
+    layer, x = make(), torch.randn(2, 32, 64, requires_grad=True)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x)
+    assert found.dtype == torch.bfloat16
+    above, inputs = torch.randn_like(expected), [x, *layer.parameters()]
+    assert (found - expected).norm() <= 0.01 * expected.norm()
+    for a, b in zip(torch.autograd.grad(found, inputs, above.to(found.dtype)),
+                    torch.autograd.grad(expected, inputs, above), strict=True):
+        assert (a - b).norm() <= 0.1 * b.norm()  # what is rounded across the activation's kink changes its slope
 
 
 def impulse_delay(layer: torch.nn.Module, at: int, length: int = 240) -> int:
