@@ -18,7 +18,7 @@ from rave_lite.errors import InputError
 from rave_lite.jobs.common import job
 from rave_lite.model import load_matching, read_checkpoint
 from rave_lite.training.bench import plan, probe
-from rave_lite.training.callbacks import AtomicCheckpointIO
+from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
 from rave_lite.training.listening import Listen
 from rave_lite.training.module import RAVETraining, check_window
 from rave_lite.training.runner import Runner
@@ -58,7 +58,8 @@ def train(config: DictConfig) -> None:
     limit_memory(config.memory_limit)
     show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
                             device=trainer.strategy.root_device)))
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+    with signals_restored():
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
 

@@ -4,6 +4,8 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,17 @@ class Plateau(Callback):
             pl_module.end_phase1(pl_module.step)
         else:
             trainer.should_stop = True
+
+
+@contextmanager
+def signals_restored() -> Iterator[None]:
+    """However the run inside ends, Ctrl-C and the like mean afterwards what they meant before."""
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
 
 
 class StopCleanly(Callback):

@@ -151,6 +151,16 @@ def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypat
     assert read_checkpoint(out / "checkpoints/last.ckpt")["step"] == 12
 
 
+def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monkeypatch):
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    run(tmp_path / "run", *settings, "phase2.steps=0")
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    monkeypatch.setattr(ProgressLine, "on_train_batch_end", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "broken", *settings)
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
