@@ -232,7 +232,11 @@ def test_a_crash_in_a_job_is_shown_and_ends_with_1(project, monkeypatch):
 
 def test_ctrl_c_before_the_training_ends_the_sweep(project, monkeypatch):
     monkeypatch.setattr("rave_lite.jobs.train.catalogue", lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    done = rave_lite(*sweep("seed=3,4"), cwd=project)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
+    try:
+        done = rave_lite(*sweep("seed=3,4"), cwd=project)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.returncode == 130
     assert done.stderr == "rave-lite: stopped\n"
     assert not (project / "runs/kompang/seed-4").exists()
