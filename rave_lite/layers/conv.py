@@ -2,7 +2,8 @@
 
 `delay` counts like channels do: each layer takes the delay at its input and states the one at its output, both in frames
 of that side. `causal` layers look at nothing to come and add none; a `centered` layer is the same sum over the past, read
-as a symmetric window whose output is late by half its span.
+as a symmetric window whose output is late by half its span. The other alignments are the public release's two, as its
+impulse responses show them: its strided windows end at or near the first sample of their frame.
 """
 
 import torch.nn.functional as F
@@ -12,6 +13,13 @@ from torch.nn.utils.parametrizations import weight_norm
 from rave_lite.layers.past import Past
 
 LEAK = 0.2  # slope of every activation below zero
+ALIGNMENTS = ("causal", "centered", "release-causal", "release-centered")
+
+
+def lookahead(alignment: str, span: int, stride: int) -> int:
+    """Samples by which a window of `span` ends after the frame of `stride` samples that it stands for; may be negative."""
+    return {"causal": 0, "centered": (span - stride) // 2, "release-causal": 1 - stride,
+            "release-centered": span // 2 + 1 - stride}[alignment]
 
 
 class MatrixConv(nn.Module):
@@ -47,13 +55,13 @@ class Conv1d(nn.Conv1d):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1,
-                 norm: bool = True, centered: bool = False, delay: int = 0):
+                 norm: bool = True, alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, bias=False)
         span = (kernel_size - 1) * dilation + 1
-        lookahead = (span - stride) // 2 if centered else 0
-        align = -(delay + lookahead) % stride
+        late = delay + lookahead(alignment, span, stride)
+        align = -late % stride
         self.past = Past(in_channels, span - stride + align)
-        self.delay = (delay + lookahead + align) // stride
+        self.delay = (late + align) // stride
         nn.init.kaiming_normal_(self.weight, LEAK)
         if norm:
             weight_norm(self)
@@ -72,11 +80,11 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     Each output block of `stride` samples sees the current input frame and the one before.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, centered: bool = False, delay: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, 2 * stride, stride=stride, bias=False)
         self.ratio = stride
         self.past = Past(in_channels, 1)
-        self.delay = delay * stride + (stride // 2 if centered else 0)
+        self.delay = delay * stride + (0 if alignment == "causal" else stride // 2)
         nn.init.normal_(self.weight, std=(1 / in_channels / (1 + LEAK**2)) ** 0.5)  # He: two taps reach each output
         weight_norm(self)
 

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.layers.conv import Conv1d, leaky_relu
@@ -87,28 +88,31 @@ class NoiseSynth(nn.Module):
     """Filtered noise for each band. `(B, C, T) -> (B, n_bands, T)`, T a multiple of `prod(ratios)`.
 
     Strided convolutions predict, once per `prod(ratios)` samples, the amplitude response of a filter at `filter_bands`
-    frequencies; noise goes through that filter (Engel et al., DDSP, 2020, section 3.4), of twice the frame's length.
+    frequencies; noise goes through that filter (Engel et al., DDSP, 2020, section 3.4), of twice the frame's length at most.
+    `framewise`: through the filter that the public release's frames turn out to have been given, each frame on its own:
+    the response cut to a frame while centred, the level of noise uniform between -1 and 1.
     """
 
     window: Tensor
 
     def __init__(self, in_channels: int, n_bands: int, *, ratios: list[int], hidden: int, filter_bands: int,
-                 centered: bool = False, delay: int = 0):
+                 framewise: bool = False, alignment: str = "causal", delay: int = 0):
         super().__init__()
         self.n_bands = n_bands
         self.filter_bands = filter_bands
         self.frame = math.prod(ratios)
-        self.taps = 2 * self.frame
+        self.framewise = framewise
+        self.taps = 2 * (filter_bands - 1) if framewise else 2 * min(self.frame, filter_bands - 1)
         layers: list[nn.Module] = []
         channels = [in_channels, *[hidden] * (len(ratios) - 1), n_bands * filter_bands]
         for i, ratio in enumerate(ratios):
-            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False, centered=centered,
-                          delay=delay)
+            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False,
+                          alignment="centered" if alignment == "centered" else "causal", delay=delay)
             layers += [conv, leaky_relu()]
             delay = conv.delay
         self.net = nn.Sequential(*layers[:-1])
         self.noise = Noise(n_bands)
-        self.past = Past(n_bands, self.taps - 1)
+        self.past = Past(n_bands, 0 if framewise else self.taps - 1)
         self.delay = delay * self.frame
         self.register_buffer("window", torch.hann_window(self.taps), persistent=False)
 
@@ -117,6 +121,14 @@ class NoiseSynth(nn.Module):
         amplitude = amplitude.unflatten(1, (self.n_bands, self.filter_bands)).transpose(2, 3)  # (B, band, frame, bin)
         response = torch.fft.irfft(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
         response = torch.roll(response, self.taps // 2, -1)[..., : self.taps] * self.window
+        if self.framewise:
+            return self._each_frame(response, self.noise(x))
         noise = self.past(self.noise(x)).unfold(2, self.taps - 1 + self.frame, self.frame)  # (B, band, frame, time)
         filtered = (noise.unfold(3, self.taps, 1) * response.unsqueeze(3)).sum(4)  # (B, band, frame, time)
         return filtered.flatten(2)
+
+    def _each_frame(self, response: Tensor, noise: Tensor) -> Tensor:
+        """Filter `(B, band, frame, taps)` cut to a frame, over noise `(B, band, T)`; no frame hears the one before."""
+        cut = torch.roll(F.pad(response, (0, max(0, self.frame - self.taps)))[..., : self.frame], -(self.taps // 2), -1)
+        frames = F.pad(noise.unflatten(2, (-1, self.frame)) / 3**0.5, (self.frame - 1, 0)).unfold(3, self.frame, 1)
+        return (frames * cut.flip(3).unsqueeze(3)).sum(4).flatten(2)

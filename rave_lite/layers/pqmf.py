@@ -23,12 +23,17 @@ class PQMF(nn.Module):
 
     `attenuation`: stop-band, dB. `taps`: filter length, a multiple of `2 * n_bands`; default from the attenuation.
     The filters are buffers `(n_bands, taps)` in time order, part of the weights: any other bank of that size may be loaded.
+    `alternate`: every second sample of odd bands is negated, which turns their spectra round, so that in each band higher
+    is higher; blocks are then of an even number of band samples. `skew`: band samples by which the bands are later, in the
+    frames of an encoder, than in those that its weights were trained on.
     """
 
     analysis: Tensor
     synthesis: Tensor
+    signs: Tensor
 
-    def __init__(self, n_bands: int, attenuation: float, taps: int | None = None):
+    def __init__(self, n_bands: int, attenuation: float, taps: int | None = None, *, alternate: bool = False,
+                 skew: int = 0):
         super().__init__()
         taps = taps or default_taps(n_bands, attenuation)
         bank = torch.from_numpy(design(n_bands, attenuation, taps)).to(torch.get_default_dtype())
@@ -36,14 +41,18 @@ class PQMF(nn.Module):
         self.delay = taps - n_bands
         self.register_buffer("analysis", bank)
         self.register_buffer("synthesis", bank.flip(1).clone())
+        self.alternate, self.skew = alternate, skew
+        self.register_buffer("signs", alternating(n_bands), persistent=False)
         self.past_samples = Past(n_bands, taps // n_bands - 1)  # in blocks of n_bands samples, as the channels
         self.past_bands = Past(n_bands, taps // n_bands - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         blocks = x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)
-        return F.conv1d(self.past_samples(blocks), self.analysis_taps())
+        bands = F.conv1d(self.past_samples(blocks), self.analysis_taps())
+        return turned(bands, self.signs) if self.alternate else bands
 
     def inverse(self, bands: Tensor) -> Tensor:
+        bands = turned(bands, self.signs) if self.alternate else bands
         blocks = F.conv1d(self.past_bands(bands), self.synthesis_taps())
         return blocks.transpose(1, 2).flatten(1).unsqueeze(1)
 
@@ -62,19 +71,34 @@ class PQMF(nn.Module):
 class StreamingPQMF(nn.Module):
     """The same bank as two matrix products."""
 
+    signs: Tensor
+
     def __init__(self, bank: PQMF):
         super().__init__()
-        self.n_bands = bank.n_bands
+        self.n_bands, self.alternate = bank.n_bands, bank.alternate
+        self.register_buffer("signs", bank.signs, persistent=False)
         blocks = bank.analysis.shape[1] // bank.n_bands
         self.analysis = MatrixConv(bank.analysis_taps().transpose(1, 2).flatten(1), bank.past_samples, kernel_size=blocks)
         self.synthesis = MatrixConv(bank.synthesis_taps().transpose(1, 2).flatten(1), bank.past_bands, kernel_size=blocks,
                                     ratio=bank.n_bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.analysis(x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
+        bands = self.analysis(x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
+        return turned(bands, self.signs) if self.alternate else bands
 
     def inverse(self, bands: Tensor) -> Tensor:
-        return self.synthesis(bands)
+        return self.synthesis(turned(bands, self.signs) if self.alternate else bands)
+
+
+def alternating(n_bands: int) -> Tensor:
+    """`(n_bands, 1, 2)`: what even and odd samples of each band are multiplied by."""
+    signs = torch.ones(n_bands, 1, 2)
+    signs[1::2, :, 1] = -1
+    return signs
+
+
+def turned(bands: Tensor, signs: Tensor) -> Tensor:
+    return (bands.unflatten(2, (-1, 2)) * signs).flatten(2)
 
 
 def default_taps(n_bands: int, attenuation: float) -> int:

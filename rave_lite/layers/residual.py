@@ -10,9 +10,9 @@ from rave_lite.layers.past import Past
 class ResidualUnit(nn.Module):
     """`x + conv1(act(conv3_dilated(act(x))))`, the skip delayed as much as the branch. `(B, C, T) -> (B, C, T)`."""
 
-    def __init__(self, channels: int, *, dilation: int, kernel_size: int = 3, centered: bool = False, delay: int = 0):
+    def __init__(self, channels: int, *, dilation: int, kernel_size: int = 3, alignment: str = "causal", delay: int = 0):
         super().__init__()
-        wide = Conv1d(channels, channels, kernel_size, dilation=dilation, centered=centered, delay=delay)
+        wide = Conv1d(channels, channels, kernel_size, dilation=dilation, alignment=alignment, delay=delay)
         out = Conv1d(channels, channels, 1)
         with torch.no_grad():
             out.weight = out.weight * 0.3

@@ -17,23 +17,23 @@ class Decoder(nn.Module):
     """
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
-                 noise: dict | None = None, centered: bool = False, delay: int = 0):
+                 noise: dict | None = None, alignment: str = "causal", delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
-        layers: list[Any] = [Conv1d(in_channels, channels, 3, centered=centered, delay=delay)]
+        layers: list[Any] = [Conv1d(in_channels, channels, 3, alignment=alignment, delay=delay)]
         delay = layers[-1].delay
         for ratio, stack in zip(reversed(ratios), reversed(dilations), strict=True):
-            up = ConvTranspose1d(channels, channels // 2, ratio, centered=centered, delay=delay)
+            up = ConvTranspose1d(channels, channels // 2, ratio, alignment=alignment, delay=delay)
             layers, delay, channels = [*layers, leaky_relu(), up], up.delay, channels // 2
             for dilation in stack:
-                unit = ResidualUnit(channels, dilation=dilation, centered=centered, delay=delay)
+                unit = ResidualUnit(channels, dilation=dilation, alignment=alignment, delay=delay)
                 layers, delay = [*layers, unit], unit.delay
         self.net = nn.Sequential(*layers, leaky_relu())
-        self.waveform = Conv1d(channels, 2 * n_bands, 7, centered=centered, delay=delay)
+        self.waveform = Conv1d(channels, 2 * n_bands, 7, alignment=alignment, delay=delay)
         with torch.no_grad():
             self.waveform.weight = self.waveform.weight * 0.1  # start quiet
         self.delay = self.waveform.delay
-        self.noise = NoiseSynth(channels, n_bands, **noise, centered=centered, delay=delay) if noise else None
+        self.noise = NoiseSynth(channels, n_bands, **noise, alignment=alignment, delay=delay) if noise else None
         if self.noise is not None:
             self.delay = max(self.waveform.delay, self.noise.delay)
             self.noise_skew = Past(n_bands, self.delay - self.noise.delay)

@@ -11,17 +11,17 @@ class Encoder(nn.Module):
     """RAVE v2's encoder. `(B, n_bands, T) -> (B, out_channels, T / prod(ratios))`; `delay` in output frames."""
 
     def __init__(self, n_bands: int, out_channels: int, *, capacity: int, ratios: list[int],
-                 dilations: list[list[int]], centered: bool = False, delay: int = 0):
+                 dilations: list[list[int]], alignment: str = "causal", delay: int = 0):
         super().__init__()
-        layers: list[Any] = [Conv1d(n_bands, capacity, 7, centered=centered, delay=delay)]
+        layers: list[Any] = [Conv1d(n_bands, capacity, 7, alignment=alignment, delay=delay)]
         delay, channels = layers[-1].delay, capacity
         for ratio, stack in zip(ratios, dilations, strict=True):
             for dilation in stack:
-                unit = ResidualUnit(channels, dilation=dilation, centered=centered, delay=delay)
+                unit = ResidualUnit(channels, dilation=dilation, alignment=alignment, delay=delay)
                 layers, delay = [*layers, unit], unit.delay
-            down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, centered=centered, delay=delay)
+            down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, alignment=alignment, delay=delay)
             layers, delay, channels = [*layers, leaky_relu(), down], down.delay, 2 * channels
-        last = Conv1d(channels, out_channels, 3, centered=centered, delay=delay)
+        last = Conv1d(channels, out_channels, 3, alignment=alignment, delay=delay)
         self.net = nn.Sequential(*layers, leaky_relu(), last)
         self.delay = last.delay
 

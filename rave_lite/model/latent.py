@@ -65,7 +65,28 @@ class Variational(nn.Module):
         return z
 
 
-LATENTS = {"wasserstein": Wasserstein, "variational": Variational}
+class Spherical(nn.Module):
+    """Latents on the unit sphere of `size` dimensions; there is nothing to pull. The public release's, for its runs."""
+
+    may_idle = False
+
+    def __init__(self, *, size: int = 16):
+        super().__init__()
+        self.size = self.encoder_channels = self.decoder_channels = size
+
+    @torch.jit.unused
+    def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, size, T)` to latent and penalty, none."""
+        return self.mean(h), h.new_zeros(())
+
+    def mean(self, h: Tensor) -> Tensor:
+        return F.normalize(h, dim=1)
+
+    def widen(self, z: Tensor) -> Tensor:
+        return z
+
+
+LATENTS = {"wasserstein": Wasserstein, "variational": Variational, "spherical": Spherical}
 
 
 def mmd(x: Tensor, y: Tensor, kernel) -> Tensor:

@@ -1,6 +1,7 @@
 """The model that users hold: a plain nn.Module from samples to samples."""
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.layers import PQMF, Conv1d, ConvTranspose1d
+from rave_lite.layers import ALIGNMENTS, PQMF, Conv1d, ConvTranspose1d
 from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
 from rave_lite.model.latent import LATENTS
@@ -21,30 +22,31 @@ class RAVE(nn.Module):
 
     `hop`: samples per latent frame; `latency`: samples by which the output trails the input; `receptive_field`: samples
     back from an output sample to the earliest input it hears. `alignment`: "causal" looks at nothing to come, "centered"
-    delays the output until symmetric windows have been heard. `sample_rate`: Hz. `attenuation`: of the filter bank, dB.
-    `latent`: `{"name": "wasserstein" | "variational", ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
+    delays the output until symmetric windows have been heard, "release-causal" and "release-centered" are the public
+    release's (rave-lite import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of
+    `PQMF`. `latent`: `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
                  dilations: list[list[int]], latent: dict[str, Any], noise: dict[str, Any] | None = None,
-                 alignment: str = "causal"):
+                 alignment: str = "causal", bank: dict[str, Any] | None = None):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
             raise InputError(f"model: {len(ratios)} ratios but {len(dilations)} lists of dilations; one list per ratio")
-        if alignment not in ("causal", "centered"):
-            raise InputError(f"model.alignment: {alignment!r} is neither causal nor centered")
-        centered = alignment == "centered"
+        if alignment not in ALIGNMENTS:
+            raise InputError(f"model.alignment: {alignment!r} is none of {', '.join(ALIGNMENTS)}")
         options = {k: v for k, v in latent.items() if k != "name"}
-        stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "centered": centered}
-        self.pqmf = PQMF(n_bands, attenuation)
+        stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "alignment": alignment}
+        self.pqmf = PQMF(n_bands, attenuation, **bank or {})
         self.latent = LATENTS[latent["name"]](**options)
-        self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack)
+        self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)
         self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
+        self.decoder.delay -= self.pqmf.skew  # from the bands on
         self.principal = Principal(self.latent.size)
         self.sample_rate = sample_rate
         self.hop = n_bands * math.prod(ratios)
-        self.latency = n_bands * self.decoder.delay + self.pqmf.delay
+        self.latency = max(0, n_bands * self.decoder.delay + self.pqmf.delay)  # below: trained to foresee, which none can
         self.latent_size = self.latent.size
         self.receptive_field = self._receptive_field()
 
@@ -71,7 +73,7 @@ class RAVE(nn.Module):
         """Set `principal` from recordings `(B, 1, T)`, T a multiple of `hop`; louder is positive along each direction."""
         z = torch.cat([self.encode(window) for window in x.split(1)])  # one by one: memory
         level = 10 * torch.log10(x.unflatten(2, (-1, self.hop)).square().mean(3) + 1e-8).squeeze(1)  # (B, T / hop), dB
-        level = F.pad(level, (self.encoder.delay, 0), mode="replicate")[:, : z.shape[2]]
+        level = F.pad(level, (max(0, self.encoder.delay), 0), mode="replicate")[:, : z.shape[2]]
         self.principal.fit(z.transpose(1, 2).flatten(0, 1), level.flatten())
 
     @torch.jit.unused
@@ -112,16 +114,24 @@ def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint's tensors and plain values. Raises InputError when it is missing or not one of ours."""
+    checkpoint = load_plain(path)
+    if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
+        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
+                         f"of acids-rave? rave-lite import reads those")
+    return checkpoint
+
+
+def load_plain(path: str | Path) -> Any:
+    """What a torch file of tensors and plain values holds. Raises InputError when it is missing or something else."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path}: not a checkpoint of tensors and plain values") from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise InputError(f"{path}: not a checkpoint ({reason})") from error
-    if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
-        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step)")
-    return checkpoint
 
 
 def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path) -> None:

@@ -150,11 +150,12 @@ class RAVETraining(L.LightningModule):
     def aligned(self, reference: Tensor, made: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Delay the reference like the model does; drop the start that was computed from the missing past.
 
-        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: either way a frame is as many samples as channels.
+        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: either way a frame is as many samples as channels. A
+        negative delay, as imported models may have in their bands, advances the reference, which then ends earlier.
         """
-        frames = made.shape[-1]
+        frames = made.shape[-1] + min(delay, 0)
         skip = min(self.model.receptive_field // made.shape[1], frames // 4)
-        return F.pad(reference, (delay, 0))[..., skip:frames], made[..., skip:]
+        return F.pad(reference, (delay, 0))[..., skip:frames], made[..., skip:frames]
 
     def generator_lr(self) -> float:
         first, last = self.lr

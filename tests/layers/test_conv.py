@@ -42,7 +42,7 @@ def test_convolution_is_torchs_on_a_padded_signal(kernel, dilation, stride):
 @pytest.mark.parametrize("centered", [False, True])
 def test_residual_unit_by_its_formula(centered):
     """What it does in place changes neither its input nor a gradient."""
-    unit, x = ResidualUnit(3, dilation=2, centered=centered).double(), signal(2, 3, 20)
+    unit, x = ResidualUnit(3, dilation=2, alignment="centered" if centered else "causal").double(), signal(2, 3, 20)
     before = x.detach().clone()
     found = unit(x)
     assert torch.equal(x, before)
@@ -85,7 +85,7 @@ def with_tap(layer, tap: int):
 @pytest.mark.parametrize(("kernel", "dilation"), [(7, 1), (3, 9), (1, 1), (3, 1)])
 def test_delay_is_where_the_nominal_tap_lands(kernel, dilation, centered):
     tap = (kernel - 1) // 2 if centered else kernel - 1
-    layer = with_tap(Conv1d(1, 1, kernel, dilation=dilation, centered=centered, delay=11), tap)
+    layer = with_tap(Conv1d(1, 1, kernel, dilation=dilation, alignment="centered" if centered else "causal", delay=11), tap)
     assert impulse_delay(layer, 40) - 40 == layer.delay - 11
 
 
@@ -94,8 +94,8 @@ def test_delay_is_where_the_nominal_tap_lands(kernel, dilation, centered):
 @pytest.mark.parametrize("stride", [2, 4])
 def test_strided_delay_is_whole_output_frames(stride, delay, centered):
     """A sample at frame n's nominal start, `delay` late at the input, comes out at frame n + layer.delay."""
-    tap = stride // 2 if centered else stride
-    layer = with_tap(Conv1d(1, 1, 2 * stride, stride=stride, centered=centered, delay=delay), tap)
+    tap, alignment = (stride // 2, "centered") if centered else (stride, "causal")
+    layer = with_tap(Conv1d(1, 1, 2 * stride, stride=stride, alignment=alignment, delay=delay), tap)
     frame = 7
     assert impulse_delay(layer, frame * stride + delay) == frame + layer.delay
 
@@ -103,13 +103,13 @@ def test_strided_delay_is_whole_output_frames(stride, delay, centered):
 @pytest.mark.parametrize("centered", [False, True])
 def test_transposed_delay(centered):
     tap = 2 if centered else 0
-    layer = with_tap(ConvTranspose1d(1, 1, 4, centered=centered, delay=3), tap)
+    layer = with_tap(ConvTranspose1d(1, 1, 4, alignment="centered" if centered else "causal", delay=3), tap)
     frame = 7
     assert impulse_delay(layer, frame + 3) == frame * 4 + layer.delay
 
 
 def test_residual_skip_waits_for_the_branch():
-    unit = ResidualUnit(1, dilation=9, centered=True, delay=2)
+    unit = ResidualUnit(1, dilation=9, alignment="centered", delay=2)
     with torch.no_grad():
         unit.branch[3].weight = torch.zeros(1, 1, 1) + 1e-12
     assert impulse_delay(unit, 50) - 50 == unit.delay - 2 == 9

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rave_lite.layers import (
+    ALIGNMENTS,
     PQMF,
     Conv1d,
     ConvTranspose1d,
@@ -35,13 +36,13 @@ class Bank(nn.Module):
 
 LAYERS = {
     "conv": (lambda: Conv1d(3, 5, 7), 1, 3),
-    "conv dilated": (lambda: Conv1d(3, 5, 3, dilation=9, centered=True), 1, 3),
+    "conv dilated": (lambda: Conv1d(3, 5, 3, dilation=9, alignment="centered"), 1, 3),
     "conv 1x1": (lambda: Conv1d(3, 5, 1), 1, 3),
     "conv strided": (lambda: Conv1d(3, 5, 8, stride=4), 4, 3),
-    "conv strided, late input": (lambda: Conv1d(3, 5, 8, stride=4, centered=True, delay=3), 4, 3),
-    "transposed": (lambda: ConvTranspose1d(3, 5, 4, centered=True, delay=2), 1, 3),
+    "conv strided, late input": (lambda: Conv1d(3, 5, 8, stride=4, alignment="centered", delay=3), 4, 3),
+    "transposed": (lambda: ConvTranspose1d(3, 5, 4, alignment="centered", delay=2), 1, 3),
     "residual": (lambda: ResidualUnit(4, dilation=3), 1, 4),
-    "residual centered": (lambda: ResidualUnit(4, dilation=9, centered=True, delay=5), 1, 4),
+    "residual centered": (lambda: ResidualUnit(4, dilation=9, alignment="centered", delay=5), 1, 4),
     "analysis": (lambda: PQMF(4, 60), 4, 1),
     "bank": (Bank, 4, 1),
 }
@@ -54,17 +55,18 @@ def test_every_layer_streams(name, tmp_path):
 
 
 @settings(max_examples=25, deadline=None)
-@given(kernel=st.integers(1, 9), dilation=st.integers(1, 9), stride=st.integers(1, 5), centered=st.booleans(),
-       delay=st.integers(0, 20))
-def test_any_convolution_streams(kernel, dilation, stride, centered, delay):
+@given(kernel=st.integers(1, 9), dilation=st.integers(1, 9), stride=st.integers(1, 5),
+       alignment=st.sampled_from(ALIGNMENTS), delay=st.integers(0, 20))
+def test_any_convolution_streams(kernel, dilation, stride, alignment, delay):
     kernel = max(kernel, stride)
-    assert_streams(Conv1d(2, 3, kernel, stride=stride, dilation=dilation, centered=centered, delay=delay),
+    assert_streams(Conv1d(2, 3, kernel, stride=stride, dilation=dilation, alignment=alignment, delay=delay),
                    hop=stride, channels=2, frames=30)
 
 
-def test_noise_synth_streams_with_the_same_noise():
+@pytest.mark.parametrize(("filter_bands", "framewise"), [(8, False), (3, False), (8, True), (3, True)])
+def test_noise_synth_streams_with_the_same_noise(filter_bands, framewise):
     """Offline its noise is drawn from torch; given the streaming form's, it streams like any layer."""
-    synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=8).double()
+    synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=filter_bands, framewise=framewise).double()
     synth.noise = SeededNoise(3, torch.ones(()))
     x = torch.randn(2, 4, 160, dtype=torch.float64)
     live = stream(synth, 2)
