@@ -1,5 +1,6 @@
 """Train a model on a folder of recordings."""
 
+import hashlib
 import logging
 import warnings
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import lightning as L
 import rich
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +24,7 @@ from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
 from rave_lite.training.listening import Listen
 from rave_lite.training.module import RAVETraining, check_window
 from rave_lite.training.runner import Runner
+from rave_lite.training.transfer import architecture, start_from
 
 RUNNER = ("precision", "micro_batch", "compile")  # settings of trainer that are not Lightning's
 show = rank_zero_only(rich.print)
@@ -31,9 +34,13 @@ say = rank_zero_only(print)
 def train(config: DictConfig) -> None:
     """Compose the parts, say what there is to train on and what it will take, and fit."""
     resume = resume_path(config.resume, Path(config.out))
+    saved = read_checkpoint(resume) if resume else None
+    if saved and "optimizer_states" not in saved:
+        raise InputError(f"{resume}: an imported model, without the state of a run; start one with transfer.from={resume}")
     quieten()
     L.seed_everything(config.seed, verbose=False)
-    module = build(config)
+    typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    module = start(config, typed, saved)
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
     plain = module.config
     root = located(config.data.root)
@@ -45,8 +52,8 @@ def train(config: DictConfig) -> None:
     say(recordings.summary())
     if warning:
         show(f"[yellow]warning:[/] {warning}")
-    if resume:
-        load_matching(module, read_checkpoint(resume)["state_dict"], resume)
+    if saved and resume:
+        load_matching(module, saved["state_dict"], resume)
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers)
     trainer = L.Trainer(
@@ -61,6 +68,33 @@ def train(config: DictConfig) -> None:
     with signals_restored():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+
+
+def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
+    """`build`, with the architecture and, unless `resumed`, the weights of `transfer.from` where that is given.
+
+    `overrides`: of the command line; what they say of the model is kept. Raises InputError for another kind of latent.
+    """
+    path = config.transfer["from"]
+    if path is None:
+        return build(config)
+    source = Path(path).expanduser()
+    checkpoint = resumed or read_checkpoint(source)
+    kind, configured = checkpoint["model"]["latent"]["name"], config.model.latent.name
+    if kind != configured:
+        raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
+                         f"latent={kind}")
+    plain: Any = OmegaConf.to_container(config.model, resolve=True)
+    config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
+                    **architecture(plain, checkpoint, overrides)}
+    if resumed:
+        config.transfer.sha256 = resumed["config"]["transfer"]["sha256"]
+        return build(config)
+    with source.open("rb") as file:
+        config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    module = build(config)
+    show(start_from(module, checkpoint, source))
+    return module
 
 
 def build(config: DictConfig) -> RAVETraining:
