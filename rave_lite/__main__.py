@@ -12,6 +12,7 @@ JOBS = {
     "evaluate": "judge a model by recordings it was not trained on",
     "reconstruct": "play sounds through a model",
     "export": "write a model as streaming TorchScript for live hosts",
+    "import": "go on from a model of the public release",
     "verify": "check an exported file",
     "bench": "measure how long an exported file takes per block",
     "live": "play through an exported file: microphone to headphones",

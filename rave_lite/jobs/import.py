@@ -1,0 +1,64 @@
+"""Make a rave_lite checkpoint of what the public release has trained."""
+# ruff: noqa: N999
+
+import sys
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from rave_lite.errors import InputError
+from rave_lite.files import replacing
+from rave_lite.jobs.common import job
+from rave_lite.layers import ALIGNMENTS
+from rave_lite.model import RAVE
+from rave_lite.release import Run, convert, read
+
+
+def import_(config: DictConfig) -> None:
+    """Convert, write, read back, and say what it is."""
+    path, out = Path(config.run).expanduser(), Path(config.out).expanduser()
+    realign = config.realign
+    if realign not in (None, *ALIGNMENTS[:2]):
+        raise InputError(f"realign: {realign!r}; it may be {' or '.join(ALIGNMENTS[:2])}")
+    run = read(path, ema=config.ema)
+    if out.exists() and out.samefile(run.path):
+        raise InputError(f"out: {out} is the run's own file; choose another")
+    checkpoint = convert(run, name=config.name or out.stem, realign=realign, live=config.live)
+    with replacing(out) as aside:
+        torch.save(checkpoint, aside)
+    model = RAVE.from_checkpoint(out)
+    print(f"{out}: from {run.path}{', averaged weights' if run.averaged else ''}")
+    for key, value in describe(checkpoint, model).items():
+        print(f"  {key:16} {value}")
+    warn(run, checkpoint)
+
+
+def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
+    """What was found, for people."""
+    shape, kept = model.config, checkpoint["release"]
+    listeners = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
+
+    def late(samples: int) -> str:
+        return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
+
+    latency = late(model.latency)
+    if model.config["alignment"] != kept["alignment"]:
+        latency += f" (as trained, {kept['alignment']}: {late(kept['latency'])}): another model now, to be fine-tuned"
+    elif kept["later"] is not None:
+        latency += f"; the run's samples, {abs(kept['later'])} {'earlier' if kept['later'] < 0 else 'later'}"
+    return {"sample_rate": f"{model.sample_rate} Hz", "hop": f"{model.hop} samples", "capacity": str(shape["capacity"]),
+            "ratios": str(shape["ratios"]), "latent": f"{shape['latent']['name']}, {model.latent_size}",
+            "noise": "filtered, per band" if shape["noise"] else "none", "alignment": shape["alignment"], "latency": latency,
+            "phase": f"{checkpoint['phase']}, at step {kept['step']}" if kept["step"] else "not told",
+            "discriminators": "kept" if listeners else "none that fit: fine-tuning starts with fresh ones"}
+
+
+def warn(run: Run, checkpoint: dict) -> None:
+    """What could not be told from the file, and was assumed."""
+    if not run.text and run.caches is None:
+        print(f"warning: no config.gin beside {run.path}: taken to be {checkpoint['sample_rate']} Hz, "
+              f"{checkpoint['model']['alignment']}, dilations 1, 3, 9", file=sys.stderr)
+
+
+main = job(import_)

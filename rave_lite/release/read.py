@@ -1,0 +1,133 @@
+"""Open a run or a streaming export of the public release. Nothing of its code, and no pickled code, is run.
+
+Checkpoints are loaded as tensors and plain values (`weights_only=True`). A `.ts` is TorchScript, which is data for torch's
+own interpreter, not Python; it is loaded for its weights and never called.
+"""
+
+import ast
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rave_lite.errors import InputError
+from rave_lite.model import load_plain
+
+SUPPORTED = "supported: acids-rave 2.x, v2 and v2_small: a .ckpt, a run folder with config.gin, or a streaming export (.ts)"
+OTHERS = (  # what the names of weights tell, the most telling first
+    (r"^(pre_net|post_net|synth|quantizer)\.", "a prior's checkpoint"),
+    (r"encoder\.(rvq|enabled)", "a discrete model (residual vector quantisation)"),
+    (r"\.(mean_x|learn_x)$", "a v3 model (adaptive instance normalisation)"),
+    (r"\.alpha$", "a model with Snake activations (v3)"),
+    (r"encoder\..*running_mean$", "a v1 or onnx model (batch normalisation)"),
+    (r"\.gru", "a model with recurrent layers"),
+    (r"^(spectrogram|encoder\.spectrogram)", "a model of spectrograms"))
+
+
+@dataclass
+class Run:
+    """What was found: weights by the release's names, its configuration by name, and what else its files tell."""
+
+    path: Path
+    state: dict[str, Tensor]
+    config: dict[str, Any] = field(default_factory=dict)
+    text: str = ""  # of config.gin
+    step: int = 0
+    averaged: bool = False  # are these the averaged weights?
+    caches: dict[str, int] | None = None  # of a streaming export: lengths of its layers' memories
+
+    def setting(self, end: str, default: Any = None) -> Any:
+        """The first value in config.gin whose name is, or after a dot ends with, `end`."""
+        return next((v for k, v in self.config.items() if k == end or k.endswith(f".{end}")), default)
+
+
+def read(path: Path, *, ema: bool = False) -> Run:
+    """A run of the release. Raises InputError naming what was found where it is something else."""
+    if path.is_dir():
+        path = newest(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such run; {SUPPORTED}")
+    run = exported(path) if path.suffix == ".ts" else checkpoint(path, ema)
+    check(run)
+    return run
+
+
+def newest(folder: Path) -> Path:
+    """`last.ckpt` of a run, else its newest checkpoint."""
+    found = sorted(folder.rglob("*.ckpt"), key=lambda p: (p.stem == "last", p.stat().st_mtime))
+    if not found:
+        raise InputError(f"{folder}: no checkpoint (.ckpt) in it; {SUPPORTED}")
+    return found[-1]
+
+
+def checkpoint(path: Path, ema: bool) -> Run:
+    """A Lightning checkpoint, tensors and plain values only."""
+    try:
+        content = load_plain(path)
+    except InputError as error:
+        raise InputError(f"{error}; {SUPPORTED}") from error
+    if isinstance(content, dict) and {"model", "step"} <= content.keys():
+        raise InputError(f"{path}: a rave_lite checkpoint already; {SUPPORTED}")
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise InputError(f"{path}: a torch file, but not a Lightning checkpoint; {SUPPORTED}")
+    state = dict(content["state_dict"])
+    if ema:
+        state |= averages(path, content, state)
+    text = next((f.read_text() for f in (p / "config.gin" for p in list(path.resolve().parents)[:3]) if f.is_file()), "")
+    return Run(path, state, parse(text), text, int(content.get("global_step", 0)), ema)
+
+
+def averages(path: Path, content: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The averaged weights that Lightning kept for the release's EMA callback, by the names of `state`."""
+    for name, kept in content.get("callbacks", {}).items():
+        if name.startswith("EMA") and isinstance(kept, dict):
+            found = {k: v for k, v in kept.items() if k in state and isinstance(v, Tensor)}
+            if found:
+                return found
+    raise InputError(f"{path}: holds no averaged weights: import without ema=true")
+
+
+def exported(path: Path) -> Run:
+    """A streaming export: its weights, and the lengths of its memories, which tell the alignment and the dilations."""
+    try:
+        module = torch.jit.load(str(path), map_location="cpu")
+    except RuntimeError as error:
+        raise InputError(f"{path}: not a TorchScript file that torch {torch.__version__} can load; {SUPPORTED}") from error
+    state = {k: v for k, v in module.state_dict().items() if not k.startswith("fake_adain.")}
+    caches = {f"{name}.{key}": int(value.shape[-1]) for name, part in module.named_modules()
+              for key, value in part.named_buffers(recurse=False) if key == "pad"}
+    rate = getattr(module, "sampling_rate", None) or getattr(module, "sr", None)
+    config = {"SAMPLING_RATE": int(rate)} if isinstance(rate, int | float) else {}
+    if not caches and "pqmf.hk" in state:
+        raise InputError(f"{path}: an export of the release without streaming, which does not tell its alignment: import "
+                         f"its run; {SUPPORTED}")
+    return Run(path, state, config, caches=caches)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """`name = value` by name: Python literals as what they are, macros (%NAME) resolved, references as text."""
+    joined = re.sub(r"\\\n\s*", " ", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE))
+    found: dict[str, Any] = {}
+    for name, value in re.findall(r"^([\w./]+)\s*=\s*(.*(?:\n[ \t]+.*)*)", joined, flags=re.MULTILINE):
+        try:
+            found[name] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            found[name] = value.strip()
+    return {k: found.get(v[1:], v) if isinstance(v, str) and v.startswith("%") else v for k, v in found.items()}
+
+
+def check(run: Run) -> None:
+    """Raise InputError unless these are the weights of a v2 model."""
+    keys = list(run.state)
+    for pattern, what in OTHERS:
+        if any(re.search(pattern, key) for key in keys):
+            raise InputError(f"{run.path}: {what}; {SUPPORTED}")
+    parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca")
+    if not all(any(k.startswith(part) for k in keys) for part in parts):
+        raise InputError(f"{run.path}: not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "
+                         f"{SUPPORTED}")
+    if "pqmf.hk" not in run.state:
+        raise InputError(f"{run.path}: a model without filter bank; {SUPPORTED}")

@@ -1,0 +1,184 @@
+"""The numbers that tests/release compares with, from the public release as a black box.
+
+    PYTHONPATH=. release/bin/python tests/bench/release_oracle.py FOLDER [data=RECORDINGS steps=80 cases=v2,v2_small]
+
+in the venv of tests/bench/steps.py. Runs and streaming exports are left in FOLDER (python tests/bench/release_parity.py
+FOLDER compares all of their samples). Without `data` their weights are those of tests/release/formula.py, and golden.npz and
+shapes.json there are written anew; with it the release trains them, the last quarter of the steps in its second phase.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cached_conv
+import gin
+import librosa
+import numpy as np
+import pytorch_lightning as pl
+import rave
+import torch
+
+from tests.release.formula import CASES, FIXED, before, signal, weights
+
+HERE = Path(__file__).parents[1] / "release"
+CONFIGS = Path(rave.__file__).parent / "configs"
+CAPACITY = 8
+TOLD = ("get_padding.mode", "DILATIONS", "SAMPLING_RATE", "PHASE_1_DURATION", "RAVE.phase_1_duration", "periods =")
+BLOCK = 8192
+EVERY = 29  # samples between those kept
+HELD_OUT = ["tabla_ghe4", "tabla_ke2", "tabla_na_s", "tabla_tas2", "tabla_te2", "tabla_tun2"]
+
+
+def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
+    """A model of the release, saved as its own training would have it."""
+    gin.clear_config()
+    bindings = [f"CAPACITY = {CAPACITY}", *(n for n in CASES[case] if "=" in n)]
+    gin.parse_config_files_and_bindings([str(CONFIGS / f"{n}.gin") for n in CASES[case] if "=" not in n],
+                                        bindings + [f"PHASE_1_DURATION = {steps * 3 // 4}"] * bool(data))
+    torch.manual_seed(0)
+    model = rave.RAVE(n_channels=1)
+    trainer = pl.Trainer(accelerator="cpu", max_steps=steps if data else 0, enable_checkpointing=False,
+                         enable_progress_bar=False, num_sanity_val_steps=0, check_val_every_n_epoch=None,
+                         val_check_interval=steps, limit_val_batches=4,
+                         logger=pl.loggers.TensorBoardLogger(run) if data else False)
+    if data:
+        sounds = torch.utils.data.DataLoader(windows(data), 4, shuffle=True, drop_last=True)
+        trainer.fit(model, sounds, sounds)
+        model.fidelity.copy_(torch.linspace(1 / len(model.fidelity), 1, len(model.fidelity)))  # exports keep all latents
+    else:
+        state = model.state_dict()
+        state |= {k: torch.from_numpy(v) for k, v in weights({k: list(v.shape) for k, v in state.items()}).items()}
+        model.load_state_dict(state)
+        trainer.strategy.connect(model)
+        model.trainer = trainer
+    trainer.save_checkpoint(run / "version_0" / "checkpoints" / "last.ckpt")
+    (run / "config.gin").write_text(gin.operative_config_str())
+    return model.eval()
+
+
+def windows(folder: str, size: int = 32768) -> torch.Tensor:
+    """`(n, 1, size)`: the recordings but those held out, one after the other, cut at every sixteenth of a window."""
+    files = [f for f in sorted(Path(folder).iterdir()) if f.suffix in (".wav", ".flac") and f.stem not in HELD_OUT]
+    sound = np.concatenate([librosa.load(f, sr=44100)[0] for f in files])
+    return torch.from_numpy(sound).unfold(0, size, size // 16)[:, None]
+
+
+def quiet(t, **_):
+    return torch.full_like(t, 0.5)  # of noise that is uniform between 0 and 1
+
+
+@torch.no_grad()
+def offline(model: rave.RAVE, case: str) -> dict[str, np.ndarray]:
+    draw, torch.rand_like = torch.rand_like, quiet
+    x = torch.from_numpy(signal())
+    h = model.encoder(model.pqmf(x))
+    size, channels = model.latent_size, model.decoder.net[0].in_channels
+    z = model.encoder.reparametrize(h)[0] if "spherical" in case else h[:, :size]
+    y = model.decode(torch.cat([z, torch.zeros(1, channels - size, z.shape[2])], 1))
+    scores = torch.cat([f[-1].flatten()[:32] for group in [model.discriminator(x[..., :32768])] for f in group])
+    made = {"z": z[0], "y": y[0, 0], "scores": scores}
+    if hasattr(model.decoder, "noise_module") and model.decoder.noise_module is not None:
+        torch.rand_like = lambda t, **_: torch.from_numpy(signal("noise", tuple(t.shape), 0.2)) + 0.5
+        made["noise"] = model.decoder.noise_module(torch.from_numpy(signal("noise input", (1, CAPACITY, 64), 3)))[0]
+    torch.rand_like = draw
+    return {k: v.numpy() for k, v in made.items()}
+
+
+def quieted(file: Path) -> torch.jit.ScriptModule:
+    """A fresh load of an export; what its noise would add to the decoder is set to nothing."""
+    live = torch.jit.load(str(file))
+    state = live.state_dict()
+    state["decoder.net.0.weight"][:, live.latent_pca.shape[0] :] = 0
+    for key in (k for k in state if k.startswith("decoder.noise_module.net.4")):
+        state[key].zero_()
+    return live
+
+
+def encoded(file: Path, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the export's encoder gives, block after block, and the noise that a variational one adds, by its scale."""
+    live, made, drawn = quieted(file), [], []
+    for block in torch.from_numpy(signal()).split(BLOCK, -1):
+        torch.manual_seed(seed)
+        made.append(live.encode(block))
+        torch.manual_seed(seed)
+        drawn.append(torch.randn_like(made[-1]))
+        seed += 100
+    return torch.cat(made, -1)[0].double(), torch.cat(drawn, -1)[0].double()
+
+
+@torch.no_grad()
+def streamed(file: Path, case: str) -> dict[str, np.ndarray]:
+    """From the first sample of a fresh load, block after block: latents, and the sound made of them."""
+    if "wasserstein" in case or "spherical" in case:
+        z = encoded(file, 0)[0]
+    else:  # the mean, by regression on the noise that was added to it
+        turn = quieted(file).latent_pca.double()
+        z, drawn = (torch.stack(v) for v in zip(*(encoded(file, seed) for seed in range(8)), strict=True))
+        z, drawn = torch.einsum("pl,spt->slt", turn, z), drawn  # back in the encoder's directions, but for the mean
+        slope = ((z - z.mean(0)) * (drawn - drawn.mean(0))).sum(0) / (drawn - drawn.mean(0)).square().sum(0)
+        left = (z - z.mean(0) - slope * (drawn - drawn.mean(0))).abs().max()
+        print(case, f"of the encoder's noise {left:.1e} is left", flush=True)
+        z = turn @ (z.mean(0) - slope * drawn.mean(0))
+    repeats = 8 if hasattr(quieted(file).decoder, "noise_module") else 1  # its noise has a floor: the mean has less
+    y = torch.stack([decoded(file, z.float()[None], seed) for seed in range(repeats)]).mean(0)
+    made = {"live z": z.float().numpy(), "live y": y[0, 0].numpy()}
+    if "wasserstein" in case or "spherical" in case:  # a variational export draws its latents
+        live = quieted(file)
+        for block in torch.from_numpy(before(case)).split(BLOCK, -1):
+            live(block)
+        made["live whole"] = torch.cat([live(b) for b in torch.from_numpy(signal()).split(BLOCK, -1)], -1)[0, 0].numpy()
+    return made
+
+
+def decoded(file: Path, z: torch.Tensor, seed: int) -> torch.Tensor:
+    """What the export's decoder gives, block after block, once it has forgotten what its export played to test it."""
+    torch.manual_seed(seed)
+    live = quieted(file)
+    frames = BLOCK * z.shape[2] // signal().shape[-1]
+    silent = torch.zeros(1, z.shape[1], frames)
+    if not any(kind in file.name for kind in ("wasserstein", "spherical")):  # a variational model's directions, of silence
+        silent -= (live.latent_pca @ live.latent_mean)[:, None]
+    for _ in range(8):
+        live.decode(silent)
+    return torch.cat([live.decode(p) for p in z.split(frames, -1)], -1)
+
+
+def caches(file: Path) -> dict[str, int]:
+    live = torch.jit.load(str(file))
+    return {f"{name}.{key}": int(value.shape[-1]) for name, part in live.named_modules()
+            for key, value in part.named_buffers(recurse=False) if key == "pad"}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    golden, told = {}, {}
+    options = {"data": None, "steps": "80", "cases": ",".join(CASES)} | dict(a.split("=") for a in sys.argv[2:])
+    for case in options["cases"].split(","):
+        cached_conv.use_cached_conv(False)
+        model = build(case, folder / case, options["data"], int(options["steps"]))
+        shapes = {k: list(v.shape) for k, v in model.state_dict().items()}
+        subprocess.run([str(Path(sys.executable).parent / "rave"), "export", "--run", str(folder / case), "--streaming",
+                        "--name", case, "--output", str(folder / case), "--fidelity", "0.999"], check=True,
+                       capture_output=True)
+        file = next((folder / case).glob("*.ts"))
+        made = offline(model, case) | streamed(file, case)
+        np.savez(folder / case / "made.npz", **made)
+        keep = {"z": (slice(4), slice(None)), "live z": (slice(4), slice(None)), "y": slice(None, None, EVERY),
+                "live y": slice(None, None, EVERY), "live whole": slice(None, None, EVERY)}
+        golden |= {f"{case} {k}": v[keep[k]] if k in keep else v for k, v in made.items()}
+        golden[f"filters {len(model.pqmf.hk)}"] = model.pqmf.hk.numpy()
+        told[case] = {"gin": [line for line in gin.operative_config_str().splitlines() if any(t in line for t in TOLD)],
+                      "shapes": {k: v for k, v in shapes.items() if not k.startswith(FIXED) or k == "encoder.warmed_up"},
+                      "caches": {k: v for k, v in caches(file).items() if "aligned" in k and "branches.0.net.3." not in k}}
+        print(case, {k: (v.shape, round(float(np.abs(v).max()), 3)) for k, v in made.items()}, flush=True)
+    if options["data"] or set(told) != set(CASES):
+        return
+    np.savez_compressed(HERE / "golden.npz", **golden)
+    (HERE / "shapes.json").write_text(json.dumps(told, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

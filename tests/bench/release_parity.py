@@ -1,0 +1,81 @@
+"""Every sample of tests/bench/release_oracle.py's FOLDER against ours, offline in the interior and streamed from the first.
+
+    python tests/bench/release_parity.py FOLDER
+
+Prints, for each case, the largest difference in latents and in sound, of full scale both: of the run's import, of its
+streaming form block after block, and of the import of the release's own streaming export; `whole`: its forward in one.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rave_lite import set_noise, stream
+from rave_lite.model import RAVE
+from rave_lite.release import convert, read
+from tests.release.formula import CASES, before, signal
+
+
+def late(made: Tensor, expected: Tensor, nominal: int, step: int) -> int:
+    """Frames or samples by which `made` is later, near `nominal`: where their middles differ least."""
+    middle, half = expected.shape[-1] // 2, expected.shape[-1] // 24
+    part = expected[..., middle - half : middle + half]
+    shifts = [s for s in range(nominal - 60 * step, nominal + 60 * step, step)
+              if middle - half + s >= 0 and middle + half + s <= made.shape[-1]]
+    return min(shifts, key=lambda s: float((made[..., middle - half + s : middle + half + s] - part).abs().max()))
+
+
+def difference(made: Tensor, expected: Tensor, shift: int, first: int, last: int) -> float:
+    lo, hi = max(first, -shift, 0), min(last, made.shape[-1] - shift)
+    return float((made[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
+
+
+@torch.no_grad()
+def compare(folder: Path, case: str) -> None:
+    made = {k: torch.from_numpy(v) for k, v in np.load(folder / case / "made.npz").items()}
+    x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 20 * 2048)], -1)
+    sources = [(folder / case, False), (folder / case, True), (next((folder / case).glob("*.ts")), True)]
+    for source, live in sources:
+        model = RAVE.from_state(convert(read(source), name=case, live=live), case)
+        set_noise(model, 0)
+        n_bands = model.pqmf.n_bands
+        edge = 0 if live else 36864
+        z, y = (played(model, x, "encode")[0], played(model, x)[0, 0]) if live else (model.encode(x)[0], model(x)[0, 0])
+        if "spherical" in case and live:  # speaks angles; NaN where a latent is nothing
+            found = {}
+        else:
+            found = {"z": (z, rotated(model, made["live z"]) if live else made["z"], model.encoder.delay, 1, model.hop),
+                     "y": (y, made["live y" if live else "y"], None, n_bands, 1)}
+        if live and "live whole" in made:
+            first = torch.from_numpy(before(case))
+            whole = played(model, torch.cat([first, x], -1))[0, 0, first.shape[-1] :]
+            found["whole"] = (whole, made["live whole"], None, n_bands, 1)
+        far = {}
+        for name, (ours, theirs, nominal, step, samples) in found.items():
+            nominal = (-model.hop if live else model.latency // n_bands * n_bands) if nominal is None else nominal
+            shift = late(ours, theirs, nominal, step)
+            far[name] = (difference(ours, theirs, shift, edge // samples, (98304 - edge) // samples), shift,
+                         float(theirs.abs().max()))
+        print(f"{case:22} {source.suffix or 'run':3} {'streamed' if live else 'offline':8} "
+              + ", ".join(f"{k} {d:.1e} of {size:.2g} (later by {shift})" for k, (d, shift, size) in far.items())
+              + f"; latency {model.latency}", flush=True)
+
+
+def played(model: RAVE, x: Tensor, what: str = "forward") -> Tensor:
+    """Streamed in blocks of four hops, from the first sample."""
+    live = stream(model)
+    return torch.cat([getattr(live, what)(block) for block in x.split(4 * model.hop, -1)], -1)
+
+
+def rotated(model: RAVE, p: Tensor) -> Tensor:
+    """What the release's export gives, back in the encoder's own directions."""
+    return model.principal.inverse(p[None])[0] if model.config["latent"]["name"] == "variational" else p
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for case in sys.argv[2:] or CASES:
+        compare(Path(sys.argv[1]), case)

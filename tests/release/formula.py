@@ -1,0 +1,50 @@
+"""Weights and signals from names and shapes alone: the same numbers here and beside the public release."""
+
+import hashlib
+
+import numpy as np
+
+SAMPLES = 98304  # of the test signal
+CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "wasserstein"],
+         "v2-wasserstein-causal": ["v2", "wasserstein", "causal"], "v2_small": ["v2_small"],
+         "v2_small-causal": ["v2_small", "causal"], "v2-noise": ["v2", "noise"], "v2-spherical": ["v2", "spherical"],
+         "v2-wasserstein-other": ["v2", "wasserstein", "RATIOS = [4, 4, 2, 2]", "LATENT_SIZE = 8", "SAMPLING_RATE = 48000",
+                                  "DILATIONS = [[1, 3], [1, 9, 3], [1], [1, 2]]", "N_BAND = 8"]}
+FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance", "encoder.warmed_up",
+         "decoder.noise_module.target_size", "fake_adain")  # what the release sets itself
+
+
+def generator(name: str) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")))
+
+
+def signal(name: str = "signal", shape: tuple[int, ...] = (1, 1, SAMPLES), size: float = 0.3) -> np.ndarray:
+    return (size * generator(name).standard_normal(shape)).astype(np.float32)
+
+
+def before(case: str) -> np.ndarray:
+    """What an export plays first, to forget its own test: silence, but noise where angles of silence are no numbers."""
+    return signal("before", (1, 1, SAMPLES), 0.3 if "spherical" in case else 0.0)
+
+
+def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    """A value for each name that the release does not set itself; signals neither vanish nor burst."""
+    return {key: weight(key, tuple(shape), shapes).astype(np.float32) for key, shape in shapes.items()
+            if not key.startswith(FIXED)}
+
+
+def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np.ndarray:
+    drawn = generator(key).standard_normal(shape)
+    if key == "latent_pca":
+        return np.linalg.qr(drawn)[0]
+    if key == "fidelity":
+        return np.linspace(1 / shape[0], 1, shape[0])
+    if key in ("latent_mean",) or key.endswith("bias"):
+        return 0.1 * drawn
+    if key.endswith("weight_g"):
+        taps = shapes[key[:-1] + "v"][2]
+        wide = taps / 4 if key.startswith("decoder") and taps in (4, 8) else 1  # transposed: two taps reach each output
+        return (0.03 if key.startswith("decoder") and taps == 7 else 1) * (1.2 + 0.2 * drawn) * wide**0.5
+    if key.endswith("weight"):
+        return (2 if "noise" in key else 1) * drawn / np.prod(shape[1:]) ** 0.5
+    return drawn

@@ -1,0 +1,293 @@
+"""Imports of the public release's models, against numbers that it gave itself (tests/bench/release_oracle.py)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rave_lite import InputError, set_noise
+from rave_lite.layers import NoiseSynth, stream
+from rave_lite.model import RAVE, load_matching, read_checkpoint
+from rave_lite.release import convert, read
+from rave_lite.release.architecture import architecture
+from rave_lite.release.bank import skew, taps
+from rave_lite.training.discriminators import Discriminator
+from tests.jobs.test_cli import fails, rave_lite
+from tests.release.formula import CASES, before, signal, weights
+from tests.streaming import assert_streams
+
+HERE = Path(__file__).parent
+TOLD = json.loads((HERE / "shapes.json").read_text())
+TOLERANCE = 1e-4  # of full scale
+EVERY = 29
+EARLIER = {"v2_small-causal": -48, "v2-noise": -48, "v2-wasserstein-other": -40}  # other frames of noise, other bands
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Tensor]:
+    return {k: torch.from_numpy(v) for k, v in np.load(HERE / "golden.npz").items()}
+
+
+@pytest.fixture
+def run(tmp_path, golden):
+    """The folder of a run as the release leaves it: a Lightning checkpoint and config.gin."""
+    def make(case: str, **more: Tensor) -> Path:
+        state = {k: torch.from_numpy(v) for k, v in weights(TOLD[case]["shapes"]).items()}
+        state["pqmf.hk"] = filters(case, golden)
+        state |= {k: torch.zeros((), dtype=torch.int64) for k in TOLD[case]["shapes"] if k == "encoder.warmed_up"}
+        folder = tmp_path / case / "version_0" / "checkpoints"
+        folder.mkdir(parents=True)
+        torch.save({"state_dict": state | more, "global_step": 70, "epoch": 1, "callbacks": {}}, folder / "last.ckpt")
+        (tmp_path / case / "config.gin").write_text("\n".join(TOLD[case]["gin"]) + "\n")
+        return tmp_path / case
+    return make
+
+
+def filters(case: str, golden: dict[str, Tensor]) -> Tensor:
+    """The release's bank, of as many bands as its encoder takes."""
+    return golden[f"filters {TOLD[case]['shapes']['encoder.encoder.net.0.weight_v'][1]}"]
+
+
+def imported(path: Path, **options) -> RAVE:
+    return quiet(convert(read(path), name="it", **options))
+
+
+def quiet(checkpoint: dict) -> RAVE:
+    model = RAVE.from_state(checkpoint, "it")
+    set_noise(model, 0)
+    return model
+
+
+def apart(made: Tensor, expected: Tensor, lo: int, hi: int, shift: int) -> float:
+    return float((made[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_the_run_offline(case, run, golden):
+    """In the interior, one constant delay apart, which is written down."""
+    checkpoint = convert(read(run(case)), name="it")
+    model = quiet(checkpoint)
+    x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 16 * 2048)], -1)
+    z, y = model.encode(x)[0, :4], model(x)[0, 0]
+    edge, length = 36864, signal().shape[-1]
+    assert apart(z, golden[f"{case} z"], edge // model.hop, (length - edge) // model.hop, model.encoder.delay) <= TOLERANCE
+    shift = checkpoint["release"]["later"]
+    assert shift == model.latency - (528 if "causal" in case else model.pqmf.n_bands)
+    expected = golden[f"{case} y"]
+    at = EVERY * torch.arange(len(expected))
+    inside = (at >= edge) & (at < length - edge)
+    assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if "spherical" not in c])
+@torch.no_grad()
+def test_streamed_from_the_first_sample(case, run, golden):
+    """As the release's streaming export plays, block by block; ours is earlier."""
+    model = imported(run(case), live=True)
+    x = torch.from_numpy(signal())
+    encoder, whole = stream(model), stream(model)
+    z = torch.cat([encoder.encode(block) for block in x.split(model.hop, -1)], -1)[0]
+    expected = golden[f"{case} live z"]
+    if model.config["latent"]["name"] == "variational":
+        z = model.principal(z[None])[0]
+    assert apart(z[:4], expected, 1, expected.shape[1], -1) <= TOLERANCE
+    y = torch.cat([whole(block) for block in x.split(3 * model.hop, -1)], -1)[0, 0]
+    expected = golden[f"{case} live y"]
+    at = EVERY * torch.arange(len(expected))
+    shift = EARLIER.get(case, -80) - model.hop
+    heard = at + shift >= 0
+    assert expected[~heard].abs().max() <= TOLERANCE
+    assert (y[at[heard] + shift] - expected[heard]).abs().max() <= TOLERANCE
+
+
+@torch.no_grad()
+def test_a_spherical_export_streamed(run, golden):
+    """Whole, since its latents are angles; after noise, since those of silence are no numbers."""
+    model = stream(imported(run("v2-spherical"), live=True))
+    x = torch.cat([torch.from_numpy(before("v2-spherical")), torch.from_numpy(signal())], -1)
+    y = torch.cat([model(block) for block in x.split(3 * 2048, -1)], -1)[0, 0, -signal().shape[-1] :]
+    expected = golden["v2-spherical live whole"]
+    at = EVERY * torch.arange(len(expected))
+    heard = at >= 2128
+    assert expected.abs().max() > 0.1
+    assert (y[at[heard] - 2128] - expected[heard]).abs().max() <= TOLERANCE
+
+
+class Part(nn.Module):
+    """A scriptable module of nothing but what `values` name, at any depth."""
+
+    def __init__(self, values: dict[str, Tensor]):
+        super().__init__()
+        inner: dict[str, dict[str, Tensor]] = {}
+        for name, value in values.items():
+            head, _, rest = name.partition(".")
+            if rest:
+                inner.setdefault(head, {})[rest] = value
+            else:
+                self.register_buffer(head, value)
+        for head, part in inner.items():
+            self.add_module(head, Part(part))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
+    """Its weights are folded, its alignment and dilations told by the lengths of its memories."""
+    state = read(run(case)).state
+    for key in [k for k in state if k.endswith("weight_g")]:
+        g, v = state.pop(key), state.pop(f"{key[:-1]}v")
+        state[key.removesuffix("_g")] = g * v / v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
+    state = {k: v for k, v in state.items() if not k.startswith("discriminator")}
+    pads = {k: torch.zeros(1, 1, n) for k, n in TOLD[case]["caches"].items()}
+    part = Part(state | pads)
+    part.sampling_rate = convert(read(tmp_path / case), name="it")["sample_rate"]
+    torch.jit.save(torch.jit.script(part), tmp_path / "it.ts")
+    one, two = convert(read(tmp_path / "it.ts"), name="it"), convert(read(tmp_path / case), name="it", live=True)
+    assert one["model"] == two["model"]
+    with torch.no_grad():
+        x = torch.from_numpy(signal())[..., :32768]
+        assert torch.allclose(quiet(one)(x), quiet(two)(x), atol=1e-5)
+    assert not any(k.startswith("discriminator") for k in one["state_dict"])
+
+
+@pytest.mark.parametrize("case", ["v2_small", "v2-noise"])
+@torch.no_grad()
+def test_the_noise_synthesiser_given_the_same_noise(case, golden, run):
+    model = imported(run(case))
+    config = model.config["noise"]
+    synth = NoiseSynth(8, 16, **config, alignment="release-centered")
+    synth.load_state_dict(model.decoder.noise.state_dict())
+    drawn = torch.from_numpy(signal("noise", (1, 8, 16, 8), 0.2))  # (frame, band, time)
+
+    class Given(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * 3**0.5 * drawn.transpose(1, 2).flatten(2)
+
+    synth.noise = Given()
+    y = synth(torch.from_numpy(signal("noise input", (1, 8, 64), 3)))[0]
+    assert (y - golden[f"{case} noise"]).abs().max() <= TOLERANCE * float(golden[f"{case} noise"].abs().max())
+
+
+@torch.no_grad()
+def test_discriminators_score_alike(run, golden):
+    checkpoint = convert(read(run("v2")), name="it")
+    discriminator = Discriminator(**checkpoint["config"]["discriminator"])
+    start = "discriminator."
+    state = {k.removeprefix(start): v for k, v in checkpoint["state_dict"].items() if k.startswith(start)}
+    load_matching(discriminator, state, "it")
+    scores = [f[-1] for f in discriminator(torch.from_numpy(signal())[..., :32768])]
+    by_phase = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < 5 else f.flatten() for i, f in enumerate(scores)]
+    assert (torch.cat([f[:32] for f in by_phase]) - golden["v2 scores"]).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("case", ["v2_small", "v2-wasserstein-causal", "v2-spherical"])
+def test_imports_keep_the_contract(case, run):
+    model = imported(run(case))
+    assert_streams(model, hop=model.hop, frames=24 + model.latency // model.hop)
+
+
+def test_realigned(run):
+    path = run("v2-wasserstein")
+    trained, moved = imported(path), imported(path, realign="causal")
+    assert moved.latency == 368 < trained.latency == 24736
+    assert moved.config["alignment"] == "causal"
+
+
+def test_averaged_weights(run):
+    path = run("v2")
+    with pytest.raises(InputError, match="no averaged weights"):
+        read(path, ema=True)
+    file = path / "version_0/checkpoints/last.ckpt"
+    content = torch.load(file, weights_only=True)
+    key = "decoder.net.0.weight_v"
+    content["callbacks"] = {"EMA": {key: content["state_dict"][key] * 2}}
+    torch.save(content, file)
+    assert torch.equal(read(path, ema=True).state[key], 2 * content["state_dict"][key])
+
+
+def test_a_latency_is_never_negative(run):
+    """Few ratios, and a causal model of the release is asked to foresee more than its bank waits."""
+    found = read(run("v2-causal"))
+    shape, filters = architecture(found) | {"ratios": [16, 8], "dilations": [[1], [1]]}, found.state["pqmf.hk"]
+    late = skew(filters, RAVE(**shape).encoder, "release-causal", live=False)
+    model = RAVE(**shape, bank={"taps": taps(filters), "alternate": True, "skew": late})
+    assert model.decoder.delay * 16 + model.pqmf.delay < 0 == model.latency
+    assert model.reconstruct(torch.randn(1, 1, 3000)).shape[-1] == 3000
+
+
+@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
+def test_it_goes_on_learning(case, run, write, tmp_path):
+    """Both phases, from its weights, to an ordinary run whose model is the import's; evaluated like any."""
+    torch.save(convert(read(run(case)), name="it"), tmp_path / "it.ckpt")
+    for i in range(3):
+        write(f"{i}.wav", 0.3)
+    kind = "wasserstein" if "wasserstein" in case else "spherical" if "spherical" in case else "variational"
+    done = rave_lite("train", f"transfer.from={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
+                     f"data.cache={tmp_path / 'cache'}", f"out={tmp_path / 'run'}", f"latent={kind}", "data.window=65536",
+                     "data.batch_size=1", "data.workers=0", "phase1.steps=1", "phase2.steps=2", "discriminator.capacity=8",
+                     "trainer.val_check_interval=3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "discriminators" in done.stdout
+    checkpoint = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
+    assert checkpoint["model"] == torch.load(tmp_path / "it.ckpt", weights_only=True)["model"]
+    assert all(v.isfinite().all() for v in checkpoint["state_dict"].values())
+    done = rave_lite("evaluate", f"ckpt={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
+                     f"out={tmp_path / 'judged'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    fails("start one with transfer.from", "train", f"resume={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
+          f"out={tmp_path / 'other'}")
+
+
+@pytest.mark.parametrize(("key", "what"), [
+    ("pre_net.0.weight", "a prior's checkpoint"), ("post_net.2.bias", "a prior's checkpoint"),
+    ("encoder.rvq.layers.0.embed", "a discrete model"), ("decoder.net.1.alpha", "Snake"),
+    ("encoder.encoder.net.1.mean_x", "v3"), ("encoder.encoder.net.1.running_mean", "v1 or onnx"),
+    ("decoder.net.0.gru.weight_ih_l0", "recurrent")])
+def test_other_models_are_named(key, what, run):
+    with pytest.raises(InputError, match=rf"{what}.*supported: acids-rave 2"):
+        read(run("v2", **{key: torch.zeros(1)}))
+
+
+def test_other_files_are_named(tmp_path):
+    for content, what in (({"state_dict": {"conv.weight": torch.zeros(1)}}, "not a RAVE model: its weights are called conv"),
+                          ({"weights": torch.zeros(1)}, "not a Lightning checkpoint"),
+                          ({"state_dict": {}, "model": {}, "step": 0}, "a rave_lite checkpoint already"),
+                          ({"state_dict": Path("x")}, "not a checkpoint of tensors and plain values")):
+        torch.save(content, tmp_path / "x.ckpt")
+        with pytest.raises(InputError, match=what):
+            read(tmp_path / "x.ckpt")
+    with pytest.raises(InputError, match="no such run"):
+        read(tmp_path / "y.ckpt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no checkpoint"):
+        read(tmp_path / "empty")
+    (tmp_path / "x.ts").write_bytes(b"no")
+    with pytest.raises(InputError, match="not a TorchScript file"):
+        read(tmp_path / "x.ts")
+    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), str(tmp_path / "x.ts"))
+    with pytest.raises(InputError, match="not a RAVE model: its weights are called"):
+        read(tmp_path / "x.ts")
+
+
+def test_the_command(run, tmp_path):
+    """From a run to a streaming file, by the commands."""
+    out = tmp_path / "it.ckpt"
+    done = rave_lite("import", f"run={run('v2-wasserstein-causal')}", f"out={out}")
+    assert done.returncode == 0, done.stderr
+    assert "latency          96 samples, 2.2 ms" in done.stdout
+    done = rave_lite("import", f"run={tmp_path / 'v2-wasserstein-causal'}", f"out={tmp_path / 'r.ckpt'}", "realign=causal")
+    assert "368 samples" in done.stdout
+    assert "96 samples" in done.stdout
+    done = rave_lite("export", f"ckpt={out}", f"out={tmp_path / 'it.ts'}", "blocks=20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    file = next((tmp_path / "v2-wasserstein-causal").rglob("*.ckpt"))
+    fails("is the run's own file", "import", f"run={file}", f"out={file}")
+    fails("no such run", "import", f"run={tmp_path / 'nowhere'}", f"out={out}")
+    fails("it may be causal or centered", "import", f"run={out}", f"out={out}", "realign=sideways")
+    fails("a rave_lite checkpoint already", "import", f"run={out}", f"out={out}")
