@@ -4,7 +4,7 @@
 
 in the venv of tests/bench/steps.py. Runs and streaming exports are left in FOLDER (python tests/bench/release_parity.py
 FOLDER compares all of their samples). Without `data` their weights are those of tests/release/formula.py, and golden.npz and
-shapes.json there are written anew; with it the release trains them, the last quarter of the steps in its second phase.
+shapes.json there are written anew; with it the release trains them, the later half of the steps in its second phase.
 """
 
 import json
@@ -36,15 +36,16 @@ def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
     gin.clear_config()
     bindings = [f"CAPACITY = {CAPACITY}", *(n for n in CASES[case] if "=" in n)]
     gin.parse_config_files_and_bindings([str(CONFIGS / f"{n}.gin") for n in CASES[case] if "=" not in n],
-                                        bindings + [f"PHASE_1_DURATION = {steps * 3 // 4}"] * bool(data))
+                                        bindings + [f"PHASE_1_DURATION = {steps // 2}"] * bool(data))
     torch.manual_seed(0)
     model = rave.RAVE(n_channels=1)
     trainer = pl.Trainer(accelerator="cpu", max_steps=steps if data else 0, enable_checkpointing=False,
                          enable_progress_bar=False, num_sanity_val_steps=0, check_val_every_n_epoch=None,
-                         val_check_interval=steps, limit_val_batches=4,
+                         val_check_interval=steps // 4, limit_val_batches=4,
+                         callbacks=[rave.model.WarmupCallback()] if data else [],
                          logger=pl.loggers.TensorBoardLogger(run) if data else False)
     if data:
-        sounds = torch.utils.data.DataLoader(windows(data), 4, shuffle=True, drop_last=True)
+        sounds = torch.utils.data.DataLoader(windows(data), 2, shuffle=True, drop_last=True)
         trainer.fit(model, sounds, sounds)
         model.fidelity.copy_(torch.linspace(1 / len(model.fidelity), 1, len(model.fidelity)))  # exports keep all latents
     else:
@@ -58,7 +59,7 @@ def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
     return model.eval()
 
 
-def windows(folder: str, size: int = 32768) -> torch.Tensor:
+def windows(folder: str, size: int = 131072) -> torch.Tensor:
     """`(n, 1, size)`: the recordings but those held out, one after the other, cut at every sixteenth of a window."""
     files = [f for f in sorted(Path(folder).iterdir()) if f.suffix in (".wav", ".flac") and f.stem not in HELD_OUT]
     sound = np.concatenate([librosa.load(f, sr=44100)[0] for f in files])

@@ -3,7 +3,8 @@
     python tests/bench/release_parity.py FOLDER
 
 Prints, for each case, the largest difference in latents and in sound, of full scale both: of the run's import, of its
-streaming form block after block, and of the import of the release's own streaming export; `whole`: its forward in one.
+streaming form block after block, and of the import of the release's own streaming export; `whole`: its forward in one;
+`scores`: of the discriminators.
 """
 
 import sys
@@ -17,6 +18,7 @@ from rave_lite import set_noise, stream
 from rave_lite.model import RAVE
 from rave_lite.release import convert, read
 from tests.release.formula import CASES, before, signal
+from tests.release.test_import import scores
 
 
 def late(made: Tensor, expected: Tensor, nominal: int, step: int) -> int:
@@ -39,7 +41,8 @@ def compare(folder: Path, case: str) -> None:
     x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 20 * 2048)], -1)
     sources = [(folder / case, False), (folder / case, True), (next((folder / case).glob("*.ts")), True)]
     for source, live in sources:
-        model = RAVE.from_state(convert(read(source), name=case, live=live), case)
+        checkpoint = convert(read(source), name=case, live=live)
+        model = RAVE.from_state(checkpoint, case)
         set_noise(model, 0)
         n_bands = model.pqmf.n_bands
         edge = 0 if live else 36864
@@ -53,12 +56,14 @@ def compare(folder: Path, case: str) -> None:
             first = torch.from_numpy(before(case))
             whole = played(model, torch.cat([first, x], -1))[0, 0, first.shape[-1] :]
             found["whole"] = (whole, made["live whole"], None, n_bands, 1)
+        if not live:
+            found["scores"] = (scores(checkpoint), made["scores"], 0, 1, 1)
         far = {}
         for name, (ours, theirs, nominal, step, samples) in found.items():
             nominal = (-model.hop if live else model.latency // n_bands * n_bands) if nominal is None else nominal
-            shift = late(ours, theirs, nominal, step)
-            far[name] = (difference(ours, theirs, shift, edge // samples, (98304 - edge) // samples), shift,
-                         float(theirs.abs().max()))
+            shift = 0 if name == "scores" else late(ours, theirs, nominal, step)
+            first, last = (0, len(theirs)) if name == "scores" else (edge // samples, (98304 - edge) // samples)
+            far[name] = difference(ours, theirs, shift, first, last), shift, float(theirs.abs().max())
         print(f"{case:22} {source.suffix or 'run':3} {'streamed' if live else 'offline':8} "
               + ", ".join(f"{k} {d:.1e} of {size:.2g} (later by {shift})" for k, (d, shift, size) in far.items())
               + f"; latency {model.latency}", flush=True)
