@@ -82,5 +82,5 @@ def rotated(model: RAVE, p: Tensor) -> Tensor:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for case in sys.argv[2:] or CASES:
+    for case in sys.argv[2:] or [c for c in CASES if (Path(sys.argv[1]) / c).is_dir()]:
         compare(Path(sys.argv[1]), case)
