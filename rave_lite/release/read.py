@@ -125,7 +125,7 @@ def check(run: Run) -> None:
     for pattern, what in OTHERS:
         if any(re.search(pattern, key) for key in keys):
             raise InputError(f"{run.path}: {what}; {SUPPORTED}")
-    parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca")
+    parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca", "latent_mean", "fidelity")
     if not all(any(k.startswith(part) for k in keys) for part in parts):
         raise InputError(f"{run.path}: not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "
                          f"{SUPPORTED}")
