@@ -255,6 +255,10 @@ def test_training_settings_that_are_wrong(tmp_path, write):
     assert all(name in said for name in ("tiny", "v2", "v2_small"))
 
 
+def test_an_unknown_recipe_is_refused():
+    fails("Could not find 'recipe/minut_cpu'", "train", "recipe=minut_cpu", "data.root=x")
+
+
 def test_an_installed_wheel_finds_its_configuration(tmp_path):
     """Built and unpacked away from the checkout, the commands find conf/ and recipes/."""
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,
