@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 from rich import print as show
 
 from rave_lite.data import catalogue
+from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import table
 from rave_lite.jobs.common import job
@@ -18,6 +19,8 @@ def evaluate(config: DictConfig) -> None:
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
     run = checkpoint["config"]
+    if not config.data.root and not run["data"]["root"]:
+        raise InputError(f"{path}: an imported model, which knows no recordings; say which: data.root=DIR")
     found = catalogue(config.data.root or run["data"]["root"], model.sample_rate, held_out=run["data"]["held_out"],
                       seed=run["seed"], cache=config.data.cache or run["data"]["cache"],
                       cache_gb=run["data"].get("cache_gb", 20))

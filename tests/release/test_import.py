@@ -244,6 +244,7 @@ def test_it_goes_on_learning(case, run, write, tmp_path):
     done = rave_lite("evaluate", f"ckpt={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
                      f"out={tmp_path / 'judged'}")
     assert done.returncode == 0, done.stdout + done.stderr
+    fails("say which: data.root=DIR", "evaluate", f"ckpt={tmp_path / 'it.ckpt'}", f"out={tmp_path / 'judged'}")
     fails("start one with transfer.from", "train", f"resume={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
           f"out={tmp_path / 'other'}")
 
