@@ -1,8 +1,10 @@
 """The recordings as Lightning wants them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -16,15 +18,18 @@ class Recordings(L.LightningDataModule):
 
     Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
     each batch: together they hear what one alone would. `gap`: s; `workers`: processes that compose windows beside the
-    training one. Raises InputError where `batch_size` is not positive, or cannot be shared.
+    training one; `augmentation`: as for `Windows`, never of held-out pieces. Raises InputError where `batch_size` is
+    not positive, or cannot be shared.
     """
 
-    def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0):
+    def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0,
+                 augmentation: Callable[[np.ndarray, int, int], np.ndarray] | None = None):
         super().__init__()
         if batch_size < 1:
             raise InputError(f"data.batch_size: {batch_size}; at least 1")
         self.batch_size, self.workers = batch_size, workers
-        self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed)
+        self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed,
+                               augmentation=augmentation)
         self.held_out = HeldOut(catalogue.held_out, sample_rate=catalogue.sample_rate)
 
     def sources(self, step: int) -> list[str]:

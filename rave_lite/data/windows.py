@@ -1,6 +1,6 @@
 """What the training loop sees: windows composed of clips, each drawn from its number alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
@@ -19,26 +19,39 @@ class Windows(Dataset):
     Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
     window is as likely as its length says. A shorter one is likelier the shorter it is (as the root of its length), or
     clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s.
+    `augmentation`: what changes the composed samples `(length,)` as a function of them, seed and number.
     """
 
-    def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0):
+    def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0,
+                 augmentation: Callable[[np.ndarray, int, int], np.ndarray] | None = None):
         self.clips = clips
         self.length = length
         self.gap = round(gap * sample_rate)
         self.seed = seed
+        self.augmentation = augmentation
         ratio = np.array([len(clip) / length for clip in clips])
         weight = np.maximum(ratio, ratio**-0.5)
         self.probability = weight / weight.sum()
 
     def __getitem__(self, index: int) -> Tensor:
-        window = np.zeros(self.length, np.float32)
-        for clip, position in self._layout(index):
-            lay(window, clip, position)
+        window = self._composed(index)
+        if self.augmentation:
+            window = self.augmentation(window, self.seed, index)
         return torch.from_numpy(window).unsqueeze(0)
+
+    def recorded(self, index: int) -> Tensor:
+        """The window as it is without augmentation."""
+        return torch.from_numpy(self._composed(index)).unsqueeze(0)
 
     def sources(self, index: int) -> set[str]:
         """The files that window `index` is made of."""
         return {clip.source for clip, _ in self._layout(index)}
+
+    def _composed(self, index: int) -> np.ndarray:
+        window = np.zeros(self.length, np.float32)
+        for clip, position in self._layout(index):
+            lay(window, clip, position)
+        return window
 
     def _layout(self, index: int) -> Iterator[tuple[Clip, int]]:
         rng = np.random.default_rng([self.seed, index])
@@ -58,9 +71,13 @@ def lay(window: np.ndarray, clip: Clip, position: int) -> None:
     """Copy the visible part of `clip`, starting at `position` (maybe negative), with its two ends faded."""
     first, last = max(0, -position), min(len(clip), len(window) - position)
     audio = clip.read(first, last)
-    at = np.arange(first, last)
-    fade = np.minimum(1, np.minimum(at + 1, len(clip) - at) / FADE).astype(np.float32)
-    window[position + first : position + last] = audio * fade
+    window[position + first : position + last] = audio * fade(len(clip), first, last)
+
+
+def fade(length: int, first: int = 0, last: int | None = None) -> np.ndarray:
+    """The factors, `first` to `last`, that fade the two ends of `length` samples."""
+    at = np.arange(first, length if last is None else last)
+    return np.minimum(1, np.minimum(at + 1, length - at) / FADE).astype(np.float32)
 
 
 class HeldOut(Dataset):

@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 import torch
 from omegaconf import DictConfig
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.jobs import sweep
@@ -58,6 +58,9 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
             raised = stop.__context__
             if isinstance(raised, sweep.JobError):
                 sys.exit(raised.code)
+            unknown = getattr(raised, "__cause__", None)
+            if isinstance(unknown, ConfigAttributeError | ConfigKeyError) and unknown.parent_node is not None:
+                print(f"There are: {', '.join(map(str, unknown.parent_node))}", file=sys.stderr)
             elsewhere = type(raised).__module__.startswith("submitit")  # a job on a cluster was lost
             sys.exit(2 if stop.code == 1 and not (run.started or elsewhere) else stop.code)  # type: ignore[attr-defined]
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rave_lite.data import catalogue, located, masked
 from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
+from rave_lite.jobs.augmentation import augmentation
 from rave_lite.jobs.common import job
 from rave_lite.model import load_matching, read_checkpoint
 from rave_lite.training.bench import plan, probe
@@ -42,6 +43,7 @@ def train(config: DictConfig) -> None:
     typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     module = start(config, typed, saved)
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
+    changes = augmentation(config, module.model.sample_rate)
     plain = module.config
     root = located(config.data.root)
     plain["data"]["root"] = masked(root)
@@ -55,7 +57,7 @@ def train(config: DictConfig) -> None:
     if saved and resume:
         load_matching(module, saved["state_dict"], resume)
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
-                      seed=config.seed, workers=config.data.workers)
+                      seed=config.seed, workers=config.data.workers, augmentation=changes)
     trainer = L.Trainer(
         **{k: v for k, v in instantiate(config.trainer).items() if k not in RUNNER},
         max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0, use_distributed_sampler=False,

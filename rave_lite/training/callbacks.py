@@ -32,8 +32,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Callback):
     """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance.
 
-    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows. A state that is
-    not finite is never saved.
+    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows, as
+    recorded. A state that is not finite is never saved.
     """
 
     def __init__(self, folder: str | Path, every: int, heard: float = 30.0):
@@ -76,7 +76,7 @@ class Checkpoints(Callback):
         refuse_broken(trainer, pl_module, self.folder / "last.ckpt")
         windows, model = trainer.datamodule.windows, pl_module.best_model  # type: ignore[attr-defined]
         count = math.ceil(self.heard * model.sample_rate / windows.length)
-        model.fit_principal(torch.stack([windows[i] for i in range(count)]).to(pl_module.device))
+        model.fit_principal(torch.stack([windows.recorded(i) for i in range(count)]).to(pl_module.device))
         trainer.save_checkpoint(self.folder / name)
 
 

@@ -1,0 +1,55 @@
+"""Milliseconds that a training window takes, on one thread: as recorded, by augmentation set, and by each transform alone.
+
+    python tests/bench/augmentation.py [DATA] [window ...]
+
+DATA: a folder of recordings; default: synthetic hits. Medians of several windows, in turn.
+"""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rave_lite.data import Windows, catalogue
+from rave_lite.data.drums import write
+from rave_lite.jobs.augmentation import augmentation
+from tests.conftest import configured
+
+RATE, COUNT = 44100, 40
+
+
+def taken_by(windows: Windows) -> tuple[float, float]:
+    """Median and mean ms of a window, the first ones, which read the files, left out."""
+    taken = []
+    for i in range(COUNT + 5):
+        start = time.perf_counter()
+        windows[i]
+        taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken[5:]), statistics.mean(taken[5:])
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp())
+    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()] or [32768, 131072]
+    root = next((a for a in sys.argv[1:] if not a.isdigit()), None)
+    if root is None:
+        write(folder)
+        root = str(folder / "drums")
+    clips = catalogue(root, RATE, cache=folder / "cache").train
+    off = configured("train", "data.root=x").augmentation
+    sets = {name: [f"augmentation={name}"] for name in ("none", "light", "strong")}
+    alone = {name: ["augmentation=strong", *(f"augmentation.{n}.p={int(n == name)}" for n in off)] for name in off}
+    print("| ms | " + " | ".join(map(str, numbers)) + " |\n|---|" + "---|" * len(numbers))
+    for name, overrides in {**sets, **alone}.items():
+        change = augmentation(configured("train", "data.root=x", *overrides), RATE)
+        found = [taken_by(Windows(clips, length=n, sample_rate=RATE, augmentation=change)) for n in numbers]
+        print(f"| {name} | " + " | ".join(f"{m:.2f} (mean {mean:.2f})" for m, mean in found) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
