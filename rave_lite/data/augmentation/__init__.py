@@ -1,7 +1,7 @@
-"""What is changed at random in training windows, so that minutes of recordings go further. Held-out audio is never changed."""
+"""What is changed at random in training windows, so that minutes of recordings go further; never in held-out audio."""
 
 from rave_lite.data.augmentation.chain import Augmentation
-from rave_lite.data.augmentation.effects import AllPass, Compression, Dequantise, Mute, Room
+from rave_lite.data.augmentation.effects import AllPass, Compression, Dequantise, Mute, Room, Speed
 from rave_lite.data.augmentation.rhythm import Resequence
 
-__all__ = ["AllPass", "Augmentation", "Compression", "Dequantise", "Mute", "Resequence", "Room"]
+__all__ = ["AllPass", "Augmentation", "Compression", "Dequantise", "Mute", "Resequence", "Room", "Speed"]

@@ -65,9 +65,9 @@ class Borrowed:
     """A transform of audiomentations, which draws from the global generators of Python and NumPy: they are lent ours."""
 
     def __init__(self, transform: Any, name: str):
-        if getattr(transform, "min_rate", 1.0) < 0.5 and getattr(transform, "method", "") == "signalsmith_stretch":
-            raise InputError(f"augmentation.{name}.min_rate: {transform.min_rate}; below 0.5 signalsmith_stretch is not the "
-                             f"same twice, and a run could not be resumed: say 0.5, or method=librosa_phase_vocoder")
+        if getattr(transform, "min_rate", 1.0) < 0.51 and getattr(transform, "method", "") == "signalsmith_stretch":
+            raise InputError(f"augmentation.{name}.min_rate: {transform.min_rate}; from 0.5 down signalsmith_stretch is "
+                             f"never the same twice, and no run could be resumed: say 0.51, or method=librosa_phase_vocoder")
         self.p, self.transform = transform.p, copy.copy(transform)
         self.transform.p = 1.0  # whether it is applied is our draw
 

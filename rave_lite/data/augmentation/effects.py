@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import soxr
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import oaconvolve, sosfilt
 
@@ -27,7 +28,8 @@ class AllPass:
 
     A cascade of second-order all-pass filters, `stages` (fewest, most), each a pair of poles at a frequency drawn
     logarithmically from `frequency`, Hz, and at a distance from the origin drawn from `radius`. With radius r each stage
-    delays no frequency by more than 2 (1 + r) / (1 - r) samples (Oppenheim and Schafer, Discrete-Time Signal Processing, 5.5).
+    delays no frequency by more than 2 (1 + r) / (1 - r) samples (Oppenheim and Schafer,
+    Discrete-Time Signal Processing, 5.5).
     """
 
     def __init__(self, p: float, stages: Sequence[int] = (1, 2), frequency: Sequence[float] = (20.0, 2000.0),
@@ -38,11 +40,27 @@ class AllPass:
         self.radius = interval("radius", radius, 0.0, 0.999)
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        count = int(rng.integers(*self.stages, endpoint=True))
-        angle = 2 * np.pi * np.exp(rng.uniform(*np.log(self.frequency), count)) / sample_rate
+        count = int(rng.integers(int(self.stages[0]), int(self.stages[1]), endpoint=True))
+        low, high = map(float, np.log(self.frequency))
+        angle = 2 * np.pi * np.exp(rng.uniform(low, high, count)) / sample_rate
         r = rng.uniform(*self.radius, count)
         poles = np.stack([np.ones(count), -2 * r * np.cos(angle), r**2], 1)
         return sosfilt(np.concatenate([poles[:, ::-1], poles], 1), samples).astype(np.float32)
+
+
+class Speed:
+    """Plays faster and higher or slower and lower, by `semitones`, as a tape does: no smeared attack, no echo before it.
+
+    What then is missing at the end of the window is silent, what is too much is left out.
+    """
+
+    def __init__(self, p: float, semitones: Sequence[float] = (-0.5, 0.5)):
+        self.p, self.semitones = p, interval("semitones", semitones, -24.0, 24.0)
+
+    def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+        rate = 2 ** (rng.uniform(*self.semitones) / 12)
+        played = soxr.resample(samples, rate, 1.0)[: len(samples)]
+        return np.pad(played, (0, len(samples) - len(played)))
 
 
 class Dequantise:

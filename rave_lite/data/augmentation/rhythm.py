@@ -45,7 +45,8 @@ class Resequence:
         return np.clip(np.round(grid + late), 0, length - 1).astype(int)[played]
 
 
-def onsets(samples: np.ndarray, sample_rate: int, rise: float = 9.0, floor: float = -50.0, apart: float = 0.05) -> np.ndarray:
+def onsets(samples: np.ndarray, sample_rate: int, *, rise: float = 9.0, floor: float = -50.0,
+           apart: float = 0.05) -> np.ndarray:
     """Where hits begin, samples, at most 4 ms early: the level of 2 ms is `rise` dB above that of 8 to 26 ms before.
 
     The highest level of 18 ms, so that no period down to 28 Hz is taken for a hit. `floor`: of levels, dB against the
@@ -58,9 +59,8 @@ def onsets(samples: np.ndarray, sample_rate: int, rise: float = 9.0, floor: floa
     level = np.maximum(10 * np.log10(power / power.max() + 1e-20), floor)
     past = np.concatenate([np.full(12, level[0]), level])
     before = np.lib.stride_tricks.sliding_window_view(past, 9)[: len(level)].max(1)  # frames k - 12 to k - 4
-    rising = np.flatnonzero(level - before > rise)
     found: list[int] = []
-    for k in rising:
+    for k in np.flatnonzero(level - before > rise).tolist():
         if not found or (k - found[-1]) * size > apart * sample_rate:
             found.append(k)
     return np.maximum(0, np.array(found, int) - 1) * size
