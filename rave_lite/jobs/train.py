@@ -20,6 +20,7 @@ from rave_lite.errors import InputError
 from rave_lite.jobs.augmentation import augmentation
 from rave_lite.jobs.common import job
 from rave_lite.model import load_matching, read_checkpoint
+from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
 from rave_lite.training.listening import Listen
@@ -102,11 +103,21 @@ def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | No
 def build(config: DictConfig) -> RAVETraining:
     """The model and what trains it, with the resolved configuration to be kept in its checkpoints."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
+    training = {**plain["training"], "ada": adaptive(plain["training"]["ada"])}
     return RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
                         distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
                         weights=plain["loss"]["weights"], phase1_steps=plain["phase1"]["steps"],
-                        phase2_steps=plain["phase2"]["steps"], **plain["training"],
+                        phase2_steps=plain["phase2"]["steps"], **training,
                         run=Runner(**{k: plain["trainer"][k] for k in RUNNER}), seed=config.seed, config=plain)
+
+
+def adaptive(asked: dict[str, float] | None) -> AdaptiveAugmentation | None:
+    """Raises InputError for settings that it does not have."""
+    if asked is None:
+        return None
+    if not isinstance(asked, dict) or not asked.keys() <= {"target", "ramp"}:
+        raise InputError(f"training.ada: {asked}; say null, or {{target: 0.6, ramp: 50000}}")
+    return AdaptiveAugmentation(**asked)
 
 
 def limit_memory(gibibytes: float | None) -> None:

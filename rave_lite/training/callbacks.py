@@ -174,7 +174,7 @@ class StopCleanly(Callback):
 
 
 class Journal(Callback):
-    """Losses and rates in every logger, each the mean since the entry before. Reads the device once per entry."""
+    """Losses and rates in every logger, each the mean since the entry before. Reads the device once per entry, or twice (`ada`)."""
 
     def __init__(self) -> None:
         self._begin()
@@ -191,6 +191,8 @@ class Journal(Callback):
             values = torch.stack(list(self.sums.values())).tolist()
             means = {f"loss/{name}": v / self.counts[name] for name, v in zip(self.sums, values, strict=True)}
             rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
+            if pl_module.ada is not None:
+                rates["ada/p"] = float(pl_module.ada.p)
             self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
             self._begin()
 

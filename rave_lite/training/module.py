@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
+from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.losses import SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
 from rave_lite.training.runner import Runner, frozen, tf32
 
@@ -23,8 +24,8 @@ class RAVETraining(L.LightningModule):
     `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1; `weights`: of each
     loss by name, applied once; `penalty_warmup`: (first weight, steps) of a geometric rise, or None; `ema`: decay per
     step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
-    instead of the generator; `run`: how the networks are run; `seed`: of all that is random in a step; `config`: plain
-    values to keep with every checkpoint.
+    instead of the generator; `ada`: what changes all that the discriminators hear, or None; `run`: how the networks are
+    run; `seed`: of all that is random in a step; `config`: plain values to keep with every checkpoint.
     """
 
     broken: Tensor
@@ -33,13 +34,15 @@ class RAVETraining(L.LightningModule):
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
-                 run: Runner | None = None, seed: int = 0, config: dict[str, Any] | None = None):
+                 ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
+                 config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
         self.distance, self.bands_distance = distance, bands_distance
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
+        self.ada = ada
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
@@ -126,6 +129,7 @@ class RAVETraining(L.LightningModule):
         in_bands = self.bands_distance(*self.aligned(bands, made_bands, self.model.decoder.delay))
         losses = {**self.distance(reference, made), "bands": in_bands["linear"], "penalty": penalty}
         if self.phase == 2:
+            reference, made = self.disguised(reference, made)
             with torch.no_grad():
                 real = self.run(self.discriminator, reference)
             fake = self.run(self.discriminator, made)
@@ -134,11 +138,18 @@ class RAVETraining(L.LightningModule):
 
     @tf32(False)
     def discriminator_loss(self, x: Tensor) -> Tensor:
-        """Hinge loss of the discriminator on what the generator makes without gradient."""
+        """Hinge loss of the discriminator on what the generator makes without gradient; `ada` learns from it."""
         with torch.no_grad():
             made = self.model.pqmf.inverse(self.run_model(x)[1])
-            reference, made = self.aligned(x, made, self.model.latency)
-        return hinge_discriminator(self.run(self.discriminator, reference), self.run(self.discriminator, made))
+            reference, made = self.disguised(*self.aligned(x, made, self.model.latency))
+        real = self.run(self.discriminator, reference)
+        if self.ada is not None:
+            self.ada.adapt(real, len(x))
+        return hinge_discriminator(real, self.run(self.discriminator, made))
+
+    def disguised(self, reference: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as the discriminators hear them."""
+        return (reference, made) if self.ada is None else self.ada(reference, made)
 
     def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
