@@ -6,17 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.utils.data import DataLoader
 
 from rave_lite import InputError
-from rave_lite.data import HeldOut, Windows
+from rave_lite.data import Catalogue, Windows
 from rave_lite.data.augmentation import Augmentation
 from rave_lite.data.augmentation.rhythm import onsets
+from rave_lite.data.module import Recordings
 from rave_lite.jobs.augmentation import augmentation
 from rave_lite.jobs.common import CONF
 from tests.conftest import configured
 from tests.data.test_windows import clip
-from tests.jobs.test_cli import fails
+from tests.jobs.test_cli import fails, rave_lite
 
 RATE, LENGTH = 44100, 32768
 NAMES = list(configured("train").augmentation)
@@ -315,6 +317,15 @@ def test_one_transform_less_leaves_the_others_as_they_were():
     assert less(hits(), 3, 4) == pytest.approx(-base(hits(), 3, 4), abs=1e-6)
 
 
+def test_each_transform_is_drawn_on_its_own():
+    """Of two with the chance of a half all four outcomes come up as often."""
+    change = chain("augmentation.gain.p=0.5", "augmentation.gain.min_gain_db=-6", "augmentation.gain.max_gain_db=-6",
+                   "augmentation.mute.p=0.5", "augmentation.mute.seconds=[0.1,0.1]")
+    x = noise() + np.float32(0.5)
+    drawn = [(made.max() < 0.6 * x.max(), (made == 0).any()) for made in (change(x, 0, key) for key in range(200))]
+    assert all(30 < drawn.count((a, b)) < 70 for a in (True, False) for b in (True, False))
+
+
 def test_others_generators_are_left_as_they_were_and_do_not_matter():
     change = chain("augmentation=strong")
     random.seed(1)
@@ -353,11 +364,18 @@ def test_without_augmentation_windows_are_as_recorded_and_with_it_the_clips_are_
     assert all(torch.equal(plain[i], strong.recorded(i)) and torch.equal(plain[i], plain.recorded(i)) for i in range(10))
     assert not any(torch.equal(plain[i], strong[i]) for i in range(10))
     assert all(plain.sources(i) == strong.sources(i) for i in range(10))
+    windows = Windows(clips, length=64, sample_rate=RATE, seed=3, augmentation=lambda samples, *key: np.tile(np.float32(key), 32))
+    assert windows[5][0].tolist() == [3, 5] * 32
 
 
-def test_held_out_pieces_are_as_recorded(clips):
-    piece = HeldOut(clips, sample_rate=RATE)[1][0][0].numpy()
-    assert np.array_equal(piece, clips[1].read())
+def test_training_batches_are_changed_and_held_out_pieces_are_not(clips):
+    found = Catalogue("x", RATE, {}, clips[1:], clips[:1])
+    plain, changed = (Recordings(found, window=16384, batch_size=4, gap=0.25, seed=0, augmentation=change)
+                      for change in (None, chain("augmentation=strong")))
+    assert not torch.equal(*(next(iter(data.train_dataloader())) for data in (plain, changed)))
+    assert torch.equal(next(iter(changed.train_dataloader()))[3], changed.windows[3])
+    (piece, _), = changed.val_dataloader()
+    assert np.array_equal(piece[0, 0].numpy(), clips[0].read())
 
 
 @pytest.mark.parametrize(("overrides", "message"), [
@@ -378,6 +396,14 @@ def test_held_out_pieces_are_as_recorded(clips):
 def test_what_cannot_be_had(overrides, message):
     with pytest.raises(InputError, match=f"(?s){message}"):
         chain(*overrides)
+
+
+def test_all_settings_are_shown(tmp_path):
+    done = rave_lite("train", "--cfg", "job", "augmentation=strong", cwd=tmp_path)
+    shown = yaml.safe_load(done.stdout)["augmentation"]
+    assert list(shown) == NAMES
+    assert all(shown[name]["_target_"] and shown[name]["p"] > 0 for name in NAMES)
+    assert shown["pitch"]["max_semitones"] == 2
 
 
 def test_commands_list_the_transforms_that_exist(tmp_path):

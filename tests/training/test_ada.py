@@ -1,4 +1,4 @@
-"""What the discriminators hear: changed alike on both sides, more the surer they are; a part of the state, when asked for."""
+"""What the discriminators hear: changed alike on both sides, more the surer they are; part of the state, if asked for."""
 
 import math
 
@@ -54,6 +54,16 @@ def test_both_are_changed_alike_and_items_differently():
     assert all((made[i] - made[j]).abs().max() > 1e-3 for i in range(8) for j in range(i))
 
 
+def test_a_moment_is_silent_on_both_sides(monkeypatch):
+    monkeypatch.setattr("rave_lite.training.ada.MUTED", 0.5)
+    x = audio(30)
+    first, second = at(1.0)(x, 2 * x)
+    spans = ((first == 0).sum(2).flatten() / x.shape[-1]).tolist()
+    assert 0 < min(spans) < 0.1
+    assert 0.4 < max(spans) <= 0.5
+    assert torch.equal(first == 0, second == 0)
+
+
 def test_at_p_0_nothing_changes():
     real, made = audio(4), audio(5)[:4].flip(-1)
     for before, after in zip((real, made), at(0)(real, made), strict=True):
@@ -61,11 +71,11 @@ def test_at_p_0_nothing_changes():
 
 
 def test_as_many_items_are_changed_as_p_says():
-    """Of gain, polarity (half of the time), shift, all-pass, 8 knots and silence none is drawn: (1 - p) ** 11 (1 - p / 2)."""
+    """Gain, shift, all-pass, silence and eight knots have the chance p, a flip the half of it."""
     x = audio(1, 1024).expand(2000, 1, -1)
     made, _ = at(0.1)(x, x)
     same = ((made - x).abs().amax((1, 2)) < 1e-5).float().mean()
-    assert float(same) == pytest.approx(0.9**11 * 0.95, abs=0.04)
+    assert float(same) == pytest.approx((1 - 0.1) ** 12 * (1 - 0.1 / 2), abs=0.025)
 
 
 def test_each_change_is_what_it_is_called():
