@@ -174,7 +174,10 @@ class StopCleanly(Callback):
 
 
 class Journal(Callback):
-    """Losses and rates in every logger, each the mean since the entry before. Each entry reads the device once (ada: twice)."""
+    """Losses and rates in every logger, each the mean since the entry before.
+
+    Reads the device once per entry, with `ada` twice.
+    """
 
     def __init__(self) -> None:
         self._begin()

@@ -364,7 +364,7 @@ def test_without_augmentation_windows_are_as_recorded_and_with_it_the_clips_are_
     assert all(torch.equal(plain[i], strong.recorded(i)) and torch.equal(plain[i], plain.recorded(i)) for i in range(10))
     assert not any(torch.equal(plain[i], strong[i]) for i in range(10))
     assert all(plain.sources(i) == strong.sources(i) for i in range(10))
-    windows = Windows(clips, length=64, sample_rate=RATE, seed=3, augmentation=lambda samples, *key: np.tile(np.float32(key), 32))
+    windows = Windows(clips, length=64, sample_rate=RATE, seed=3, augmentation=lambda _, *key: np.tile(np.float32(key), 32))
     assert windows[5][0].tolist() == [3, 5] * 32
 
 
