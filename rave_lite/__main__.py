@@ -7,6 +7,7 @@ from pathlib import Path
 
 JOBS = {
     "drums": "write the built-in synthetic drum set",
+    "curate": "group the hits of a folder, to see, hear and choose which to train on",
     "train": "train a model on a folder of recordings",
     "bench-train": "measure how long training steps take, and how much memory",
     "evaluate": "judge a model by recordings it was not trained on",
@@ -17,18 +18,27 @@ JOBS = {
     "bench": "measure how long an exported file takes per block",
     "live": "play through an exported file: microphone to headphones",
 }
-TEXT = "license="
+TEXT, MANIFEST = "license=", "data.manifest="
 FILES = {"verify": "file", "live": "file", "bench": "files"}  # what arguments without a key are
 
 
 def named(job: str, arguments: list[str]) -> list[str]:
-    """Hydra's overrides from `arguments`: bare file names of some jobs stand for `file='NAME'`, and free text is quoted."""
+    """Hydra's overrides from `arguments`: bare file names of some jobs stand for `file='NAME'`, and free text is quoted.
+
+    A manifest's name is quoted too: browsers call the second `manifest (1).csv`.
+    """
     bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
-    rest = [f"{TEXT}{quoted(a.removeprefix(TEXT))}" if a.startswith(TEXT) else a for a in arguments if a not in bare]
+    rest = [quoted_value(a) if a.startswith((TEXT, MANIFEST)) else a for a in arguments if a not in bare]
     if not bare:
         return rest
     value = ",".join(map(quoted, bare))
     return [f"{FILES[job]}=[{value}]" if FILES[job] == "files" else f"{FILES[job]}={value}", *rest]
+
+
+def quoted_value(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    asked = key != MANIFEST.rstrip("=") or Path(value).expanduser().is_file()  # a sweep's list of manifests is none
+    return f"{key}={quoted(value)}" if asked else argument
 
 
 def quoted(text: str) -> str:

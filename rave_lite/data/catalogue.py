@@ -13,11 +13,13 @@ from rich.table import Table
 
 from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
+from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, masked
 from rave_lite.errors import InputError
 
 GUARD = 1.0  # s between the regions of a lone file
 LONE = 4.0  # s that a lone file must last to be split
+ROUNDING = 0.0006  # s: a manifest's times are whole milliseconds
 
 
 class Samples(Protocol):
@@ -69,9 +71,14 @@ class Catalogue:
         held = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
         lone = {clip.source for clip in self.held_out} - held
         used = [(name, e) for name, e in self.entries.items() if e.skipped is None]
+        kept: dict[str, int] = {}
+        for clip in self.train + self.held_out:
+            kept[clip.source] = kept.get(clip.source, 0) + len(clip)
         shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held][:20])
         for name, e in shown.items():
             use = "held out" if name in held else "train, its end held out" if name in lone else "train"
+            used_s = kept.get(name, 0) / self.sample_rate
+            use += f", {used_s:.2f} s of it" if name not in lone and used_s < e.samples / self.sample_rate else ""
             table.add_row(escape(name), f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
         if len(shown) < len(used):
             table.add_row(f"and {len(used) - len(shown)} more", "", "", "", "")
@@ -82,14 +89,29 @@ class Catalogue:
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
-              cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK) -> Catalogue:
+              cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK,
+              kept: Kept | None = None) -> Catalogue:
     """Index `root`: a folder tree or one file, decoding what is new, or an fsspec URL of one, reading headers only.
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
     A lone file is split by region, its end held out behind a guard gap of a second.
     `cache`: folder; default the user's cache. `cache_gb`: GiB of a URL's audio kept there, in pieces of `chunk` samples.
+    `kept`: the regions of a manifest; what lies outside them is neither trained on nor held out.
     Raises InputError when nothing is usable, with the reasons, or when nothing would be left on either side.
     """
+    place, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
+    if kept is not None:
+        clips = restricted(clips, kept, sample_rate, entries)
+        left = {clip.source for clip in clips}
+        entries = {name: entry if entry.skipped or name in left else replace(entry, skipped="not kept by the manifest")
+                   for name, entry in entries.items()}
+    train, held = split(clips, sample_rate, held_out, seed)
+    return Catalogue(place, sample_rate, entries, train, held)
+
+
+def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,
+           chunk: int = remote.CHUNK) -> tuple[str, dict[str, Entry], list[Clip]]:
+    """A place as it may be shown, the verdict on its files, and a clip of each that is usable; see `catalogue`."""
     folder = Path(cache).expanduser() if cache else default_cache()
     found: Iterable[tuple[str, Entry, Samples]]
     if is_url(root):
@@ -106,8 +128,26 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
             clips.append(Clip(name, samples, 0, entry.samples))
     if not clips:
         raise InputError(_nothing_usable(place, entries))
-    train, held = split(clips, sample_rate, held_out, seed)
-    return Catalogue(place, sample_rate, entries, train, held)
+    return place, entries, clips
+
+
+def restricted(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[str, Entry]) -> list[Clip]:
+    """The kept regions of whole recordings. Raises InputError where there is no such file, or it is shorter."""
+    for name in sorted(kept.keys() - {clip.source for clip in clips}):
+        why = f"cannot be used ({entries[name].skipped})" if name in entries else "is not in data.root"
+        raise InputError(f"data.manifest: it keeps regions of {name!r}, which {why}; put it there, or say no under keep")
+    return [_region(clip, start, end, sample_rate) for clip in clips for start, end in kept.get(clip.source, [])]
+
+
+def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
+    said, seconds = f"data.manifest: {clip.source!r} is kept from {start:g} to {end:g} s", len(clip) / sample_rate
+    if end > seconds + ROUNDING:
+        raise InputError(f"{said}, but ends at {seconds:.3f} s")
+    stop = len(clip) if end > seconds - ROUNDING else round(end * sample_rate)
+    region = replace(clip, start=round(start * sample_rate), stop=stop)
+    if fault := audio.fault(len(region) / sample_rate + ROUNDING):
+        raise InputError(f"{said}: {fault}")
+    return region
 
 
 def located(root: str | Path) -> str:
@@ -128,20 +168,35 @@ def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed
         return train, named
     if not 0 < held_out < 1:
         raise InputError(f"data.held_out: {held_out} is not a fraction between 0 and 1")
-    if len(clips) == 1:
-        return _split_lone(clips[0], sample_rate, held_out)
-    count = min(max(1, round(held_out * len(clips))), len(clips) - 1)
-    chosen = set(np.random.default_rng(seed).permutation(len(clips))[:count].tolist())
-    return [c for i, c in enumerate(clips) if i not in chosen], [c for i, c in enumerate(clips) if i in chosen]
+    names = list(dict.fromkeys(clip.source for clip in clips))
+    if len(names) == 1:
+        return _split_lone(clips, sample_rate, held_out)
+    count = min(max(1, round(held_out * len(names))), len(names) - 1)
+    chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
+    return [c for c in clips if c.source not in chosen], [c for c in clips if c.source in chosen]
 
 
-def _split_lone(clip: Clip, sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
-    if len(clip) < LONE * sample_rate:
-        raise InputError(f"{clip.source}: one file of {len(clip) / sample_rate:.1f} s cannot be split into training and "
+def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
+    """`clips`: the regions of one file, ascending."""
+    total = sum(map(len, clips))
+    wanted = max(sample_rate, round(fraction * total))
+    for clip in reversed(clips):
+        wanted -= len(clip)
+        if wanted <= 0:
+            break
+    start = clip.start - wanted
+    end = start - round(GUARD * sample_rate)
+    train = _part(clips, 0, end, sample_rate)
+    if total < LONE * sample_rate or not train:
+        raise InputError(f"{clip.source}: {total / sample_rate:.1f} s of one file cannot be split into training and "
                          f"held-out parts; add a second file, or {LONE:.0f} s at least")
-    start = len(clip) - max(sample_rate, round(fraction * len(clip)))
-    gap = round(GUARD * sample_rate)
-    return [replace(clip, stop=start - gap)], [replace(clip, start=start)]
+    return train, _part(clips, start, clips[-1].stop, sample_rate)
+
+
+def _part(clips: list[Clip], start: int, stop: int, sample_rate: int) -> list[Clip]:
+    """What of the clips is between two samples of their file, shreds left out."""
+    cut = [replace(c, start=max(start, c.start), stop=min(stop, c.stop)) for c in clips]
+    return [c for c in cut if c.stop - c.start >= audio.SHORTEST * sample_rate]
 
 
 def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from rave_lite.data import catalogue, located, masked
+from rave_lite.data import catalogue, located, manifest, masked
 from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
 from rave_lite.jobs.augmentation import augmentation
@@ -48,8 +48,11 @@ def train(config: DictConfig) -> None:
     plain = module.config
     root = located(config.data.root)
     plain["data"]["root"] = masked(root)
+    if config.data.manifest:
+        plain["data"]["manifest"] = located(config.data.manifest)
+        plain["data"]["kept"] = manifest.load(Path(plain["data"]["manifest"]))
     recordings = catalogue(root, module.model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
-                           cache=config.data.cache, cache_gb=config.data.cache_gb)
+                           cache=config.data.cache, cache_gb=config.data.cache_gb, kept=plain["data"].get("kept"))
     plain["minutes"] = recordings.minutes(recordings.train)
     show(recordings.table())
     say(recordings.summary())
@@ -57,6 +60,8 @@ def train(config: DictConfig) -> None:
         show(f"[yellow]warning:[/] {warning}")
     if saved and resume:
         load_matching(module, saved["state_dict"], resume)
+        if saved.get("config", {}).get("data", {}).get("kept") != plain["data"].get("kept"):
+            show("[yellow]warning:[/] data.manifest keeps other regions than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
     trainer = L.Trainer(

@@ -1,0 +1,45 @@
+"""Group the hits of a folder, to see, hear and choose which to train on."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich import print as show
+
+from rave_lite.data import located, manifest
+from rave_lite.data.catalogue import usable
+from rave_lite.data.network import masked
+from rave_lite.errors import InputError
+from rave_lite.evaluation import page
+from rave_lite.evaluation.curation import curate as judge
+from rave_lite.evaluation.curation import table
+from rave_lite.jobs.common import job
+
+LEAST = {"sample_rate": 32000, "longer": 0.1, "seconds": 0.1}
+
+
+def curate(config: DictConfig) -> None:
+    """manifest.csv and hits.html; a manifest that is there already, maybe edited, is kept."""
+    for key, least in LEAST.items():
+        if not isinstance(value := config[key], int | float) or value < least:
+            raise InputError(f"{key}: {value!r} is no number from {least:g} on")
+    if not isinstance(config.keep_below, int | float | None):
+        raise InputError(f"keep_below: {config.keep_below!r} is no outlier score; say 2.0")
+    out = Path(config.out).expanduser()
+    listed, shown = out / "manifest.csv", out / "hits.html"
+    if listed.exists() and not config.overwrite:
+        raise InputError(f"{listed} is there already, maybe with your choices: say another out=, or overwrite=true")
+    root = located(config.data.root)
+    place, entries, clips = usable(root, config.sample_rate, cache=config.data.cache, cache_gb=config.data.cache_gb)
+    found = judge(clips, config.sample_rate, longer=config.longer, keep_below=config.keep_below)
+    hits = [hit for hit, _ in found]
+    manifest.write(listed, hits)
+    page.write(shown, found, config.sample_rate, root=masked(root), seconds=config.seconds)
+    show(table(hits))
+    skipped = sum(entry.skipped is not None for entry in entries.values())
+    print(f"{place}: {len(hits)} hits in {len(entries) - skipped} files" + (f"; {skipped} files skipped" if skipped else ""))
+    print(f"look, listen and choose: {shown}\n"
+          f"or edit the column keep: {listed}\n"
+          f"then train on the rest:  rave-lite train data.root={place} data.manifest={listed}")
+
+
+main = job(curate)
