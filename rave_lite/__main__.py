@@ -37,8 +37,8 @@ def named(job: str, arguments: list[str]) -> list[str]:
 
 def quoted_value(argument: str) -> str:
     key, _, value = argument.partition("=")
-    asked = key != MANIFEST.rstrip("=") or Path(value).expanduser().is_file()  # a sweep's list of manifests is none
-    return f"{key}={quoted(value)}" if asked else argument
+    meant = argument.startswith(MANIFEST) and ("," in value or "${" in value or value == "null")  # for Hydra: a sweep's list
+    return argument if meant and not Path(value).expanduser().is_file() else f"{key}={quoted(value)}"
 
 
 def quoted(text: str) -> str:

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 
 from rave_lite.errors import InputError
@@ -128,7 +129,7 @@ def _number(name: str, text: str) -> float:
 
 def _refuse_overlaps(path: Path, found: list[tuple[int, Hit]]) -> None:
     ordered = sorted(found, key=lambda pair: (pair[1].file, pair[1].start))
-    for (before, first), (line, second) in zip(ordered, ordered[1:], strict=False):
+    for (before, first), (line, second) in pairwise(ordered):
         if first.file == second.file and second.start < first.end - 1e-6:
             raise InputError(f"{path}, lines {min(before, line)} and {max(before, line)}: they overlap in {first.file!r} "
                              f"from {second.start:g} to {min(first.end, second.end):g} s")

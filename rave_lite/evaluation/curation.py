@@ -1,7 +1,6 @@
 """Which hits of a collection sound alike, and which sound like nothing else in it."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 from rich.markup import escape
@@ -15,7 +14,7 @@ from rave_lite.evaluation.embedding import embed
 from rave_lite.evaluation.hits import LONGEST, hits
 
 NEIGHBOURS = 5
-APART = 1.75  # typical distances to neighbours: groups are joined up to it
+APART = 1.25  # groups are joined up to that many times the typical distance to the root(N)-th neighbour
 MOST = 24  # groups
 LINKED = 3000  # hits linked to one another; of larger collections the others follow their nearest
 STEADY = 0.02  # a feature that varies by less than that varies not
@@ -49,7 +48,7 @@ def outliers(points: np.ndarray) -> np.ndarray:
 
     Ramaswamy et al., 2000, with the mean over the neighbours; a family of more than five odd hits is a group, no outliers.
     """
-    distance = _spacing(points)
+    distance = _nearest(points, NEIGHBOURS).mean(1)
     typical = float(np.median(distance))
     return distance / typical if typical > 0 else 1.0 + distance
 
@@ -57,14 +56,16 @@ def outliers(points: np.ndarray) -> np.ndarray:
 def groups(points: np.ndarray) -> np.ndarray:
     """`(N, D) -> (N,)`, numbers from 1, the largest group first.
 
-    Average linkage up to 1.75 of the typical distance to neighbours, or further until 24 groups at most are left.
+    Average linkage up to 1.25 times the median hit's distance to its root(N)-th neighbour (the fifth at least), or further
+    until 24 groups at most are left: rather a family in two groups than two families in one.
     """
     order = np.lexsort(points.T)  # the outcome does not depend on the order of the hits
     chosen = points[order[np.unique(np.linspace(0, len(points) - 1, min(LINKED, len(points))).round().astype(int))]]
     if len(chosen) < 2:
         return np.ones(len(points), int)
     tree = linkage(chosen, "average")
-    labels = fcluster(tree, max(APART * float(np.median(_spacing(chosen))), 1e-9), "distance")
+    reach = float(np.median(_nearest(chosen, max(NEIGHBOURS, round(len(chosen) ** 0.5)))[:, -1]))
+    labels = fcluster(tree, max(APART * reach, 1e-9), "distance")
     if labels.max() > MOST:
         labels = fcluster(tree, MOST, "maxclust")
     everyone = labels[KDTree(chosen).query(points)[1]]
@@ -73,12 +74,10 @@ def groups(points: np.ndarray) -> np.ndarray:
     return np.array([rank[label] for label in everyone.tolist()])
 
 
-def _spacing(points: np.ndarray) -> np.ndarray:
-    """Mean distance to the nearest others, `(N,)`; 0 for one alone."""
-    count = min(NEIGHBOURS, len(points) - 1)
-    if count == 0:
-        return np.zeros(1)
-    return KDTree(points).query(points, count + 1)[0][:, 1:].mean(1)
+def _nearest(points: np.ndarray, count: int) -> np.ndarray:
+    """Distances to the nearest others, ascending, `(N, count)` or as many as there are; 0 for one alone."""
+    count = min(count, len(points) - 1)
+    return KDTree(points).query(points, count + 1)[0][:, 1:] if count else np.zeros((1, 1))
 
 
 def by_group(found: list[Hit]) -> dict[int, list[Hit]]:

@@ -1,6 +1,7 @@
 """A sound as a point: near points sound alike. Statistics of its log-mel spectrum; nothing is learned or fetched."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -25,7 +26,7 @@ def embed(samples: np.ndarray, sample_rate: int) -> np.ndarray:
         samples, peak = np.zeros(1), 1.0
     n_fft = 2 ** round(np.log2(0.0464 * sample_rate))  # 2048 at 44.1 kHz
     hop = n_fft // 8
-    sound = np.pad(np.asarray(samples, np.float64) / peak, (0, max(0, n_fft - len(samples))))
+    sound = np.pad(np.asarray(samples, np.float64) / peak, n_fft)  # an attack at the very start rises like any other
     power = np.abs(librosa.stft(sound, n_fft=n_fft, hop_length=hop, pad_mode="constant")) ** 2
     mel = _filters(sample_rate, n_fft) @ power + 1e-20
     level = mel.sum(0)
@@ -40,7 +41,7 @@ def _filters(sample_rate: int, n_fft: int) -> np.ndarray:
 
 
 def _spectrum(mel: np.ndarray) -> np.ndarray:
-    """Cepstra of the mean spectrum (its loud part) and of the mean log spectrum (its tail too); deviation in each quarter."""
+    """Cepstra of the mean spectrum (its loud part) and of the mean log one (its tail too); deviation in each quarter."""
     log = _decibels(mel)
     shapes = [dct(shape, norm="ortho")[1:CEPSTRUM] / BANDS**0.5 for shape in (_decibels(mel.mean(1)), log.mean(1))]
     return np.concatenate([*shapes, [part.mean() for part in np.split(log.std(1), QUARTERS)]]) / 10
@@ -60,7 +61,7 @@ def _noisiness(power: np.ndarray, sample_rate: int) -> np.ndarray:
     edges = librosa.mel_frequencies(BANDS + 2, fmin=LOWEST, fmax=min(HIGHEST, sample_rate / 2))[[0, *QUARTERS, -1]]
     bins = np.round(edges * 2 * (len(power) - 1) / sample_rate).astype(int)
     flatness = []
-    for first, last in zip(bins, bins[1:], strict=False):
+    for first, last in pairwise(bins):
         part = power[first:last] + EMPTY * power.max() + 1e-20
         energy = part.sum(0)
         each = np.log10(part).mean(0) - np.log10(part.mean(0))

@@ -1,6 +1,7 @@
 """Where the hits of a recording are."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     cuts = np.concatenate([*fine, edges[-1:]])
     cuts[:-1] = np.round(np.round((clip.start + cuts[:-1]) / sample_rate, 3) * sample_rate) - clip.start
     found: list[Clip] = []
-    for first, last in zip(cuts.astype(int).tolist(), cuts[1:].astype(int).tolist(), strict=False):
+    for first, last in pairwise(cuts.astype(int).tolist()):
         if found and np.abs(clip.read(first, last)).max(initial=0) < QUIET:
             found[-1] = replace(found[-1], stop=clip.start + last)
         else:

@@ -29,8 +29,8 @@ def write(path: Path, found: list[tuple[Hit, Clip]], sample_rate: int, *, root: 
     rows = {id(hit): (number, clip) for number, (hit, clip) in enumerate(found)}
     frame = Template(template.joinpath("page.html").read_text(encoding="utf-8"))
     head, _, tail = frame.substitute(
-        root=escaped(root), columns=",".join(COLUMNS), seconds=f"{seconds:g}", style=template.joinpath("page.css").read_text(),
-        script=template.joinpath("page.js").read_text(), groups="\0").partition("\0")
+        root=escaped(root), columns=",".join(COLUMNS), seconds=f"{seconds:g}", groups="\0",
+        style=template.joinpath("page.css").read_text(), script=template.joinpath("page.js").read_text()).partition("\0")
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
         file.write(head)
         for title, hits in sections([hit for hit, _ in found]):
@@ -56,16 +56,18 @@ def item(hit: Hit, row: int, sound: np.ndarray, sample_rate: int, seconds: float
     """One hit; its place in the manifest and its values are in data-row and data-values."""
     width = max(16, round(WIDTH * min(1.0, (len(sound) / sample_rate / seconds) ** 0.5)))
     picture = b64encode(pictures.thumbnail(sound, sample_rate, width)).decode()
-    name, where = escaped(hit.file), f"{hit.start:.3f}–{hit.end:.3f} s"
+    played = b64encode(mp3(sound, sample_rate)).decode()
+    name, where = escaped(hit.file), f"{hit.start:.3f} to {hit.end:.3f} s"
     values = "".join(f' data-{column}="{escaped(value)}"' for column, value in zip(COLUMNS, hit.row(), strict=True))
-    return (f'<li data-row="{row}"{values}><button type="button" class="play" aria-label="Play {name}, {where}" '
-            f'data-sound="{b64encode(mp3(sound, sample_rate)).decode()}"><img alt="" loading="lazy" width="{width}" height="72" '
-            f'src="data:image/webp;base64,{picture}"></button><label><input type="checkbox"{" checked" if hit.keep else ""}>'
-            f'<span class="name">{name}</span></label><small>{where} <b title="outlier score">{hit.outlier:.2f}</b></small></li>\n')
+    return (f'<li data-row="{row}"{values}>'
+            f'<button type="button" class="play" aria-label="Play {name}, {where}" data-sound="{played}">'
+            f'<img alt="" loading="lazy" width="{width}" height="72" src="data:image/webp;base64,{picture}"></button>'
+            f'<label><input type="checkbox"{" checked" if hit.keep else ""}><span class="name">{name}</span></label>'
+            f'<small>{where} <b title="outlier score">{hit.outlier:.2f}</b></small></li>\n')
 
 
 def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono, about 10 kB a second; at 44.1 or 48 kHz as it is, else as the nearest of both below."""
+    """Mono, about 10 kB a second, its end faded, its peak at full scale at most."""
     faded = sound.copy()
     count = min(len(sound), round(FADE * sample_rate))
     faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)

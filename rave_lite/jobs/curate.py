@@ -14,7 +14,8 @@ from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
 from rave_lite.jobs.common import job
 
-LEAST = {"sample_rate": 32000, "longer": 0.1, "seconds": 0.1}
+RATE = 44100  # Hz, of what is looked at and heard; the manifest is in seconds, for models of any rate
+LEAST = {"longer": 0.1, "seconds": 0.1}
 
 
 def curate(config: DictConfig) -> None:
@@ -29,14 +30,18 @@ def curate(config: DictConfig) -> None:
     if listed.exists() and not config.overwrite:
         raise InputError(f"{listed} is there already, maybe with your choices: say another out=, or overwrite=true")
     root = located(config.data.root)
-    place, entries, clips = usable(root, config.sample_rate, cache=config.data.cache, cache_gb=config.data.cache_gb)
-    found = judge(clips, config.sample_rate, longer=config.longer, keep_below=config.keep_below)
+    place, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
+    for clip in clips:
+        if clip.source != clip.source.encode(errors="replace").decode():
+            raise InputError(f"{clip.source!r}: this name is not UTF-8 text; rename the file")
+    print(f"{place}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
+    found = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in found]
+    page.write(shown, found, RATE, root=masked(root), seconds=config.seconds)
     manifest.write(listed, hits)
-    page.write(shown, found, config.sample_rate, root=masked(root), seconds=config.seconds)
     show(table(hits))
     skipped = sum(entry.skipped is not None for entry in entries.values())
-    print(f"{place}: {len(hits)} hits in {len(entries) - skipped} files" + (f"; {skipped} files skipped" if skipped else ""))
+    print(f"{len(hits)} hits in {len(entries) - skipped} files" + (f"; {skipped} files skipped" if skipped else ""))
     print(f"look, listen and choose: {shown}\n"
           f"or edit the column keep: {listed}\n"
           f"then train on the rest:  rave-lite train data.root={place} data.manifest={listed}")

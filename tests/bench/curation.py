@@ -44,8 +44,9 @@ def main() -> None:
               f"group {'without drums' if free else 'shared with drums'}")
     print("the highest:", ", ".join(f"{origin[hit.file].stem} {hit.outlier:.2f}" for hit in hits[: len(bells) + 4]))
     minutes = sum(hit.end - hit.start for hit in hits) / 60
-    print(f"{top} of {len(bells)} bells among the {len(bells) + 2} highest of {len(hits)} hits; {apart} of {len(bells)} in groups "
-          f"without drums; {len({hit.group for hit in hits})} groups; {minutes:.2f} min in {wall:.1f} s; page {size / 1e6:.1f} MB")
+    print(f"{top} of {len(bells)} bells among the {len(bells) + 2} highest of {len(hits)} hits; {apart} of {len(bells)} in "
+          f"groups without drums, of {len({hit.group for hit in hits})} groups\n"
+          f"{minutes:.2f} min of audio in {wall:.1f} s, start included; page of {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
