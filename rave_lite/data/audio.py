@@ -39,12 +39,15 @@ class Entry:
 
 
 def find(root: Path) -> list[Path]:
-    """Audio files of a folder tree (or the one file), sorted. Raises InputError when there is no such place."""
-    if root.is_file():
-        return [root]
-    if not root.is_dir():
+    """Audio files of a folder tree (or the one file), sorted. Raises InputError when there is no such place, or for a name
+    that is no text: it could be neither shown nor listed."""
+    if not root.is_file() and not root.is_dir():
         raise InputError(f"{root}: no such file or folder")
-    return sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
+    found = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
+    for path in found:
+        if str(path) != str(path).encode(errors="replace").decode():
+            raise InputError(f"{str(path)!r}: this name is not UTF-8 text; rename the file")
+    return found
 
 
 def is_audio(name: str) -> bool:

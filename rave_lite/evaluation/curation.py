@@ -56,15 +56,15 @@ def outliers(points: np.ndarray) -> np.ndarray:
 def groups(points: np.ndarray) -> np.ndarray:
     """`(N, D) -> (N,)`, numbers from 1, the largest group first.
 
-    Average linkage up to 1.25 times the median hit's distance to its root(N)-th neighbour (the fifth at least), or further
-    until 24 groups at most are left: rather a family in two groups than two families in one.
+    Average linkage up to 1.25 times the median hit's distance to its root(N)-th neighbour, or further until 24 groups
+    at most are left: rather a family in two groups than two families in one.
     """
     order = np.lexsort(points.T)  # the outcome does not depend on the order of the hits
     chosen = points[order[np.unique(np.linspace(0, len(points) - 1, min(LINKED, len(points))).round().astype(int))]]
     if len(chosen) < 2:
         return np.ones(len(points), int)
     tree = linkage(chosen, "average")
-    reach = float(np.median(_nearest(chosen, max(NEIGHBOURS, round(len(chosen) ** 0.5)))[:, -1]))
+    reach = float(np.median(_nearest(chosen, round(len(chosen) ** 0.5))[:, -1]))
     labels = fcluster(tree, max(APART * reach, 1e-9), "distance")
     if labels.max() > MOST:
         labels = fcluster(tree, MOST, "maxclust")

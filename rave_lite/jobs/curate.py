@@ -31,9 +31,6 @@ def curate(config: DictConfig) -> None:
         raise InputError(f"{listed} is there already, maybe with your choices: say another out=, or overwrite=true")
     root = located(config.data.root)
     place, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
-    for clip in clips:
-        if clip.source != clip.source.encode(errors="replace").decode():
-            raise InputError(f"{clip.source!r}: this name is not UTF-8 text; rename the file")
     print(f"{place}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
     found = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in found]

@@ -26,7 +26,8 @@ def bell(seed: int, seconds: float = 1.0) -> np.ndarray:
     """Inharmonic partials that ring."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
-    return np.sum([np.sin(2 * np.pi * rng.uniform(0.95, 1.05) * f * t) for f in (1200, 2750, 4100, 6700)], 0) * np.exp(-3 * t)
+    partials = [np.sin(2 * np.pi * rng.uniform(0.95, 1.05) * f * t) for f in (1200, 2750, 4100, 6700)]
+    return np.sum(partials, 0) * np.exp(-3 * t)
 
 
 @given(st.floats(1e-6, 1e3), st.booleans())

@@ -86,8 +86,7 @@ def edited(path: Path, out: Path, keep) -> Path:
 
 def test_training_hears_only_what_is_kept_and_evaluate_judges_the_same(curated, folder, tmp_path):
     chosen = edited(curated, tmp_path / "manifest (1).csv",
-                    lambda hit: hit.file not in ("loceng.wav", "rhythm.wav") or hit.file == "rhythm.wav"
-                    and (0.7 < hit.start < 3 or hit.start > 5))
+                    lambda hit: 0.7 < hit.start < 3 or hit.start > 5 or hit.file not in ("loceng.wav", "rhythm.wav"))
     arguments = ["train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", f"data.manifest={chosen}", "name=mine",
                  "data.held_out=[rhythm,h]", *SETTINGS, "phase1.steps=2", "phase2.steps=0"]
     done = rave_lite(*arguments, cwd=tmp_path)
@@ -169,7 +168,7 @@ def test_settings_that_are_wrong(folder, tmp_path, option, message):
 
 def test_names_that_are_no_text(folder, tmp_path):
     (folder / "h.wav").rename(Path(os.fsdecode(bytes(folder) + b"/h\xff.wav")))
-    fails(r"'h\udcff.wav': this name is not UTF-8 text; rename the file", "curate", f"data.root={folder}",
+    fails(r"h\udcff.wav': this name is not UTF-8 text; rename the file", "curate", f"data.root={folder}",
           f"data.cache={tmp_path / 'cache'}", cwd=tmp_path)
 
 
