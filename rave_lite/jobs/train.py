@@ -101,7 +101,7 @@ def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | No
     with source.open("rb") as file:
         config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     module = build(config)
-    show(start_from(module, checkpoint, source))
+    show(start_from(module, checkpoint, source).table())
     return module
 
 

@@ -26,6 +26,10 @@ class RAVETraining(L.LightningModule):
     step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
     instead of the generator; `ada`: what changes all that the discriminators hear, or None; `run`: how the networks are
     run; `seed`: of all that is random in a step; `config`: plain values to keep with every checkpoint.
+
+    To start from a trained model: `freeze`: steps for which a part ("encoder", "decoder.net.0", "discriminator") keeps its
+    weights; `lr_scale`: factor of the learning rate of a part; `pull`: weight of the squared distance of the model's weights
+    to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483). Raises InputError for a part that is not there.
     """
 
     broken: Tensor
@@ -35,6 +39,7 @@ class RAVETraining(L.LightningModule):
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
                  ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
+                 freeze: dict[str, int] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
                  config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
@@ -43,6 +48,9 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.ada = ada
+        self.freeze, self.lr_scale = freeze or {}, lr_scale or {}
+        self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
+        self.pull = pull
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
@@ -71,9 +79,31 @@ class RAVETraining(L.LightningModule):
         return self.model if self.ema is None else self.ema
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        generator = torch.optim.Adam(self.model.parameters(), self.lr[0], self.betas, fused=True)
-        discriminator = torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, self.betas, fused=True)
-        return [generator, discriminator]
+        """Adam twice; a group for each part that has a learning rate of its own."""
+        known = [f"{n}." for n, _ in (*self.model.named_parameters(), *self._listeners())]
+        for part in {**self.freeze, **self.lr_scale}:
+            if not any(name.startswith(f"{part}.") for name in known):
+                raise InputError(f"transfer: this model has no part {part!r}; it has encoder, decoder, discriminator, and what "
+                                 f"lies in them, such as encoder.net.0")
+        return [torch.optim.Adam(self._groups(list(self.model.named_parameters())), self.lr[0], self.betas, fused=True),
+                torch.optim.Adam(self._groups(self._listeners()), self.discriminator_lr, self.betas, fused=True)]
+
+    def _listeners(self) -> list[tuple[str, nn.Parameter]]:
+        return [(f"discriminator.{n}", p) for n, p in self.discriminator.named_parameters()]
+
+    def _groups(self, named: list[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
+        """Parameters by the most precise of the parts in `freeze` and `lr_scale` that they lie in."""
+        groups: dict[str, dict[str, Any]] = {}
+        for name, parameter in named:
+            part = max((p for p in {"": 0, **self.freeze, **self.lr_scale} if not p or f"{name}.".startswith(f"{p}.")), key=len)
+            groups.setdefault(part, {"params": [], "part": part})["params"].append(parameter)
+        return list(groups.values())
+
+    def _paces(self, optimizer: Any, lr: float) -> None:
+        """The learning rate of each group at this step."""
+        for group in optimizer.param_groups:
+            frozen = self.step < self.freeze.get(group["part"], 0)
+            group["lr"] = 0.0 if frozen else lr * self.lr_scale.get(group["part"], 1.0)
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
         """One update on `(B, 1, T)`; the losses by name."""
@@ -86,8 +116,8 @@ class RAVETraining(L.LightningModule):
               backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
         self._draw_anew()
-        for group in generator.param_groups:
-            group["lr"] = self.generator_lr()
+        self._paces(generator, self.generator_lr())
+        self._paces(discriminator, self.discriminator_lr)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
             self._update(discriminator, losses["discriminator"], backward)
@@ -128,6 +158,9 @@ class RAVETraining(L.LightningModule):
         reference, made = self.aligned(x, made, self.model.latency)
         in_bands = self.bands_distance(*self.aligned(bands, made_bands, self.model.decoder.delay))
         losses = {**self.distance(reference, made), "bands": in_bands["linear"], "penalty": penalty}
+        if self.start is not None:
+            pairs = zip(self.model.parameters(), self.start.parameters(), strict=True)
+            losses["pull"] = torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()
         if self.phase == 2:
             reference, made = self.disguised(reference, made)
             with torch.no_grad():
@@ -153,7 +186,8 @@ class RAVETraining(L.LightningModule):
 
     def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
-        with torch.set_grad_enabled(self.phase == 1 and torch.is_grad_enabled()):
+        learning = self.phase == 1 and self.step >= self.freeze.get("encoder", 0)
+        with torch.set_grad_enabled(learning and torch.is_grad_enabled()):
             bands = self.model.pqmf(x)
             z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
         return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty
@@ -173,6 +207,8 @@ class RAVETraining(L.LightningModule):
         return first + (last - first) * min(1.0, self.step / max(1, self.phase1_steps))
 
     def weight(self, name: str) -> float:
+        if name == "pull":
+            return self.pull
         if name != "penalty" or self.penalty_warmup is None:
             return self.weights[name]
         first, steps = self.penalty_warmup

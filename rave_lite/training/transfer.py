@@ -1,34 +1,82 @@
-"""Start a run from the weights of a trained model."""
+"""Start a run from the weights of a trained model, and hold it near them."""
 
+import math
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 
 from rave_lite.errors import InputError
+from rave_lite.model import RAVE
 from rave_lite.training.module import RAVETraining
 
 BANK = ("n_bands", "attenuation", "bank")  # of RAVE's arguments: where they differ, so do the filters
 
 
-def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> Table:
-    """Copy into `module` what fits of a checkpoint, by name and shape; says what did, part by part.
+@dataclass
+class Report:
+    """What became of the weights of each part: counts by part."""
 
-    The model's averaged weights where there are some, and the discriminators. Raises InputError where nothing fits.
+    path: Path
+    copied: Counter = field(default_factory=Counter)
+    resized: Counter = field(default_factory=Counter)
+    new: Counter = field(default_factory=Counter)
+
+    def table(self) -> Table:
+        table = Table(title=f"starting from {self.path}", title_justify="left")
+        for column in ("part", "weights copied", "resized", "new"):
+            table.add_column(column, justify="left" if column == "part" else "right")
+        for name in {**self.copied, **self.resized, **self.new}:
+            table.add_row(name, f"{self.copied[name]:,}", f"{self.resized[name]:,}", f"{self.new[name]:,}")
+        return table
+
+
+def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> Report:
+    """Copy into `module` what a checkpoint has for it, by name; says what became of which part.
+
+    The model's averaged weights where there are some, and the discriminators. A layer of other sizes (of the latent, bands,
+    channels) takes what there is; what it has more is not heard by what it had, so that a wider model starts as the same
+    function. Raises InputError for another sampling rate or hop, and where nothing fits.
     """
-    state = started(checkpoint["state_dict"])
-    own = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
+    comparable(module.model, checkpoint["model"], path)
+    theirs = started(checkpoint["state_dict"])
     if any(checkpoint["model"].get(k) != module.model.config.get(k) for k in BANK):
-        state = {k: v for k, v in state.items() if not k.startswith("model.pqmf.")}
-    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
-    if not fits:
+        theirs = {k: v for k, v in theirs.items() if not k.startswith("model.pqmf.")}
+    own = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
+    made, report = {}, Report(path)
+    for name, value in own.items():
+        part = name.split(".")[1] if name.startswith("model.") else "discriminators"
+        if name in theirs and theirs[name].shape == value.shape:
+            made[name] = theirs[name]
+            report.copied[part] += value.numel()
+        elif name in theirs and theirs[name].dim() == value.dim() and "principal" not in name:  # that is fitted anew
+            report.resized[part] += value.numel()
+        else:
+            report.new[part] += value.numel()
+    if not made:
         raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
-    module.load_state_dict(fits, strict=False)
-    if module.ema is not None:
-        module.ema.load_state_dict(module.model.state_dict())
-    return report(own, fits, path)
+    module.load_state_dict(made, strict=False)
+    resize(module, theirs, made, checkpoint["model"])
+    for follower in (module.ema, module.start):
+        if follower is not None:
+            follower.load_state_dict(module.model.state_dict())
+    return report
+
+
+def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless a frame of both is the same piece of time."""
+    if trained["sample_rate"] != model.sample_rate:
+        raise InputError(f"transfer.from: {path} was trained at {trained['sample_rate']} Hz, this model is for "
+                         f"{model.sample_rate}: leave out model.sample_rate (recordings are resampled), and export with "
+                         f"sample_rate={model.sample_rate}")
+    hop = trained["n_bands"] * math.prod(trained["ratios"])
+    if hop != model.hop:
+        raise InputError(f"transfer.from: a latent frame of {path} is {hop} samples, of this model {model.hop}: its weights "
+                         f"would mean nothing. Leave out model= and model.ratios, and the model is the trained one's")
 
 
 def started(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -37,21 +85,54 @@ def started(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if k.startswith(("model.", "discriminator."))} | averages
 
 
-def report(own: dict[str, Tensor], fits: dict[str, Tensor], path: Path) -> Table:
-    """Weights by part: how many came from `path`, how many start anew."""
-    def part(name: str) -> str:
-        return name.split(".")[1] if name.startswith("model.") else "discriminators"
+@torch.no_grad()
+def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Tensor], trained: dict[str, Any]) -> None:
+    """Give the convolutions of `module` that were not `copied` whole what `theirs` have for them."""
+    joints = seams(module.model, trained)
+    for name, layer in module.named_modules():
+        if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d) or not name.startswith(("model.", "discriminator.")):
+            continue
+        g, v = (theirs.get(f"{name}.parametrizations.weight.original{i}") for i in (0, 1))
+        old = theirs.get(f"{name}.weight") if g is None or v is None else torch._weight_norm(v, g, 0)
+        if old is not None and old.shape != layer.weight.shape:
+            inputs = 0 if isinstance(layer, nn.ConvTranspose1d) else 1
+            new = pieced(layer.weight, old, *joints.get(name, (0, [], [])), inputs=inputs)
+            if g is None:
+                layer.weight.copy_(new)
+            else:
+                layer.weight = new  # weight norm takes it apart
+        if layer.bias is not None and f"{name}.bias" in theirs and f"{name}.bias" not in copied:
+            count = min(len(layer.bias), len(theirs[f"{name}.bias"]))
+            layer.bias[:count] = theirs[f"{name}.bias"][:count]
 
-    total, copied = (Counter[str]() for _ in range(2))
-    for name, value in own.items():
-        total[part(name)] += value.numel()
-        copied[part(name)] += value.numel() if name in fits else 0
-    table = Table(title=f"starting from {path}", title_justify="left")
-    for column in ("part", "weights copied", "new"):
-        table.add_column(column, justify="left" if column == "part" else "right")
-    for name in total:
-        table.add_row(name, f"{copied[name]:,}", f"{total[name] - copied[name]:,}")
-    return table
+
+def seams(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
+    """Layers whose channels are of several kinds: the dimension, and how many there are of each kind, here and there."""
+    sizes, before = model.latent.size, trained["latent"]["size"]
+    bands, was = model.pqmf.n_bands, trained["n_bands"]
+    last = f"model.encoder.net.{len(model.encoder.net) - 1}"
+    both = {"model.decoder.waveform": (0, [bands] * 2, [was] * 2),  # waveform, amplitude
+            "model.decoder.net.0": (1, [sizes, model.latent.decoder_channels - sizes],
+                                    [before, trained["latent"].get("noise_channels", 0)])}
+    if model.latent.encoder_channels == 2 * sizes:
+        both[last] = (0, [sizes] * 2, [before] * 2)  # mean, scale
+    return both
+
+
+def pieced(new: Tensor, old: Tensor, dim: int, sizes: list[int], before: list[int], *, inputs: int) -> Tensor:
+    """`widened` for each kind of channel along `dim` by itself."""
+    if not sizes:
+        return widened(new, old, inputs)
+    pairs = zip(new.split(sizes, dim), old.split(before, dim), strict=True)
+    return torch.cat([widened(a, b, inputs) for a, b in pairs], dim)
+
+
+def widened(new: Tensor, old: Tensor, inputs: int) -> Tensor:
+    """`new` with `old` in its first places, whose outputs do not hear what inputs (along dimension `inputs`) are added."""
+    made, known = new.clone(), [min(a, b) for a, b in zip(new.shape, old.shape, strict=True)]
+    made.narrow(1 - inputs, 0, known[1 - inputs]).narrow(inputs, known[inputs], new.shape[inputs] - known[inputs]).zero_()
+    made[tuple(map(slice, known))] = old[tuple(map(slice, known))]
+    return made
 
 
 def architecture(model: dict[str, Any], checkpoint: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
