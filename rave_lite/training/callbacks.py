@@ -30,14 +30,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Callback):
-    """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance.
+    """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance, and
+    every `keep` steps, for good, `step-N.ckpt`.
 
     Before each, the principal directions of the latent are fitted to `heard` seconds of training windows, as
     recorded. A state that is not finite is never saved.
     """
 
-    def __init__(self, folder: str | Path, every: int, heard: float = 30.0):
-        self.folder, self.every, self.heard = Path(folder), every, heard
+    def __init__(self, folder: str | Path, every: int, heard: float = 30.0, keep: int | None = None):
+        self.folder, self.every, self.heard, self.keep = Path(folder), every, heard, keep
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -54,7 +55,7 @@ class Checkpoints(Callback):
         if pl_module.step == pl_module.phase1_steps:
             self._save(trainer, pl_module, "phase1.ckpt")
         if pl_module.step % trainer.val_check_batch:  # else it waits for the validation, whose outcome belongs to it
-            self._save_last(trainer, pl_module)
+            self._save_due(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         distance = float(trainer.callback_metrics["held_out/distance"])
@@ -63,12 +64,14 @@ class Checkpoints(Callback):
             self._save(trainer, pl_module, "best.ckpt")
         if pl_module.step == pl_module.phase1_ended:
             self._save(trainer, pl_module, "phase1.ckpt")
-        self._save_last(trainer, pl_module)
+        self._save_due(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self._save(trainer, pl_module, "last.ckpt")
 
-    def _save_last(self, trainer: L.Trainer, pl_module: Any) -> None:
+    def _save_due(self, trainer: L.Trainer, pl_module: Any) -> None:
+        if self.keep and pl_module.step % self.keep == 0:
+            self._save(trainer, pl_module, f"step-{pl_module.step:07d}.ckpt")
         if pl_module.step % self.every == 0 and not trainer.should_stop:
             self._save(trainer, pl_module, "last.ckpt")
 

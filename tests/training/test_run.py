@@ -85,9 +85,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch,
 
 def test_a_run_leaves_what_people_need(settings, tmp_path):
     out = tmp_path / "run"
-    run(out, *settings)
+    run(out, *settings, "callbacks.checkpoints.keep=4")  # at validations
     folder = out / "checkpoints"
-    assert {p.name for p in folder.iterdir()} == {"last.ckpt", "best.ckpt", "phase1.ckpt"}
+    kept = {f"step-{n:07d}.ckpt" for n in (4, 8, 12)}
+    assert {p.name for p in folder.iterdir()} == {"last.ckpt", "best.ckpt", "phase1.ckpt"} | kept
+    assert [read_checkpoint(folder / name)["step"] for name in sorted(kept)] == [4, 8, 12]
     steps = {p.stem: read_checkpoint(p)["step"] for p in folder.iterdir()}
     assert steps["last"] == 12
     assert steps["phase1"] == 6
