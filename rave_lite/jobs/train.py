@@ -48,6 +48,8 @@ def train(config: DictConfig) -> None:
     plain = module.config
     root = located(config.data.root)
     plain["data"]["root"] = masked(root)
+    if config.data.manifest == "":
+        raise InputError("data.manifest: needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one")
     if config.data.manifest:
         plain["data"]["manifest"] = located(config.data.manifest)
         plain["data"]["kept"] = manifest.load(Path(plain["data"]["manifest"]))
@@ -86,6 +88,8 @@ def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | No
     path = config.transfer["from"]
     if path is None:
         return build(config)
+    if not path:
+        raise InputError("transfer.from: needs a value, as in transfer.from=percussion.ckpt")
     source = Path(path).expanduser()
     checkpoint = resumed or read_checkpoint(source)
     kind, configured = checkpoint["model"]["latent"]["name"], config.model.latent.name

@@ -1,0 +1,100 @@
+"""The recipes side by side on tabla strokes: each with several seeds, the same steps, scored on held-out files.
+
+    python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=scratch,transfer]
+
+TABLA, PERCUSSION: folders of recordings, to learn and to start from; SCORER: a program called with reference and
+reconstruction folders, whose last line begins with "mean". What is done is in OUT and not done again. Prints the table of
+recipes/README.md: mean and, in brackets, standard deviation over seeds, of the last weights; `25 %`: after a quarter of the steps.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HELD_OUT = ["tabla_ghe4", "tabla_ke2", "tabla_na_s", "tabla_tas2", "tabla_te2", "tabla_tun2"]
+RECIPES = ["scratch", "augmented", "long_low_lr", "transfer", "transfer_frozen_encoder", "curated", "malay_drums"]
+SOURCE_STEPS = ["phase1.steps=6000", "phase2.steps=1000"]
+FIGURES = ["spectral", "mel_db", "loud_db", "onset_f1"]
+
+
+def rave_lite(*arguments: str, log: Path) -> None:
+    with log.open("a") as file:
+        subprocess.run([sys.executable, "-m", "rave_lite", *arguments], stdout=file, stderr=file, check=True,
+                       env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def prepare(tabla: Path, percussion: Path, out: Path) -> None:
+    """The model to start from, the manifest of what is usual, and the references."""
+    out.mkdir(parents=True, exist_ok=True)
+    log, source = out / "prepare.log", out / "source"
+    if not source.is_dir():
+        rave_lite("drums", f"out={out / 'drums'}", log=log)
+        shutil.copytree(percussion, source / "percussion")
+        shutil.copytree(out / "drums/drums", source / "drums")
+    if not (out / "pretrained.ckpt").exists():
+        rave_lite("train", "recipe=minute_cpu", f"data.root={source}", f"out={out / 'pretraining'}", "threads=1",
+                  "resume=auto", *SOURCE_STEPS, log=log)
+        shutil.copy(out / "pretraining/checkpoints/last.ckpt", out / "pretrained.ckpt")
+    if not (out / "curated").is_dir():
+        rave_lite("curate", f"data.root={tabla}", f"out={out / 'curated'}", "keep_below=2.0", log=log)
+    (out / "references").mkdir(exist_ok=True)
+    for stem in HELD_OUT:
+        shutil.copy(next(tabla.glob(f"{stem}.*")), out / "references")
+
+
+def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path) -> dict:
+    """Train, evaluate after a quarter and at the end; the scorer's means and the gap."""
+    folder, log = out / f"{recipe}-{seed}", out / f"{recipe}-{seed}.log"
+    result = folder / "result.json"
+    if result.exists():
+        return json.loads(result.read_text())
+    more = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe.startswith(("transfer", "malay")) else []
+    more += [f"data.manifest={out / 'curated/manifest.csv'}"] if recipe == "curated" else []
+    rave_lite("train", f"recipe=[minute_cpu,{recipe}]", f"data.root={tabla}", f"data.held_out=[{','.join(HELD_OUT)}]",
+              f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
+              f"phase2.steps={steps // 4}", f"callbacks.checkpoints.keep={steps // 4}", *more, log=log)
+    made = {}
+    for name, step in (("quarter", steps // 4), ("end", steps)):
+        judged = folder / name
+        rave_lite("evaluate", f"ckpt={folder}/checkpoints/step-{step:07d}.ckpt", f"out={judged}", log=log)
+        printed = subprocess.run([sys.executable, str(scorer), str(out / "references"), str(judged / "wav")],
+                                 capture_output=True, text=True, check=True).stdout
+        mean = printed.strip().splitlines()[-1].split()
+        report = json.loads((judged / "figures.json").read_text())
+        made[name] = dict(zip(FIGURES, map(float, mean[1:5]), strict=True)) | {"gap": report["gap"]["spectral"]}
+    result.write_text(json.dumps(made))
+    return made
+
+
+def table(results: dict[str, list[dict]]) -> str:
+    """Markdown: a row per recipe."""
+    lines = ["| recipe | spectral, 25 % | spectral | mel_db | loud_db | onset_f1 | gap |", "|---|---|---|---|---|---|---|"]
+    for recipe, runs in results.items():
+        cells = [spread([r["quarter"]["spectral"] for r in runs])]
+        cells += [spread([r["end"][name] for r in runs]) for name in (*FIGURES, "gap")]
+        lines.append(f"| `{recipe}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f} ({statistics.stdev(values) if len(values) > 1 else 0:.2f})"
+
+
+def main() -> None:
+    tabla, percussion, scorer, out = map(Path, sys.argv[1:5])
+    options = {"jobs": "2", "seeds": "0,1,2", "steps": "2000", "recipes": ",".join(RECIPES)}
+    options |= dict(a.split("=") for a in sys.argv[5:])
+    recipes, seeds, steps = options["recipes"].split(","), list(map(int, options["seeds"].split(","))), int(options["steps"])
+    prepare(tabla, percussion, out)
+    with ThreadPoolExecutor(int(options["jobs"])) as pool:
+        runs = {(r, s): pool.submit(run, r, s, steps, tabla, scorer, out) for s in seeds for r in recipes}
+        print(table({r: [runs[r, s].result() for s in seeds] for r in recipes}))
+
+
+if __name__ == "__main__":
+    main()
