@@ -1,14 +1,16 @@
 """`rave-lite JOB [overrides]`, the same as `python -m rave_lite JOB [overrides]`."""
 
 import importlib
-import re
 import sys
 from pathlib import Path
+
+from rave_lite.overrides import quoted
 
 JOBS = {
     "drums": "write the built-in synthetic drum set",
     "curate": "group the hits of a folder, to see, hear and choose which to train on",
     "train": "train a model on a folder of recordings",
+    "learning-curve": "does more data help? which recording hurts?",
     "bench-train": "measure how long training steps take, and how much memory",
     "evaluate": "judge a model by recordings it was not trained on",
     "reconstruct": "play sounds through a model",
@@ -41,13 +43,6 @@ def quoted_value(argument: str) -> str:
     return argument if meant and not Path(value).expanduser().is_file() else f"{key}={quoted(value)}"
 
 
-def quoted(text: str) -> str:
-    """As Hydra's grammar undoes it; what is in quotes already stays."""
-    if len(text) > 1 and text[0] == text[-1] in "'\"":
-        return text
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", text) + "'"
-
-
 def main() -> None:
     """Run one job; its own overrides and --help are Hydra's."""
     asked = sys.argv[1] if len(sys.argv) > 1 else "--help"
@@ -57,7 +52,7 @@ def main() -> None:
         return
     print("rave-lite JOB [key=value ...]     rave-lite JOB --help tells more\n")
     for name, what in JOBS.items():
-        print(f"  {name:12} {what}")
+        print(f"  {name:15} {what}")
     if asked not in ("-h", "--help"):
         print(f"\nrave-lite: there is no job {asked!r}", file=sys.stderr)
         sys.exit(2)

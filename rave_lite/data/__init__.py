@@ -2,6 +2,7 @@
 
 from rave_lite.data.catalogue import Catalogue, Clip, catalogue, located
 from rave_lite.data.network import masked
+from rave_lite.data.subset import narrowed
 from rave_lite.data.windows import HeldOut, Windows
 
-__all__ = ["Catalogue", "Clip", "HeldOut", "Windows", "catalogue", "located", "masked"]
+__all__ = ["Catalogue", "Clip", "HeldOut", "Windows", "catalogue", "located", "masked", "narrowed"]

@@ -1,8 +1,9 @@
 """The recordings of a folder or a URL: what is usable, split into training and held-out clips."""
 
+import difflib
 import fnmatch
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -79,6 +80,7 @@ class Catalogue:
             use = "held out" if name in held else "train, its end held out" if name in lone else "train"
             used_s = kept.get(name, 0) / self.sample_rate
             use += f", {used_s:.2f} s of it" if name not in lone and used_s < e.samples / self.sample_rate else ""
+            use = use if name in kept else "left out"
             table.add_row(escape(name), f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
         if len(shown) < len(used):
             table.add_row(f"and {len(used) - len(shown)} more", "", "", "", "")
@@ -158,14 +160,12 @@ def located(root: str | Path) -> str:
 def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int) -> tuple[list[Clip], list[Clip]]:
     """Training and held-out clips, by file; by region for a lone one."""
     if not isinstance(held_out, int | float):
-        named = [c for c in clips if any(fnmatch.fnmatch(c.source, p) or Path(c.source).stem == p for p in held_out)]
-        missing = [p for p in held_out if not any(fnmatch.fnmatch(c.source, p) or Path(c.source).stem == p for c in clips)]
-        if missing:
-            raise InputError(f"data.held_out: no usable file is named {missing[0]!r}")
-        train = [c for c in clips if c not in named]
-        if not train or not named:
+        chosen = named(held_out, [c.source for c in clips], "data.held_out: no usable file")
+        held = [c for c in clips if c.source in chosen]
+        train = [c for c in clips if c.source not in chosen]
+        if not train or not held:
             raise InputError("data.held_out: it must leave files on both sides, to train on and to hold out")
-        return train, named
+        return train, held
     if not 0 < held_out < 1:
         raise InputError(f"data.held_out: {held_out} is not a fraction between 0 and 1")
     names = list(dict.fromkeys(clip.source for clip in clips))
@@ -174,6 +174,20 @@ def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed
     count = min(max(1, round(held_out * len(names))), len(names) - 1)
     chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
     return [c for c in clips if c.source not in chosen], [c for c in clips if c.source in chosen]
+
+
+def named(patterns: Sequence[str], sources: Sequence[str], none: str) -> set[str]:
+    """Which of `sources` are meant by names, stems or patterns. Raises InputError `none` where one means nothing."""
+    meant: set[str] = set()
+    for p in patterns:
+        found = {p} & set(sources) or {s for s in sources if fnmatch.fnmatch(s, str(p)) or Path(s).stem == str(p)}
+        if not found:
+            known = {n: s for s in sources for n in (s, Path(s).name, Path(s).stem)}
+            near = dict.fromkeys(known[n] for n in difflib.get_close_matches(str(p), known, 6, 0.5))
+            raise InputError(f"{none} is named {p!r}; " + (f"near it: {', '.join(list(near)[:3])}" if near else
+                             f"there are {', '.join(sorted(set(sources))[:5])}{' ...' if len(set(sources)) > 5 else ''}"))
+        meant |= found
+    return meant
 
 
 def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:

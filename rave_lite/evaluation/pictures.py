@@ -1,6 +1,7 @@
 """Pictures of sound."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
+
+from rave_lite.evaluation.learning_curve import Point, amount
 
 
 def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_rate: int) -> Figure:
@@ -32,6 +35,33 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
     mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
     axes[0][0].set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
     figure.colorbar(image, ax=axes, label="mel power, dB", shrink=0.8)
+    return figure
+
+
+def learning_curve(points: Sequence[Point], title: str) -> Figure:
+    """Held-out distance against minutes of audio: a dot a run, thin lines through each seed's, mean and spread by fraction."""
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    ax = figure.subplots()
+    for seed in sorted({p.seed for p in points}):
+        mine = sorted((p for p in points if p.seed == seed), key=lambda p: p.fraction)
+        ax.plot([p.minutes for p in mine], [p.held_out for p in mine], "-o", color="tab:blue", alpha=0.35, lw=0.8, ms=5,
+                mec="none", label="each run; a line a seed" if seed == min(p.seed for p in points) else None)
+    groups = [[p for p in points if p.fraction == f] for f in sorted({p.fraction for p in points})]
+    minutes = [float(np.mean([p.minutes for p in group])) for group in groups]
+    for name, colour, values in (("held out: mean", "tab:blue", [[p.held_out for p in g] for g in groups]),
+                                 ("trained on: mean", "tab:gray", [[p.train for p in g] for g in groups])):
+        several = len(values[0]) > 1
+        ax.errorbar(minutes, [np.mean(v) for v in values], [np.std(v, ddof=1) for v in values] if several else None,
+                    fmt="-D", color=colour, lw=1.8, ms=6, capsize=5,
+                    label=f"{name} and standard deviation" if several else name)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(minutes, [f"{amount(m)}\n{g[0].fraction:.3g}" for m, g in zip(minutes, groups, strict=True)])
+    ax.minorticks_off()
+    ax.set_xlabel("training audio, mean of the runs; fraction of the recordings")
+    ax.set_ylabel("distance to the recordings (lower is better)")
+    ax.set_title(title, fontsize=10, loc="left")
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize=8, frameon=False)
     return figure
 
 

@@ -22,7 +22,7 @@ def evaluate(config: DictConfig) -> None:
     if not config.data.root and not run["data"]["root"]:
         raise InputError(f"{path}: an imported model, which knows no recordings; say which: data.root=DIR")
     found = catalogue(config.data.root or run["data"]["root"], model.sample_rate, held_out=run["data"]["held_out"],
-                      seed=run["seed"], cache=config.data.cache or run["data"]["cache"],
+                      seed=run["data"].get("split_seed", run["seed"]), cache=config.data.cache or run["data"]["cache"],
                       cache_gb=run["data"].get("cache_gb", 20), kept=None if config.data.root else run["data"].get("kept"))
     clips = found.train + found.held_out if config.data.root else found.held_out
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"

@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from rave_lite.data import catalogue, located, manifest, masked
+from rave_lite.data import Catalogue, catalogue, located, manifest, masked, narrowed
 from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
 from rave_lite.jobs.augmentation import augmentation
@@ -33,12 +33,15 @@ show = rank_zero_only(rich.print)
 say = rank_zero_only(print)
 
 
-def train(config: DictConfig) -> None:
-    """Compose the parts, say what there is to train on and what it will take, and fit."""
+def train(config: DictConfig, brief: bool = False) -> None:
+    """Compose the parts, say what there is to train on and what it will take (unless `brief`), and fit."""
     resume = resume_path(config.resume, Path(config.out))
     saved = read_checkpoint(resume) if resume else None
     if saved and "optimizer_states" not in saved:
         raise InputError(f"{resume}: an imported model, without the state of a run; start one with transfer.from={resume}")
+    if config.resume == "auto" and saved and saved["step"] >= (total := config.phase1.steps + config.phase2.steps):
+        say(f"{resume}: step {saved['step']} of {total}: this run is finished")
+        return
     quieten()
     L.seed_everything(config.seed, verbose=False)
     typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
@@ -46,24 +49,19 @@ def train(config: DictConfig) -> None:
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
     changes = augmentation(config, module.model.sample_rate)
     plain = module.config
-    root = located(config.data.root)
-    plain["data"]["root"] = masked(root)
-    if config.data.manifest == "":
-        raise InputError("data.manifest: needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one")
-    if config.data.manifest:
-        plain["data"]["manifest"] = located(config.data.manifest)
-        plain["data"]["kept"] = manifest.load(Path(plain["data"]["manifest"]))
-    recordings = catalogue(root, module.model.sample_rate, held_out=plain["data"]["held_out"], seed=config.seed,
-                           cache=config.data.cache, cache_gb=config.data.cache_gb, kept=plain["data"].get("kept"))
+    recordings = narrowed(heard(config, plain, module.model.sample_rate), fraction=config.data.fraction, seed=config.data.subset_seed,
+                          without=plain["data"]["without"])
     plain["minutes"] = recordings.minutes(recordings.train)
-    show(recordings.table())
-    say(recordings.summary())
-    if warning:
-        show(f"[yellow]warning:[/] {warning}")
+    if not brief:
+        show(recordings.table())
+        say(recordings.summary())
+        if warning:
+            show(f"[yellow]warning:[/] {warning}")
     if saved and resume:
         load_matching(module, saved["state_dict"], resume)
-        if saved.get("config", {}).get("data", {}).get("kept") != plain["data"].get("kept"):
-            show("[yellow]warning:[/] data.manifest keeps other regions than when this run began")
+        then, now = chosen(saved.get("config", {}).get("data", {})), chosen(plain["data"])
+        for what in (what for what in now if then[what] != now[what]):
+            show(f"[yellow]warning:[/] {what} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
     trainer = L.Trainer(
@@ -73,11 +71,32 @@ def train(config: DictConfig) -> None:
         callbacks=[*instantiate(config.callbacks).values(), Listen(data.held_out)],
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
     limit_memory(config.memory_limit)
-    show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
-                            device=trainer.strategy.root_device)))
+    if not brief:
+        show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
+                                device=trainer.strategy.root_device)))
     with signals_restored():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+
+
+def heard(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:
+    """The recordings, held out and to train on, before any are left out. `plain` notes where they are and what is kept."""
+    root = located(config.data.root)
+    plain["data"]["root"] = masked(root)
+    if config.data.manifest == "":
+        raise InputError("data.manifest: needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one")
+    if config.data.manifest:
+        plain["data"]["manifest"] = located(config.data.manifest)
+        plain["data"]["kept"] = manifest.load(Path(plain["data"]["manifest"]))
+    return catalogue(root, sample_rate, held_out=plain["data"]["held_out"], seed=config.data.split_seed,
+                     cache=config.data.cache, cache_gb=config.data.cache_gb, kept=plain["data"].get("kept"))
+
+
+def chosen(data: dict[str, Any]) -> dict[str, Any]:
+    """What decides which recordings a run is trained on, of its settings, which may be older than these."""
+    fraction = data.get("fraction", 1)
+    return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": data.get("without", []),
+            "data.fraction or data.subset_seed chooses others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
 
 
 def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from rave_lite.errors import InputError
+from rave_lite.model import RAVE
 
 
 class SpectralDistance(nn.Module):
@@ -54,6 +55,13 @@ class SpectralDistance(nn.Module):
         frames = F.pad(x.flatten(0, 1), (n_fft // 2, n_fft // 2)).unfold(1, n_fft, n_fft // 4)
         spectrum = RealFFT.apply(frames * window)
         return spectrum.real**2 + spectrum.imag**2 + 1e-14
+
+
+def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:
+    """`linear` between `(B, 1, T)` and what `model` makes of it, always with the same noise; a short sound is padded."""
+    x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
+    torch.manual_seed(0)
+    return distance(x, model.reconstruct(x))["linear"]
 
 
 class RealFFT(torch.autograd.Function):

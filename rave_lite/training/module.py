@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 from rave_lite.training.ada import AdaptiveAugmentation
-from rave_lite.training.losses import SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
+from rave_lite.training.losses import (
+    SpectralDistance,
+    feature_matching,
+    hinge_discriminator,
+    hinge_generator,
+    reconstruction_distance,
+)
 from rave_lite.training.runner import Runner, frozen, tf32
 
 
@@ -217,9 +223,7 @@ class RAVETraining(L.LightningModule):
     @tf32(False)
     def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int) -> Tensor:
         """The held-out distance of one piece, in the float32 that is exported; always with the same noise."""
-        x = F.pad(batch[0], (0, max(0, max(self.distance.n_fft) - batch[0].shape[-1])))
-        torch.manual_seed(0)
-        distance = self.distance(x, self.best_model.reconstruct(x))["linear"]
+        distance = reconstruction_distance(self.distance, self.best_model, batch[0])
         self.log("held_out/distance", distance, batch_size=1, sync_dist=True, logger=False)
         return distance
 

@@ -1,0 +1,181 @@
+"""Does more data help, and which recording hurts? Runs on parts of the recordings, judged by the same held-out ones."""
+
+import copy
+import csv
+import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig
+from rich import print as show
+from rich.markup import escape
+from rich.table import Table
+
+from rave_lite.data import Catalogue, Clip, HeldOut
+from rave_lite.errors import InputError, TrainingError
+from rave_lite.evaluation import pictures
+from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
+from rave_lite.files import replacing
+from rave_lite.jobs.common import job
+from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
+from rave_lite.jobs.train import heard, limit_memory, quieten, start, train
+from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.training.bench import duration, probe
+from rave_lite.training.losses import reconstruction_distance
+from rave_lite.training.module import RAVETraining, check_window
+
+PIECES = 12  # of 10 s at most: so much of what was trained on is judged
+
+
+def learning_curve(config: DictConfig) -> None:
+    """Plan, say so, train what is not finished, and answer."""
+    check(config)
+    quieten()
+    L.seed_everything(config.seed, verbose=False)
+    module = start(copy.deepcopy(config), list(HydraConfig.get().overrides.task))
+    warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
+    found = heard(config, module.config, module.model.sample_rate)
+    plan = planned(config, found)
+    comparable(config, module.config, found, keep=not config.plan_only)
+    todo = [run for run in plan.runs if any(run.left())]
+    print(plan.said(found, len(todo)))
+    if warning and todo:
+        show(f"[yellow]warning:[/] {warning}")
+    trainer = L.Trainer(accelerator=config.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
+    device = trainer.strategy.root_device
+    if todo:
+        limit_memory(config.memory_limit)
+        print(f"{takes(module, todo, config, device)}; Ctrl-C stops, and the same command goes on", flush=True)
+    if config.plan_only:
+        return
+    if todo and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
+        launch(config, todo)
+    go(config, [run for run in plan.runs if not run.distances.exists()], found, module, device)
+    report(Path(config.out), *([run.point(found.sample_rate) for run in runs]
+                               for runs in (plan.curve, plan.whole, plan.without)))
+
+
+def check(config: DictConfig) -> None:
+    """Raises InputError for settings that make no curve."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError("learning-curve: one process, not under torchrun; for many at a time see hydra/launcher= in its --help")
+    for key, kinds, example in (("fractions", int | float, "[0.25,0.5,1]"), ("seeds", int, "[0,1,2]")):
+        given: Any = config[key]
+        good = isinstance(given, ListConfig) and given and all(isinstance(v, kinds) and not isinstance(v, bool) for v in given)
+        if not good or len(set(given)) < len(given) or min(given) < 0:
+            raise InputError(f"{key}: {given!s} is no list of different numbers; say {key}={example}")
+    if len(config.fractions) < 2 and not config.influence:
+        raise InputError(f"fractions: {config.fractions!s}: a curve needs two at least; say fractions=[0.5,1]")
+    if config.data.fraction != 1:
+        raise InputError(f"data.fraction: {config.data.fraction}: a curve has fractions=[0.25,0.5,1]")
+    if {config.phase1.until, config.phase2.until} != {"steps"}:
+        raise InputError("phase1.until, phase2.until: runs are compared after the same number of steps; leave them at steps")
+    steps = config.influence_steps
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise InputError(f"influence_steps: {steps!r} is no number of steps")
+    if config.phase1.steps + config.phase2.steps < 1:
+        raise InputError("phase1.steps, phase2.steps: no step to train")
+
+
+def takes(module: RAVETraining, todo: list[Run], config: DictConfig, device: torch.device) -> str:
+    """How long the unfinished runs will train, from some steps of both phases."""
+    phases = probe(module, window=config.data.window, batch_size=config.data.batch_size, device=device)
+    seconds = [sum(n * phase.seconds for n, phase in zip(run.left(), phases, strict=True)) for run in todo]
+    each = " and ".join(f"{p.seconds:.3f} s" for p, steps in zip(phases, todo[0].steps, strict=True) if steps)
+    return f"a step takes {each}: training takes about {duration(sum(seconds))}, one run after another"
+
+
+def launch(config: DictConfig, todo: list[Run]) -> None:
+    """Through Hydra's launcher. Raises TrainingError when a run did not end well."""
+    codes = [subprocess.run(command, check=False).returncode for command in commands(config, todo)]
+    if any(codes):
+        raise TrainingError("not all runs have ended well: see above; the same command goes on with them")
+
+
+def go(config: DictConfig, runs: list[Run], found: Catalogue, module: RAVETraining, device: torch.device) -> None:
+    """Train and judge one after another. Raises KeyboardInterrupt when a run was stopped, with its state saved."""
+    began = time.monotonic()
+    for number, run in enumerate(runs, 1):
+        what = f"fraction {run.fraction:g}" if run.without is None else f"without {run.without}"
+        print(f"\n{number} of {len(runs)}: {what}, seed {run.seed}", flush=True)
+        if any(run.left()):
+            try:
+                train(run.config(config), brief=True)
+            except (InputError, TrainingError) as error:
+                raise type(error)(f"{run.folder}: {error}") from error
+        if any(run.left()):
+            print("the same command goes on from here")
+            raise KeyboardInterrupt
+        distance = judge(run, found, module, device)
+        left = (time.monotonic() - began) / number * (len(runs) - number)
+        print(f"held-out distance {distance:.3f}" + (f"; about {duration(left)} to go" if left else ""), flush=True)
+
+
+def judge(run: Run, found: Catalogue, module: RAVETraining, device: torch.device) -> float:
+    """Write and return how far the run's averaged weights are from the held-out clips, as training measures it."""
+    checkpoint = read_checkpoint(run.last)
+    model, ruler = RAVE.from_state(checkpoint, run.last).to(device), module.distance.to(device)
+
+    @torch.no_grad()
+    def distance(clips: list[Clip], most: int | None = None) -> float:
+        pieces = HeldOut(clips, sample_rate=found.sample_rate)
+        chosen = range(0, len(pieces), 1 if most is None else -(-len(pieces) // most))
+        each = [reconstruction_distance(ruler, model, pieces[i][0][None].to(device)) for i in chosen]
+        return float(torch.stack(each).mean())
+
+    report = {"step": checkpoint["step"], "held_out": distance(found.held_out), "train": distance(run.clips, PIECES)}
+    with replacing(run.distances) as aside:
+        aside.write_text(json.dumps(report) + "\n")
+    return report["held_out"]
+
+
+def report(out: Path, curve: list[Point], whole: list[Point], without: list[Point]) -> None:
+    """Tables, picture and answers, in files and on the screen."""
+    columns = ["fraction", "minutes", "seed", "held_out_distance", "train_distance"]
+    write(out / "curve.csv", columns, [[f"{p.fraction:g}", f"{p.minutes:.4f}", p.seed, f"{p.held_out:.5f}", f"{p.train:.5f}"]
+                                       for p in curve])
+    print()
+    if len({p.fraction for p in curve}) > 1:
+        said = answer(gain(curve))
+        pictures.save(pictures.learning_curve(curve, said.partition(": ")[2].partition("\n")[0]), out / "curve.png")
+        print(f"{said}\n")
+    if without:
+        rows = influences(whole, without)
+        seeds = sorted(p.seed for p in whole)
+        columns = ["file", "change", "against_others", "plus_minus", "stands_out", *(f"seed_{s}" for s in seeds)]
+        write(out / "influence.csv", columns, [
+            [r.source, *(f"{v:.5f}" for v in (r.change, r.against, r.spread)), "yes" if r.stands_out else "no",
+             *(f"{v:.5f}" for v in r.changes)] for r in rows])
+        show(table(rows))
+        print(f"{advice(rows)}\n")
+    print(f"curve.csv, curve.png{', influence.csv' if without else ''} and a folder for each run are in {out}")
+
+
+def table(rows: Sequence[Influence], shown: int = 20) -> Table:
+    """The files that hurt most and those that help most."""
+    made = Table(title="held-out distance when a file is left out, against all files", title_justify="left")
+    for column in ("without", "change", "its seeds", "against others", ""):
+        made.add_column(column, justify="left" if column in ("without", "") else "right", overflow="fold")
+    for i, r in enumerate(rows):
+        if len(rows) <= shown or i < shown // 2 or i >= len(rows) - shown // 2:
+            made.add_row(escape(r.source), f"{r.change:+.3f}", f"{min(r.changes):+.3f} to {max(r.changes):+.3f}",
+                         f"{r.against:+.3f} ± {r.spread:.3f}", "stands out" if r.stands_out else "")
+        elif i == shown // 2:
+            made.add_row(f"... {len(rows) - shown} more ...", "", "", "", "")
+    return made
+
+
+def write(path: Path, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
+    """As CSV."""
+    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+main = job(learning_curve)
