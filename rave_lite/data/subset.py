@@ -36,7 +36,8 @@ def share(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> li
         return _stretch(clips, fraction, seed, sample_rate)
     count = counted(fraction, len(names))
     if not count:
-        raise InputError(f"data.fraction: {fraction:g} of {len(names)} training files is none; say {1 / len(names):.2g} or more")
+        raise InputError(f"data.fraction: {fraction:g} of {len(names)} training files is none; say {1 / len(names):.2g} or "
+                         f"more")
     chosen = {names[i] for i in _rng(seed).permutation(len(names))[:count]}
     return [clip for clip in clips if clip.source in chosen]
 

@@ -36,6 +36,11 @@ class Gain:
     spread: float
     doublings: float
 
+    def __str__(self) -> str:
+        low, high = map(amount, self.minutes)
+        seen = f"{low} → {high}: {abs(self.drop):.2f} {'lower' if self.drop > 0 else 'higher'}"
+        return seen + (f" ± {self.spread:.2f} ({CONFIDENCE:.0%}, paired by {self.seeds} seeds)" if self.seeds > 1 else "")
+
     @property
     def clear(self) -> bool:
         """Is it more than the seeds differ among themselves?"""
@@ -56,12 +61,9 @@ def gain(points: Sequence[Point]) -> Gain:
 
 def answer(found: Gain) -> str:
     """In plain sentences: what was seen, then what it means."""
-    low, high = map(amount, found.minutes)
-    seen = f"From {low} to {high} the held-out distance goes from {found.before:.2f} to {found.after:.2f}: "
-    seen += f"{abs(found.drop):.2f} {'lower' if found.drop > 0 else 'higher'}"
+    seen = f"held-out distance {found.before:.2f} → {found.after:.2f}; {found}\n"
     if found.seeds == 1:
-        return f"{seen}. One seed cannot tell that from chance: say seeds=[0,1,2]."
-    seen += f", ± {found.spread:.2f} ({CONFIDENCE:.0%}, paired by {found.seeds} seeds).\n"
+        return f"{seen}One seed cannot tell that from chance: say seeds=[0,1,2]."
     if not found.clear:
         return (f"{seen}No difference can be seen with {found.seeds} seeds: it is within what they differ among themselves. "
                 f"More seeds would see smaller ones.")
@@ -79,7 +81,7 @@ def amount(minutes: float) -> str:
 @dataclass(frozen=True)
 class Influence:
     """Of leaving `source` out. `change` of the held-out distance, mean over the seeds, against the runs with all files;
-    `against`: the same against leaving out another; `spread`: how large that may be by chance, among all files tried."""
+    `against`: the same against the median of leaving out another; `spread`: the least that is no chance in `against`."""
 
     source: str
     changes: tuple[float, ...]  # by seed
@@ -107,11 +109,11 @@ def influences(whole: Sequence[Point], without: Sequence[Point]) -> list[Influen
     effect = changes.mean(1)
     spread, against = math.inf, np.zeros(files)
     if files > 1:
-        against = (effect - effect.mean()) * files / (files - 1)
+        against = effect - [np.median(np.delete(effect, i)) for i in range(files)]
     if files > 1 and n > 1:
         rest = changes - effect[:, None] - changes.mean(0) + changes.mean()
         freedom = (files - 1) * (n - 1)
-        deviation = math.sqrt((rest**2).sum() / freedom * files / (files - 1) / n)
+        deviation = math.sqrt((rest**2).sum() / freedom / n * (1 + math.pi / 2 / (files - 1)))  # a median's too
         spread = float(student.ppf(1 - (1 - CONFIDENCE) / 2 / files, freedom)) * deviation
     rows = [Influence(s, tuple(c), float(e), float(a), spread)
             for s, c, e, a in zip(sources, changes.tolist(), effect, against, strict=True)]
@@ -127,5 +129,5 @@ def advice(rows: Sequence[Influence]) -> str:
     for row in (row for row in rows if row.stands_out):
         meaning = f"lower: listen to {row.source}" if row.against < 0 else "higher: more like it would help"
         said.append(f"Without {row.source} the held-out distance is {abs(row.against):.2f} ± {row.spread:.2f} {meaning}.")
-    return "\n".join(said) or (f"No file's influence stands out from chance with {seeds} seeds: the first of the list is only "
-                               f"the likeliest to hurt.")
+    return "\n".join(said) or (f"No file's influence stands out from chance with {seeds} seeds: the first of the list is "
+                               f"only the likeliest to hurt.")

@@ -39,29 +39,30 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
 
 
 def learning_curve(points: Sequence[Point], title: str) -> Figure:
-    """Held-out distance against minutes of audio: a dot a run, thin lines through each seed's, mean and spread by fraction."""
+    """Held-out distance against minutes of audio: a dot a run, a thin line a seed, mean and spread by fraction."""
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.subplots()
-    for seed in sorted({p.seed for p in points}):
+    seeds = sorted({p.seed for p in points})
+    for seed in seeds:
         mine = sorted((p for p in points if p.seed == seed), key=lambda p: p.fraction)
-        ax.plot([p.minutes for p in mine], [p.held_out for p in mine], "-o", color="tab:blue", alpha=0.35, lw=0.8, ms=5,
-                mec="none", label="each run; a line a seed" if seed == min(p.seed for p in points) else None)
+        ax.plot([p.minutes for p in mine], [p.held_out for p in mine], "-o", color="tab:blue", alpha=0.45, lw=0.8, ms=6,
+                mec="none", label="held out: each run, a line a seed" if seed == seeds[0] else None)
     groups = [[p for p in points if p.fraction == f] for f in sorted({p.fraction for p in points})]
     minutes = [float(np.mean([p.minutes for p in group])) for group in groups]
-    for name, colour, values in (("held out: mean", "tab:blue", [[p.held_out for p in g] for g in groups]),
-                                 ("trained on: mean", "tab:gray", [[p.train for p in g] for g in groups])):
-        several = len(values[0]) > 1
-        ax.errorbar(minutes, [np.mean(v) for v in values], [np.std(v, ddof=1) for v in values] if several else None,
-                    fmt="-D", color=colour, lw=1.8, ms=6, capsize=5,
-                    label=f"{name} and standard deviation" if several else name)
+    means = [np.mean([p.held_out for p in group]) for group in groups]
+    spreads = [np.std([p.held_out for p in group], ddof=1) for group in groups] if len(seeds) > 1 else None
+    ax.errorbar(minutes, means, spreads, fmt="-D", color="tab:blue", lw=1.8, ms=7, capsize=6, mec="white",
+                label="held out: mean" + (" and standard deviation" if len(seeds) > 1 else ""))
+    ax.plot(minutes, [np.mean([p.train for p in group]) for group in groups], "--s", color="tab:gray", lw=1.2, ms=5,
+            label="trained on: mean")
     ax.set_xscale("log", base=2)
     ax.set_xticks(minutes, [f"{amount(m)}\n{g[0].fraction:.3g}" for m, g in zip(minutes, groups, strict=True)])
     ax.minorticks_off()
-    ax.set_xlabel("training audio, mean of the runs; fraction of the recordings")
-    ax.set_ylabel("distance to the recordings (lower is better)")
+    ax.set_xlabel("audio to train on, mean of the runs; fraction of the recordings")
+    ax.set_ylabel("distance to the recordings: lower is better")
     ax.set_title(title, fontsize=10, loc="left")
     ax.grid(alpha=0.25)
-    ax.legend(fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
 
 

@@ -99,12 +99,14 @@ class Plan:
             files = len({clip.source for clip in mine[0].clips})
             lines.append(f"  fraction {f:g}: {files} file{'s' * (files > 1)}, {amount(minutes)} to train on")
         if self.without:
-            lines.append(f"  without each of {len(self.without) // len(seeds)} training files: their influence")
+            steps = sum(self.without[0].steps)
+            lines.append(f"  without each of {len(self.without) // len(seeds)} training files, {steps} steps each")
         held = len({clip.source for clip in found.held_out})
         lines.append(f"each with the seeds {', '.join(map(str, seeds))}; all judged by the same {held} held-out "
                      f"file{'s' * (held > 1)}, {amount(found.minutes(found.held_out))}")
-        lines.append(f"{len(self.runs)} runs of {' + '.join(map(str, self.curve[0].steps))} steps"
-                     + (f", {len(self.runs) - todo} of them finished" if todo < len(self.runs) else ""))
+        done = f", {len(self.runs) - todo} of them finished" if todo < len(self.runs) else ""
+        steps = " + ".join(map(str, self.curve[0].steps))
+        lines.append(f"{len(self.runs)} runs{done}; of the curve each takes {steps} steps")
         return "\n".join(lines)
 
 
@@ -149,7 +151,7 @@ def left_out(config: DictConfig, name: str | None = None) -> list[str]:
 
 
 def comparable(config: DictConfig, plain: dict[str, Any], found: Catalogue, keep: bool) -> None:
-    """Raises InputError where the runs in `out` had other settings or recordings; `keep`: remember these for the next time."""
+    """Raises InputError where the runs in `out` had other settings or recordings; `keep`: remember these for next time."""
     settings = {k: v for k, v in plain.items() if k not in FREE}
     settings["data"] = {k: v for k, v in settings["data"].items() if k not in FREE_OF_DATA}
     seconds: dict[str, dict[str, float]] = {side: {} for side in ("train", "held_out")}

@@ -65,11 +65,11 @@ def learning_curve(config: DictConfig) -> None:
 def check(config: DictConfig) -> None:
     """Raises InputError for settings that make no curve."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise InputError("learning-curve: one process, not under torchrun; for many at a time see hydra/launcher= in its --help")
+        raise InputError("learning-curve: one process, not under torchrun; for many at a time say hydra/launcher=slurm")
     for key, kinds, example in (("fractions", int | float, "[0.25,0.5,1]"), ("seeds", int, "[0,1,2]")):
         given: Any = config[key]
-        good = isinstance(given, ListConfig) and given and all(isinstance(v, kinds) and not isinstance(v, bool) for v in given)
-        if not good or len(set(given)) < len(given) or min(given) < 0:
+        good = isinstance(given, ListConfig) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in given)
+        if not good or not given or len(set(given)) < len(given) or min(given) < 0:
             raise InputError(f"{key}: {given!s} is no list of different numbers; say {key}={example}")
     if len(config.fractions) < 2 and not config.influence:
         raise InputError(f"fractions: {config.fractions!s}: a curve needs two at least; say fractions=[0.5,1]")
@@ -88,8 +88,8 @@ def takes(module: RAVETraining, todo: list[Run], config: DictConfig, device: tor
     """How long the unfinished runs will train, from some steps of both phases."""
     phases = probe(module, window=config.data.window, batch_size=config.data.batch_size, device=device)
     seconds = [sum(n * phase.seconds for n, phase in zip(run.left(), phases, strict=True)) for run in todo]
-    each = " and ".join(f"{p.seconds:.3f} s" for p, steps in zip(phases, todo[0].steps, strict=True) if steps)
-    return f"a step takes {each}: training takes about {duration(sum(seconds))}, one run after another"
+    each = " or ".join(f"{p.seconds:.3f} s" for p, steps in zip(phases, todo[0].steps, strict=True) if steps)
+    return f"a step takes {each}: training takes about {duration(sum(seconds))}, start and end of each run some seconds more"
 
 
 def launch(config: DictConfig, todo: list[Run]) -> None:
@@ -101,7 +101,7 @@ def launch(config: DictConfig, todo: list[Run]) -> None:
 
 def go(config: DictConfig, runs: list[Run], found: Catalogue, module: RAVETraining, device: torch.device) -> None:
     """Train and judge one after another. Raises KeyboardInterrupt when a run was stopped, with its state saved."""
-    began = time.monotonic()
+    began, done, steps = time.monotonic(), 0, [sum(run.left()) for run in runs]
     for number, run in enumerate(runs, 1):
         what = f"fraction {run.fraction:g}" if run.without is None else f"without {run.without}"
         print(f"\n{number} of {len(runs)}: {what}, seed {run.seed}", flush=True)
@@ -114,7 +114,8 @@ def go(config: DictConfig, runs: list[Run], found: Catalogue, module: RAVETraini
             print("the same command goes on from here")
             raise KeyboardInterrupt
         distance = judge(run, found, module, device)
-        left = (time.monotonic() - began) / number * (len(runs) - number)
+        done += steps[number - 1]
+        left = (time.monotonic() - began) / max(1, done) * (sum(steps) - done)
         print(f"held-out distance {distance:.3f}" + (f"; about {duration(left)} to go" if left else ""), flush=True)
 
 
@@ -143,9 +144,9 @@ def report(out: Path, curve: list[Point], whole: list[Point], without: list[Poin
                                        for p in curve])
     print()
     if len({p.fraction for p in curve}) > 1:
-        said = answer(gain(curve))
-        pictures.save(pictures.learning_curve(curve, said.partition(": ")[2].partition("\n")[0]), out / "curve.png")
-        print(f"{said}\n")
+        found = gain(curve)
+        pictures.save(pictures.learning_curve(curve, str(found)), out / "curve.png")
+        print(f"{answer(found)}\n")
     if without:
         rows = influences(whole, without)
         seeds = sorted(p.seed for p in whole)

@@ -49,8 +49,8 @@ def train(config: DictConfig, brief: bool = False) -> None:
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
     changes = augmentation(config, module.model.sample_rate)
     plain = module.config
-    recordings = narrowed(heard(config, plain, module.model.sample_rate), fraction=config.data.fraction, seed=config.data.subset_seed,
-                          without=plain["data"]["without"])
+    recordings = narrowed(heard(config, plain, module.model.sample_rate), fraction=config.data.fraction,
+                          seed=config.data.subset_seed, without=plain["data"]["without"])
     plain["minutes"] = recordings.minutes(recordings.train)
     if not brief:
         show(recordings.table())
@@ -96,7 +96,7 @@ def chosen(data: dict[str, Any]) -> dict[str, Any]:
     """What decides which recordings a run is trained on, of its settings, which may be older than these."""
     fraction = data.get("fraction", 1)
     return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": data.get("without", []),
-            "data.fraction or data.subset_seed chooses others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
+            "data.fraction, data.subset_seed choose others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
 
 
 def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
