@@ -102,11 +102,11 @@ class Plan:
             steps = sum(self.without[0].steps)
             lines.append(f"  without each of {len(self.without) // len(seeds)} training files, {steps} steps each")
         held = len({clip.source for clip in found.held_out})
-        lines.append(f"each with the seeds {', '.join(map(str, seeds))}; all judged by the same {held} held-out "
+        lines.append(f"each with seed {', '.join(map(str, seeds))}; all judged by the same {held} held-out "
                      f"file{'s' * (held > 1)}, {amount(found.minutes(found.held_out))}")
         done = f", {len(self.runs) - todo} of them finished" if todo < len(self.runs) else ""
-        steps = " + ".join(map(str, self.curve[0].steps))
-        lines.append(f"{len(self.runs)} runs{done}; of the curve each takes {steps} steps")
+        each = " + ".join(map(str, self.curve[0].steps))
+        lines.append(f"{len(self.runs)} runs{done}; of the curve each takes {each} steps")
         return "\n".join(lines)
 
 
@@ -198,5 +198,5 @@ def commands(config: DictConfig, runs: Sequence[Run]) -> list[list[str]]:
                       f"data.fraction={fractions}", f"seed={seeds}", f"data.split_seed={config.data.split_seed}",
                       "data.without=" + ",".join(f"[{','.join(names)}]" for names in lists), "resume=auto",
                       f"phase1.steps={group[0].steps[0]}", f"phase2.steps={group[0].steps[1]}",
-                      f"hydra.sweep.subdir={name}seed-${{seed}}"])
+                      "hydra.sweep.subdir=" + quoted(f"{name}seed-${{seed}}")])
     return found

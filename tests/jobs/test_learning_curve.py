@@ -2,9 +2,9 @@
 
 import csv
 import os
-import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,8 +12,7 @@ from PIL import Image
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from rave_lite.training.module import RAVETraining
-from tests.jobs.test_cli import fails, rave_lite, rave_lite_process
-from tests.jobs.test_slurm import slurm  # noqa: F401
+from tests.jobs.test_cli import fails, rave_lite
 
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=2", "phase2.steps=0", "trainer.val_check_interval=1000",
@@ -166,13 +165,28 @@ def test_a_lone_file_and_a_manifest(write, tmp_path):
     assert whole * 60 == pytest.approx(4, abs=0.1)  # 6 s are kept, of which 1 s is held out behind 1 s
 
 
-def test_through_slurm(slurm, project):  # noqa: F811
-    """The runs are jobs; their folders are those that this machine would have made, so it judges them."""
-    done = rave_lite_process(*CURVE, "influence=true", "seeds=[0]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu",
-                             "hydra.launcher.timeout_min=5", cwd=project)
+def test_through_a_launcher(project, monkeypatch):
+    """It is asked for the runs, which get the folders that they would have here, and are judged by the next command."""
+    asked: list[list[str]] = []
+
+    def run(command, check):
+        asked.append(command[3:])
+        return SimpleNamespace(returncode=1)
+
+    arguments = [*CURVE, "influence=true", "seeds=[0]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    with monkeypatch.context() as patch:
+        patch.setattr("subprocess.run", run)
+        done = rave_lite(*arguments, cwd=project)
+    assert done.returncode == 1
+    assert "not all runs have ended well" in done.stderr
+    assert len(asked) == 2
+    launcher = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    for command in asked:
+        assert set(launcher) <= set(command)
+        done = rave_lite(*(word for word in command if word not in launcher), cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+    done = rave_lite(*arguments, cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
-    scripts = sorted(slurm.glob("*.sh"))
-    asked = [shlex.split(line)[1] for path in scripts for line in path.read_text().splitlines() if "--array" in line]
-    assert asked == ["--array=0-1%2", "--array=0-3%4"]
+    assert "6 runs, 6 of them finished" in done.stdout
     assert {row["file"] for row in rows(project / "curves/curve/influence.csv")} == {"a's 0.wav", "2.wav", "3.wav", "4.wav"}
     assert len(rows(project / "curves/curve/curve.csv")) == 2
