@@ -3,6 +3,6 @@
 from rave_lite.data.catalogue import Catalogue, Clip, catalogue, located
 from rave_lite.data.network import masked
 from rave_lite.data.subset import narrowed
-from rave_lite.data.windows import HeldOut, Windows
+from rave_lite.data.windows import Pieces, Windows, alike, drawn, pieces
 
-__all__ = ["Catalogue", "Clip", "HeldOut", "Windows", "catalogue", "located", "masked", "narrowed"]
+__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "alike", "catalogue", "drawn", "located", "masked", "narrowed", "pieces"]

@@ -9,17 +9,17 @@ import torch
 from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
-from rave_lite.data.windows import CountFrom, HeldOut, Windows
+from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, pieces
 from rave_lite.errors import InputError
 
 
 class Recordings(L.LightningDataModule):
-    """Endless training batches `(batch_size, 1, window)` and held-out pieces one by one.
+    """Endless training batches `(batch_size, 1, window)`, and pieces to judge by one by one, held-out and heard ones.
 
     Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
     each batch: together they hear what one alone would. `gap`: s; `workers`: processes that compose windows beside the
-    training one; `augmentation`: as for `Windows`, never of held-out pieces. Raises InputError where `batch_size` is
-    not positive, or cannot be shared.
+    training one; `augmentation`: as for `Windows`, never of pieces. `heard`: as many pieces of training clips as
+    `held_out` has, of like lengths. Raises InputError where `batch_size` is not positive, or cannot be shared.
     """
 
     def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0,
@@ -30,7 +30,8 @@ class Recordings(L.LightningDataModule):
         self.batch_size, self.workers = batch_size, workers
         self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed,
                                augmentation=augmentation)
-        self.held_out = HeldOut(catalogue.held_out, sample_rate=catalogue.sample_rate)
+        held_out, train = (pieces(c, catalogue.sample_rate) for c in (catalogue.held_out, catalogue.train))
+        self.held_out, self.heard = Pieces(held_out), Pieces(alike(held_out, train, seed))
 
     def sources(self, step: int) -> list[str]:
         """The files heard at a step."""
@@ -45,8 +46,9 @@ class Recordings(L.LightningDataModule):
         share = CountFrom(step * self.batch_size, every=self.batch_size, share=rank, shares=world)
         return self._loader(self.windows, self.batch_size // world, sampler=share)
 
-    def val_dataloader(self) -> DataLoader:
-        return self._loader(self.held_out, 1)
+    def val_dataloader(self) -> list[DataLoader]:
+        """Of the held-out pieces and of the heard ones, in the order of `RAVETraining.validation_step`."""
+        return [self._loader(self.held_out, 1), self._loader(self.heard, 1)]
 
     def _loader(self, dataset, batch_size: int, **options) -> DataLoader:
         return DataLoader(dataset, batch_size, num_workers=self.workers, persistent_workers=self.workers > 0,

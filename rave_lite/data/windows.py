@@ -1,6 +1,7 @@
 """What the training loop sees: windows composed of clips, each drawn from its number alone."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from rave_lite.data.catalogue import Clip
 
 FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
+PIECE = 10.0  # s judged at once
 
 
 class Windows(Dataset):
@@ -80,20 +82,50 @@ def fade(length: int, first: int = 0, last: int | None = None) -> np.ndarray:
     return np.minimum(1, np.minimum(at + 1, length - at) / FADE).astype(np.float32)
 
 
-class HeldOut(Dataset):
-    """Held-out clips in pieces `(1, T)` of at most `seconds`, in order, with the file each comes from."""
+class Pieces(Dataset):
+    """Clips one by one, `(1, T)`, with the file each comes from."""
 
-    def __init__(self, clips: list[Clip], *, sample_rate: int, seconds: float = 10.0):
-        size = round(seconds * sample_rate)
-        self.pieces = [(clip, start) for clip in clips for start in range(0, len(clip), size)]
-        self.size = size
+    def __init__(self, clips: list[Clip]):
+        self.clips = clips
 
     def __len__(self) -> int:
-        return len(self.pieces)
+        return len(self.clips)
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
-        clip, start = self.pieces[index]
-        return torch.from_numpy(clip.read(start, start + self.size)).unsqueeze(0), clip.source
+        clip = self.clips[index]
+        return torch.from_numpy(clip.read()).unsqueeze(0), clip.source
+
+
+def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[Clip]:
+    """The clips in pieces of at most `seconds`, in order."""
+    size = round(seconds * sample_rate)
+    return [replace(c, start=at, stop=min(at + size, c.stop)) for c in clips for at in range(c.start, c.stop, size)]
+
+
+def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
+    """For each of `clips` the one of `among` whose length is nearest, its end cut off where it is longer.
+
+    None is taken twice while there are others. Of equally long ones `seed` decides.
+    """
+    order = np.random.default_rng(seed).permutation(len(among))
+    lengths, uses = np.log([len(among[i]) for i in order]), np.zeros(len(among))
+    chosen = []
+    for clip in clips:
+        nearest = int((np.abs(lengths - np.log(len(clip))) + 100 * uses).argmin())  # no lengths differ by a factor e^100
+        uses[nearest] += 1
+        found = among[order[nearest]]
+        chosen.append(replace(found, stop=min(found.stop, found.start + len(clip))))
+    return chosen
+
+
+def drawn(clips: list[Clip], sample_rate: int, seed: int, minutes: float = 20.0) -> list[Clip]:
+    """All of the clips; of more than `minutes` as much, in pieces of a minute drawn with `seed`."""
+    if sum(map(len, clips)) <= minutes * 60 * sample_rate:
+        return clips
+    cut = pieces(clips, sample_rate, 60.0)
+    order = np.random.default_rng(seed).permutation(len(cut))
+    count = int(np.searchsorted(np.cumsum([len(cut[i]) for i in order]), minutes * 60 * sample_rate, "right"))
+    return [cut[i] for i in sorted(order[: max(1, count)])]
 
 
 class CountFrom(Sampler[int]):

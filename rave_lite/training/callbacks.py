@@ -19,6 +19,7 @@ from torch import Tensor
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 from rave_lite.training.alarms import refuse_broken, say
+from rave_lite.training.module import DISTANCES
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -177,8 +178,9 @@ class StopCleanly(Callback):
 
 
 class Journal(Callback):
-    """Losses and rates in every logger, each the mean since the entry before.
+    """Losses and rates in every logger, each the mean since the entry before; at validations both distances.
 
+    `gap`: held-out minus training distance; where it grows and the held-out one does not fall, the model overfits.
     Reads the device once per entry, with `ada` twice.
     """
 
@@ -203,7 +205,8 @@ class Journal(Callback):
             self._begin()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._write(trainer, pl_module, {"held_out/distance": float(trainer.callback_metrics["held_out/distance"])})
+        found = {name: float(trainer.callback_metrics[name]) for name in DISTANCES}
+        self._write(trainer, pl_module, {**found, "gap": found["held_out/distance"] - found["train/distance"]})
 
     def _write(self, trainer: L.Trainer, pl_module: Any, entry: dict[str, float]) -> None:
         for logger in trainer.loggers:
@@ -238,10 +241,10 @@ class ProgressLine(Callback):
             self.bar.update(self.task, description=f"phase {pl_module.phase}", completed=step, total=total, rate=rate)
         elif now - self.shown > self.seconds or step == total:
             self.shown, left = now, round((total - step) / rate)
-            distance = trainer.callback_metrics.get("held_out/distance")
-            held_out = "" if distance is None else f", held-out distance {float(distance):.3f}"
+            found = [float(trainer.callback_metrics[n]) for n in DISTANCES if n in trainer.callback_metrics]
+            distances = ", held-out distance {:.3f}, training {:.3f}".format(*found) if found else ""
             say(trainer, f"phase {pl_module.phase}, step {step}/{total}, {rate:.2f} it/s, "
-                         f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left{held_out}")
+                         f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left{distances}")
 
     def on_train_end(self, *_: Any) -> None:
         if self.live:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from matplotlib.figure import Figure
 
-from rave_lite.data import HeldOut, audio
+from rave_lite.data import Pieces, audio
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import reconstruct
@@ -22,7 +22,7 @@ PAUSE = 0.25  # s between original and reconstruction
 class Listen(Callback):
     """At each validation: the first `count` held-out pieces, original then reconstruction, figures and spectrograms."""
 
-    def __init__(self, held_out: HeldOut, count: int = 4):
+    def __init__(self, held_out: Pieces, count: int = 4):
         self.pieces = [held_out[i] for i in range(min(count, len(held_out)))]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:

@@ -23,6 +23,8 @@ from rave_lite.training.losses import (
 )
 from rave_lite.training.runner import Runner, frozen, tf32
 
+DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the pieces
+
 
 class RAVETraining(L.LightningModule):
     """Phase 1: spectral distance and latent penalty. Phase 2: the encoder frozen, a discriminator beside the distance.
@@ -221,10 +223,10 @@ class RAVETraining(L.LightningModule):
         return first * (self.weights[name] / first) ** min(1.0, self.step / steps)
 
     @tf32(False)
-    def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int) -> Tensor:
-        """The held-out distance of one piece, in the float32 that is exported; always with the same noise."""
+    def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int, dataloader_idx: int = 0) -> Tensor:
+        """The distance of one held-out (0) or heard (1) piece, in the float32 that is exported; always the same noise."""
         distance = reconstruction_distance(self.distance, self.best_model, batch[0])
-        self.log("held_out/distance", distance, batch_size=1, sync_dist=True, logger=False)
+        self.log(DISTANCES[dataloader_idx], distance, batch_size=1, sync_dist=True, logger=False, add_dataloader_idx=False)
         return distance
 
     def get_extra_state(self) -> Tensor:

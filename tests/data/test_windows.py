@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rave_lite.data import Clip, HeldOut, Windows
+from rave_lite.data import Clip, Pieces, Windows, alike, drawn, pieces
 from rave_lite.data.local import Decoded
 from rave_lite.data.windows import FADE, CountFrom, lay
 
@@ -77,12 +77,48 @@ def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
     assert window == pytest.approx(expected, abs=1e-6)
 
 
-def test_held_out_pieces_cover_each_clip(tmp_path):
+def test_pieces_cover_each_clip(tmp_path):
     clips = [clip(tmp_path, "a", np.arange(25)), clip(tmp_path, "b", np.arange(7))]
-    pieces = HeldOut(clips, sample_rate=10, seconds=1.0)
-    assert [(len(x[0]), name) for x, name in (pieces[i] for i in range(len(pieces)))] == [
+    found = Pieces(pieces(clips, 10, 1.0))
+    assert [(len(x[0]), name) for x, name in (found[i] for i in range(len(found)))] == [
         (10, "a"), (10, "a"), (5, "a"), (7, "b")]
-    assert pieces[2][0][0].tolist() == [20, 21, 22, 23, 24]
+    assert found[2][0][0].tolist() == [20, 21, 22, 23, 24]
+
+
+def of(*lengths: int) -> list[Clip]:
+    return [Clip(f"{i}", Decoded(Path("nowhere")), 10 * i, 10 * i + n) for i, n in enumerate(lengths)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=12), st.lists(st.integers(1, 500), min_size=1, max_size=12),
+       st.integers(0, 3))
+def test_as_many_alike_are_of_near_lengths_and_taken_in_turn(held_out, train, seed):
+    among, chosen = of(*train), alike(of(*held_out), of(*train), seed)
+    assert len(chosen) == len(held_out)
+    for one, wanted in zip(chosen, held_out, strict=True):
+        whole = among[int(one.source)]
+        assert (one.start, len(one)) == (whole.start, min(wanted, len(whole)))
+    uses = [sum(one.source == c.source for one in chosen) for c in among]
+    assert max(uses) - min(uses) <= 1
+    first, ratios = chosen[0], [max(n, held_out[0]) / min(n, held_out[0]) for n in train]
+    assert ratios[int(first.source)] == pytest.approx(min(ratios))
+
+
+def test_of_equally_long_ones_the_seed_decides():
+    draws = {tuple(one.source for one in alike(of(5, 5), of(*[5] * 9), seed)) for seed in range(8)}
+    assert len(draws) > 4
+    assert alike(of(5, 5), of(*[5] * 9), 3) == alike(of(5, 5), of(*[5] * 9), 3)
+
+
+def test_of_much_audio_as_much_as_asked_is_drawn():
+    hour = [Clip("a", Decoded(Path("nowhere")), 5, 5 + 36000), *of(600)]  # at 10 Hz
+    assert drawn(hour, 10, 0, minutes=61) == hour
+    some = drawn(hour, 10, 0, minutes=5)
+    assert sum(map(len, some)) == 5 * 600
+    assert len({(c.source, c.start) for c in some}) == 5
+    assert all(any(c.source == h.source and h.start <= c.start < c.stop <= h.stop for h in hour) for c in some)
+    assert drawn(hour, 10, 1, minutes=5) != some == drawn(hour, 10, 0, minutes=5)
+    assert len(drawn(hour, 10, 0, minutes=0.1)) == 1
 
 
 def test_count_from():

@@ -16,7 +16,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rave_lite import RAVE, InputError
-from rave_lite.jobs.train import train
+from rave_lite.data import catalogue
+from rave_lite.jobs.train import build, train
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured
@@ -43,7 +44,7 @@ def losses(out: Path) -> dict[int, dict[str, str]]:
     rows: dict[int, dict[str, str]] = {}
     files = sorted((out / "logs/csv").glob("*/metrics.csv"))
     for row in (row for file in files for row in csv.DictReader(file.open())):
-        found = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/"))}
+        found = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/", "train/", "gap"))}
         rows.setdefault(int(row["step"]), {}).update(found)
     return rows
 
@@ -103,15 +104,42 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
     assert {"loss/linear", "loss/mel", "loss/bands", "loss/penalty"} <= rows[3].keys()
     assert {"loss/adversarial", "loss/feature_matching"} <= rows[8].keys()
     assert "loss/discriminator" in rows[9]
-    assert any({"held_out/distance"} <= row.keys() for row in rows.values())
+    judged = {step: row for step, row in rows.items() if "held_out/distance" in row}
+    assert judged.keys() == {4, 8, 12}
+    for row in judged.values():
+        held_out, heard, gap = (float(row[name]) for name in ("held_out/distance", "train/distance", "gap"))
+        assert gap == pytest.approx(held_out - heard, abs=1e-4)
+        assert held_out != heard
     assert list(out.glob("logs/csv/*/listening/step_0000008/*.wav"))
     events = EventAccumulator(str(out / "logs/tensorboard"), size_guidance={"audio": 0, "images": 0}).Reload()
     tags = events.Tags()
-    assert {"loss/linear", "lr/generator", "held_out/distance", "held_out/mel_db", "phase"} <= set(tags["scalars"])
+    assert {"loss/linear", "lr/generator", "held_out/distance", "train/distance", "gap", "held_out/mel_db",
+            "phase"} <= set(tags["scalars"])
     assert "held_out/spectrograms" in tags["images"]
     sound = events.Audio(tags["audio"][0])[-1]
     assert sound.sample_rate == 44100
     assert sound.length_frames == 2 * 17640 + 11025
+
+
+def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_held_out_one(settings, tmp_path):
+    """Measured again from the checkpoint of their step, piece by piece, on the recordings as they are."""
+    out = tmp_path / "run"
+    run(out, *settings, "callbacks.checkpoints.every=4")
+    steps = losses(out)
+    best = read_checkpoint(out / "checkpoints/best.ckpt")
+    assert best["step"] == min((4, 8, 12), key=lambda step: float(steps[step]["held_out/distance"]))
+    module = build(configured("train", *settings))
+    module.load_state_dict(read_checkpoint(out / "checkpoints/last.ckpt")["state_dict"])
+    found = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
+    for clips, name in ((found.held_out, "held_out/distance"), (found.train, "train/distance")):
+        with torch.no_grad():
+            each = []
+            for clip in clips:
+                x = torch.from_numpy(clip.read())[None, None]
+                torch.manual_seed(0)
+                each.append(float(module.distance(x, module.ema.reconstruct(x))["linear"]))
+        logged = float(steps[12][name])
+        assert min(abs(logged - one) for one in each) < 1e-4 * logged  # one piece is held out, so one of those heard too
 
 
 def test_phase_2_leaves_the_encoder_as_it_was(settings, tmp_path):
