@@ -11,35 +11,75 @@ from rich.table import Table
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation import pictures
+from rave_lite.evaluation.memorisation import Played, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.files import replacing
 from rave_lite.model import RAVE
 
 PICTURED = 6
 
 
-def evaluate(model: RAVE, clips: list[Clip], out: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Reconstruct every clip into `out`/wav, and write figures.json and spectrograms.png beside; returns the figures.
+def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | None = None,
+             training: list[Clip] | None = None, seed: int = 0) -> dict[str, Any]:
+    """Reconstruct every clip into `out`/wav, and draw spectrograms.png beside; returns the figures.
 
-    `{"files": {name: figures}, "mean": figures, "silence_dbfs": level of what silence gives}`.
+    `{"files": {name: figures}, "mean": figures, "silence_dbfs": level of what silence gives}`. Where `heard` gives clips
+    that the model was trained on, also their mean under "training", "gap": mean minus training, "clips": how many of
+    either, and under "memorisation" how what is made compares with the hits of all `training` clips.
     """
     rate = model.sample_rate
-    report: dict[str, Any] = {"files": {}}
-    pairs = []
+    files: dict[str, dict[str, float]] = {}
+    pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
+    answers: list[Played] = []
     for name, clip in zip(names_of(clips), clips, strict=True):
-        x = clip.read()[None]
-        y = reconstruct(model, x, seed=seed)
-        report["files"][name] = figures(x[0], y[0], rate)
+        x, y = played_through(model, clip, seed)
+        files[name] = figures(x, y, rate)
         audio.save((out / "wav" / name).with_suffix(".wav"), y, rate)
-        pairs.append((str(Path(name).with_suffix("")), x[0], y[0]))
-    kinds = next(iter(report["files"].values())).keys()
-    report["mean"] = {k: float(np.mean([f[k] for f in report["files"].values()])) for k in kinds}
-    report["silence_dbfs"] = level_db(reconstruct(model, np.zeros((1, 4 * rate), np.float32)))
-    (out / "figures.json").write_text(json.dumps(report, indent=2) + "\n")
-    shown = pairs[:PICTURED]
-    rows = {"original": [x for _, x, _ in shown], "model": [y for _, _, y in shown]}
-    pictures.save(pictures.spectrograms(rows, [name for name, _, _ in shown], rate), out / "spectrograms.png")
+        if len(pairs) < PICTURED:
+            pairs.append((str(Path(name).with_suffix("")), x, y))
+        if heard:
+            answers.append(played(clip, y, rate))
+    report: dict[str, Any] = {
+        "files": files, "mean": mean(list(files.values())),
+        "silence_dbfs": level_db(reconstruct(model, np.zeros((1, 4 * rate), np.float32)))}
+    rows = {"original": [x for _, x, _ in pairs], "model": [y for _, _, y in pairs]}
+    pictures.save(pictures.spectrograms(rows, [name for name, _, _ in pairs], rate), out / "spectrograms.png")
+    if heard:
+        report |= compared(model, report["mean"], answers, heard, training or heard, seed)
     return report
+
+
+def compared(model: RAVE, held_out: dict[str, float], answers: list[Played], heard: list[Clip], training: list[Clip],
+             seed: int) -> dict[str, Any]:
+    """The part of the report about training clips; `held_out`: mean figures, `answers`: to held-out clips."""
+    each, known = [], []
+    for clip in heard:
+        x, y = played_through(model, clip, seed)
+        each.append(figures(x, y, model.sample_rate))
+        known.append(played(clip, y, model.sample_rate))
+    usual = mean(each)
+    return {"training": usual, "gap": {k: held_out[k] - usual[k] for k in usual},
+            "clips": {"held_out": len(answers), "training": len(heard)},
+            "memorisation": memorisation(answers, known, training, model.sample_rate)}
+
+
+def played_through(model: RAVE, clip: Clip, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A clip and its reconstruction, `(T,)` each."""
+    x = clip.read()
+    return x, reconstruct(model, x[None], seed=seed)[0]
+
+
+def mean(each: list[dict[str, float]]) -> dict[str, float]:
+    return {k: float(np.mean([one[k] for one in each])) for k in each[0]}
+
+
+def save(report: dict[str, Any], out: Path) -> Path:
+    """Write the figures to `out`/figures.json."""
+    path = out / "figures.json"
+    with replacing(path) as aside:
+        aside.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    return path
 
 
 def names_of(clips: list[Clip]) -> list[str]:
@@ -55,13 +95,29 @@ def names_of(clips: list[Clip]) -> list[str]:
     return names
 
 
-def table(report: dict[str, Any]) -> Table:
-    """The report as a table: a row per file, the mean last."""
-    made = Table(title=f"held-out figures; silence gives {report['silence_dbfs']:.0f} dBFS", title_justify="left")
+def table(report: dict[str, Any], title: str) -> Table:
+    """The report as a table: a row per file, the mean, and what there is to compare it with."""
+    made = Table(title=title, title_justify="left")
     made.add_column("file", overflow="fold")
     for name in report["mean"]:
-        made.add_column(name, justify="right")
-    for name, row in [*report["files"].items(), ("mean", report["mean"])]:
+        made.add_column(name, justify="right", overflow="fold")
+    last = [(name, report[name]) for name in ("mean", "training", "gap") if name in report]
+    for name, row in [*report["files"].items(), *last]:
         style = "bold" if row is report["mean"] else ""
         made.add_row(escape(name), *(f"{value:.2f}" for value in row.values()), style=style)
     return made
+
+
+def summary(report: dict[str, Any]) -> str:
+    """What of the report a table does not hold."""
+    said = [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
+    if found := report.get("memorisation"):
+        share, usual = found["held_out_share"], found["training_share"]
+        hits, known = found["held_out_hits"], found["training_hits"]
+        said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training",
+                 f"memorised {found['memorised']:.2f}: what is made of {share:.0%} of {hits} held-out hits is nearer to one of "
+                 f"{known} training hits than to its own reference, and of {usual:.0%} of training hits (files count alike)"]
+    if found := report.get("transfer"):
+        said += [f"{name}: inputs together {far['inputs']:.2f}, outputs {far['outputs']:.2f}; held-out recordings "
+                 f"{far['held_out']:.2f}" for name, far in found["together"].items()]
+    return "\n".join(said)

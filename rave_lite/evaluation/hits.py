@@ -25,7 +25,7 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     parts = np.maximum(1, np.ceil(np.diff(edges) / (LONGEST * sample_rate))).astype(int)
     fine = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(edges, edges[1:], parts, strict=False)]
     cuts = np.concatenate([*fine, edges[-1:]])
-    cuts[:-1] = np.round(np.round((clip.start + cuts[:-1]) / sample_rate, 3) * sample_rate) - clip.start
+    cuts[1:-1] = np.round(np.round((clip.start + cuts[1:-1]) / sample_rate, 3) * sample_rate) - clip.start
     found: list[Clip] = []
     for first, last in pairwise(cuts.astype(int).tolist()):
         if found and np.abs(clip.read(first, last)).max(initial=0) < QUIET:

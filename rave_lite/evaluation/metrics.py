@@ -32,10 +32,30 @@ def mel_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
 
 
 def loud_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
-    """Mean absolute difference of the level in 10 ms frames, dB, both floored at -60 dB."""
+    """Mean absolute difference of the `loudness` curves, dB."""
+    return float(np.abs(loudness(reference, sample_rate) - loudness(made, sample_rate)).mean())
+
+
+def loudness(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The level in 10 ms frames, dB, floored at -60 dB."""
     frame = sample_rate // 100
-    a, b = (librosa.feature.rms(y=s, frame_length=frame, hop_length=frame) for s in (reference, made))
-    return float(np.abs(20 * np.log10(np.maximum(a, LOUDNESS_FLOOR) / np.maximum(b, LOUDNESS_FLOOR))).mean())
+    rms = librosa.feature.rms(y=audio, frame_length=frame, hop_length=frame)[0]
+    return 20 * np.log10(np.maximum(rms, LOUDNESS_FLOOR))
+
+
+def loudness_correlation(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+    """Pearson's correlation of the `loudness` curves; 0 where one of them is flat, as silence is."""
+    a, b = (curve - curve.mean() for curve in (loudness(s, sample_rate) for s in (reference, made)))
+    scale = np.sqrt((a**2).sum() * (b**2).sum())
+    return float((a * b).sum() / scale) if scale > 1e-9 else 0.0
+
+
+def high_share(audio: np.ndarray, sample_rate: int, above: float = 4000.0) -> float:
+    """The share of the energy above so many Hz, from blocks of a second (Parseval); 0 of silence."""
+    power = np.zeros(sample_rate // 2 + 1)
+    for at in range(0, len(audio), sample_rate):
+        power += np.abs(np.fft.rfft(audio[at : at + sample_rate], sample_rate)) ** 2  # a bin is 1 Hz
+    return float(power[round(above) :].sum() / max(power.sum(), 1e-30))
 
 
 def onset_f1(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:

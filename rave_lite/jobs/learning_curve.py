@@ -18,7 +18,7 @@ from rich import print as show
 from rich.markup import escape
 from rich.table import Table
 
-from rave_lite.data import Catalogue, Clip, HeldOut
+from rave_lite.data import Catalogue, Clip, pieces
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
@@ -126,9 +126,9 @@ def judge(run: Run, found: Catalogue, module: RAVETraining, device: torch.device
 
     @torch.no_grad()
     def distance(clips: list[Clip], most: int | None = None) -> float:
-        pieces = HeldOut(clips, sample_rate=found.sample_rate)
-        chosen = range(0, len(pieces), 1 if most is None else -(-len(pieces) // most))
-        each = [reconstruction_distance(ruler, model, pieces[i][0][None].to(device)) for i in chosen]
+        cut = pieces(clips, found.sample_rate)
+        chosen = cut[:: 1 if most is None else -(-len(cut) // most)]
+        each = [reconstruction_distance(ruler, model, torch.from_numpy(clip.read())[None, None].to(device)) for clip in chosen]
         return float(torch.stack(each).mean())
 
     report = {"step": checkpoint["step"], "held_out": distance(found.held_out), "train": distance(run.clips, PIECES)}

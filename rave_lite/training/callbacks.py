@@ -180,8 +180,7 @@ class StopCleanly(Callback):
 class Journal(Callback):
     """Losses and rates in every logger, each the mean since the entry before; at validations both distances.
 
-    `gap`: held-out minus training distance; where it grows and the held-out one does not fall, the model overfits.
-    Reads the device once per entry, with `ada` twice.
+    `gap`: held-out minus training distance. Reads the device once per entry, with `ada` twice.
     """
 
     def __init__(self) -> None:

@@ -84,6 +84,15 @@ def test_the_whole_way(trained):
     report = json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
     assert report["mean"].keys() == {"spectral", "mel_db", "loud_db", "onset_f1"}
     assert np.isfinite(list(report["mean"].values())).all()
+    assert "transfer" not in report
+    assert report["clips"] == {"held_out": len(report["files"]), "training": len(report["files"])}
+    for kind, gap in report["gap"].items():
+        assert gap == pytest.approx(report["mean"][kind] - report["training"][kind])
+    assert report["training"]["spectral"] != report["mean"]["spectral"]
+    found = report["memorisation"]
+    assert found["memorised"] == pytest.approx(found["held_out_share"] - found["training_share"])
+    assert found["training_hits"] > found["held_out_hits"] > 0
+    assert f"memorised {found['memorised']:.2f}" in done.stdout
     for name in report["files"]:
         paths = trained / "set/drums" / name, trained / "runs/mine/evaluation/wav" / name
         original, made = map(soundfile.info, paths)
@@ -122,6 +131,68 @@ def test_the_whole_way(trained):
     assert 0 < first["p50"] <= first["p99"] <= first["worst"]
     assert first["total"] == pytest.approx(1000 * (496 + 2048) / 44100)
     assert first["blocks"] == 4
+
+
+def test_foreign_sounds_are_judged(trained, tmp_path, write):
+    """From one short file to a folder with a broken one: gesture and timbre by file, in the mean and together."""
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    click = write("deep/click [b].wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
+    stroke = write("stroke.wav", samples=soundfile.read(next((trained / "set/drums").rglob("*.wav")))[0])
+    broken("NaN", write)
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs={stroke.parent}", "others=set/birds",
+                     f"out={tmp_path / 'out'}", "heard=2", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert "inputs: broken.wav skipped: NaN" in done.stdout
+    assert "in_to_target" in done.stdout
+    report = json.loads((tmp_path / "out/figures.json").read_text())
+    assert report["clips"]["training"] == 2
+    found = report["transfer"]
+    assert found["files"].keys() == {"deep/click [b].wav", "stroke.wav"}
+    for row in [*found["files"].values(), found["mean"]]:
+        assert list(row) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "in_to_others", "out_to_others",
+                             "high_in", "high_out"]
+        assert np.isfinite(list(row.values())).all()
+    for kind, value in found["mean"].items():
+        assert value == pytest.approx(np.mean([row[kind] for row in found["files"].values()]))
+    assert found["files"]["stroke.wav"]["in_to_target"] < found["files"]["stroke.wav"]["in_to_others"]
+    assert found["together"].keys() == {"target", "others"}
+    assert found["together"]["target"]["held_out"] < 0.5 * found["together"]["others"]["held_out"]
+    for name, original in (("stroke", stroke), ("deep/click [b]", click)):
+        assert soundfile.info(tmp_path / f"out/transfer/{name}.wav").frames == soundfile.info(original).frames
+
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs='{click}'", f"out={tmp_path / 'one'}", "heard=0",
+                     cwd=trained)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "one/figures.json").read_text())
+    assert report.keys() == {"files", "mean", "silence_dbfs", "transfer"}
+    assert report["transfer"]["together"].keys() == {"target"}
+    assert report["transfer"]["files"].keys() == {"click [b].wav"}
+
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", "data.root=set/birds", f"out={tmp_path / 'birds'}", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "birds/figures.json").read_text())
+    assert report.keys() == {"files", "mean", "silence_dbfs"}
+    assert len(report["files"]) == 6
+
+
+def test_foreign_sounds_that_are_none(trained, tmp_path, write):
+    """Before anything is judged or written."""
+    checkpoint, out = trained / "runs/mine/checkpoints/last.ckpt", tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/notes.txt").write_text("no sound")
+    hush = write("hush.wav", samples=np.zeros(44100)).parent
+    for options, message in (([f"inputs={tmp_path / 'nowhere'}"], "nowhere: no such file or folder"),
+                             ([f"inputs={tmp_path / 'empty'}"], "empty: no audio files"),
+                             ([f"inputs={tmp_path / 'text'}"], "text: no audio files"),
+                             ([f"inputs={hush}"], "none of its 1 audio files is usable"),
+                             (["inputs=set/birds", f"others={hush}"], "others: "),
+                             (["others=set/birds"], "others: what is made of inputs"),
+                             (["heard=some"], "heard: 'some' is no number of clips"),
+                             (["heard=-1"], "heard: -1 is no number of clips")):
+        said = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
+        assert not options[0].startswith("inputs=/") or "rave-lite: inputs: " in said
+    assert not out.exists()
 
 
 def test_training_steps_are_measured_in_both_phases(tmp_path):
