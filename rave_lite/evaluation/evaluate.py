@@ -115,8 +115,8 @@ def summary(report: dict[str, Any]) -> str:
         share, usual = found["held_out_share"], found["training_share"]
         hits, known = found["held_out_hits"], found["training_hits"]
         said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training",
-                 f"memorised {found['memorised']:.2f}: what is made of {share:.0%} of {hits} held-out hits is nearer to one of "
-                 f"{known} training hits than to its own reference, and of {usual:.0%} of training hits (files count alike)"]
+                 f"memorised {found['memorised']:.2f}: what is made of {share:.0%} of {hits} held-out hits is nearer to one "
+                 f"of {known} training hits than to its own reference, and of {usual:.0%} of training hits (by file)"]
     if found := report.get("transfer"):
         said += [f"{name}: inputs together {far['inputs']:.2f}, outputs {far['outputs']:.2f}; held-out recordings "
                  f"{far['held_out']:.2f}" for name, far in found["together"].items()]

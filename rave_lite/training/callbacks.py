@@ -204,8 +204,8 @@ class Journal(Callback):
             self._begin()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        found = {name: float(trainer.callback_metrics[name]) for name in DISTANCES}
-        self._write(trainer, pl_module, {**found, "gap": found["held_out/distance"] - found["train/distance"]})
+        held_out, heard = distances = [float(trainer.callback_metrics[name]) for name in DISTANCES]
+        self._write(trainer, pl_module, dict(zip(DISTANCES, distances, strict=True)) | {"gap": held_out - heard})
 
     def _write(self, trainer: L.Trainer, pl_module: Any, entry: dict[str, float]) -> None:
         for logger in trainer.loggers:
