@@ -5,4 +5,5 @@ from rave_lite.data.network import masked
 from rave_lite.data.subset import narrowed
 from rave_lite.data.windows import Pieces, Windows, alike, drawn, pieces
 
-__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "alike", "catalogue", "drawn", "located", "masked", "narrowed", "pieces"]
+__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "alike", "catalogue", "drawn", "located", "masked", "narrowed",
+           "pieces"]

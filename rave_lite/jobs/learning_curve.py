@@ -128,7 +128,8 @@ def judge(run: Run, found: Catalogue, module: RAVETraining, device: torch.device
     def distance(clips: list[Clip], most: int | None = None) -> float:
         cut = pieces(clips, found.sample_rate)
         chosen = cut[:: 1 if most is None else -(-len(cut) // most)]
-        each = [reconstruction_distance(ruler, model, torch.from_numpy(clip.read())[None, None].to(device)) for clip in chosen]
+        each = [reconstruction_distance(ruler, model, torch.from_numpy(clip.read()).to(device)[None, None])
+                for clip in chosen]
         return float(torch.stack(each).mean())
 
     report = {"step": checkpoint["step"], "held_out": distance(found.held_out), "train": distance(run.clips, PIECES)}

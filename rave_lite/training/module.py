@@ -21,6 +21,7 @@ from rave_lite.training.losses import (
     hinge_generator,
     reconstruction_distance,
 )
+from rave_lite.training.paces import Paces
 from rave_lite.training.runner import Runner, frozen, tf32
 
 DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the pieces
@@ -35,9 +36,8 @@ class RAVETraining(L.LightningModule):
     instead of the generator; `ada`: what changes all that the discriminators hear, or None; `run`: how the networks are
     run; `seed`: of all that is random in a step; `config`: plain values to keep with every checkpoint.
 
-    To start from a trained model: `freeze`: steps for which a part ("encoder", "decoder.net.0", "discriminator") keeps its
-    weights; `lr_scale`: factor of the learning rate of a part; `pull`: weight of the squared distance of the model's weights
-    to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483). Raises InputError for a part that is not there.
+    To start from a trained model: `freeze`, `lr_scale`: see `Paces`; `pull`: weight of the squared distance of the model's
+    weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
     """
 
     broken: Tensor
@@ -56,7 +56,7 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.ada = ada
-        self.freeze, self.lr_scale = freeze or {}, lr_scale or {}
+        self.paces = Paces(freeze, lr_scale)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = pull
         self.weights, self.penalty_warmup = weights, penalty_warmup
@@ -87,31 +87,12 @@ class RAVETraining(L.LightningModule):
         return self.model if self.ema is None else self.ema
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam twice; a group for each part that has a learning rate of its own."""
-        known = [f"{n}." for n, _ in (*self.model.named_parameters(), *self._listeners())]
-        for part in {**self.freeze, **self.lr_scale}:
-            if not any(name.startswith(f"{part}.") for name in known):
-                raise InputError(f"transfer: this model has no part {part!r}; it has encoder, decoder, discriminator, and what "
-                                 f"lies in them, such as encoder.net.0")
-        return [torch.optim.Adam(self._groups(list(self.model.named_parameters())), self.lr[0], self.betas, fused=True),
-                torch.optim.Adam(self._groups(self._listeners()), self.discriminator_lr, self.betas, fused=True)]
-
-    def _listeners(self) -> list[tuple[str, nn.Parameter]]:
-        return [(f"discriminator.{n}", p) for n, p in self.discriminator.named_parameters()]
-
-    def _groups(self, named: list[tuple[str, nn.Parameter]]) -> list[dict[str, Any]]:
-        """Parameters by the most precise of the parts in `freeze` and `lr_scale` that they lie in."""
-        groups: dict[str, dict[str, Any]] = {}
-        for name, parameter in named:
-            part = max((p for p in {"": 0, **self.freeze, **self.lr_scale} if not p or f"{name}.".startswith(f"{p}.")), key=len)
-            groups.setdefault(part, {"params": [], "part": part})["params"].append(parameter)
-        return list(groups.values())
-
-    def _paces(self, optimizer: Any, lr: float) -> None:
-        """The learning rate of each group at this step."""
-        for group in optimizer.param_groups:
-            frozen = self.step < self.freeze.get(group["part"], 0)
-            group["lr"] = 0.0 if frozen else lr * self.lr_scale.get(group["part"], 1.0)
+        """Adam twice; a group for each part that has a pace of its own."""
+        made = dict(self.model.named_parameters())
+        heard = {f"discriminator.{name}": p for name, p in self.discriminator.named_parameters()}
+        self.paces.check((*made, *heard))
+        return [torch.optim.Adam(self.paces.groups(made.items()), self.lr[0], self.betas, fused=True),
+                torch.optim.Adam(self.paces.groups(heard.items()), self.discriminator_lr, self.betas, fused=True)]
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
         """One update on `(B, 1, T)`; the losses by name."""
@@ -124,8 +105,8 @@ class RAVETraining(L.LightningModule):
               backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
         self._draw_anew()
-        self._paces(generator, self.generator_lr())
-        self._paces(discriminator, self.discriminator_lr)
+        self.paces.set(generator, self.generator_lr(), self.step)
+        self.paces.set(discriminator, self.discriminator_lr, self.step)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
             self._update(discriminator, losses["discriminator"], backward)
@@ -194,7 +175,7 @@ class RAVETraining(L.LightningModule):
 
     def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
-        learning = self.phase == 1 and self.step >= self.freeze.get("encoder", 0)
+        learning = self.phase == 1 and not self.paces.waits("encoder", self.step)
         with torch.set_grad_enabled(learning and torch.is_grad_enabled()):
             bands = self.model.pqmf(x)
             z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))

@@ -4,7 +4,7 @@
 
 TABLA, PERCUSSION: folders of recordings, to learn and to start from; SCORER: a program called with reference and
 reconstruction folders, whose last line begins with "mean". What is done is in OUT and not done again. Prints the table of
-recipes/README.md: mean and, in brackets, standard deviation over seeds, of the last weights; `25 %`: after a quarter of the steps.
+recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps.
 """
 
 import json

@@ -105,7 +105,7 @@ def test_parts_keep_their_weights_for_so_many_steps_and_learn_at_their_own_pace(
     assert [any(k.startswith("decoder.net.0.") for k in moved[s]) for s in range(4)] == [False, False, False, True]
     assert not any(k.startswith("decoder.waveform") for s in moved for k in moved[s])
     assert all(any(k.startswith("decoder.net.2.") for k in moved[s]) for s in moved)
-    assert module._paces(optimizers[0], 1.0) is None
+    module.paces.set(optimizers[0], 1.0, module.step)
     paces = {g["part"]: g["lr"] for g in optimizers[0].param_groups}
     assert paces == {"": 1.0, "encoder": 1.0, "decoder.net.0": 1.0, "decoder.waveform": 0.0}
 
