@@ -1,0 +1,44 @@
+"""Every recipe composes, alone and after a size, says when to use it and how, and asks for what it cannot do without."""
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from rave_lite.jobs.common import CONF
+from tests.conftest import configured
+from tests.jobs.test_cli import fails
+from tests.training.test_run import settings
+
+__all__ = ["settings"]
+RECIPES = sorted(path.stem for path in (CONF / "recipe").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_composes_and_says_how_it_is_used(name):
+    head = [line for line in (CONF / "recipe" / f"{name}.yaml").read_text().splitlines() if line.startswith("# ")]
+    assert any(line.startswith("# When: ") for line in head)
+    command = next(line for line in head if line.startswith("# Command: "))
+    assert f"rave-lite train recipe={name} " in command
+    alone, sized = (configured("train", "data.root=x", recipe) for recipe in (f"recipe={name}", f"recipe=[minute_cpu,{name}]"))
+    plain = configured("train", "data.root=x")
+    assert name in ("scratch",) or alone != plain
+    assert sized.model.capacity == (16 if name != "demo" else sized.model.capacity)
+    assert name in Path(CONF / "recipe" / "README.md").read_text()
+
+
+def test_the_later_recipe_decides():
+    low = configured("train", "data.root=x", "recipe=[minute_cpu,long_low_lr]")
+    assert list(low.training.lr) == [1.0e-3, 5.0e-5]
+    assert list(configured("train", "data.root=x", "recipe=[long_low_lr,minute_cpu]").training.lr) == [2.0e-3, 1.0e-4]
+
+
+def test_an_unknown_recipe_is_answered_with_those_there_are():
+    with pytest.raises(ConfigCompositionException, match=r"(?s)recipe/augmentd.*augmented"):
+        configured("train", "data.root=x", "recipe=augmentd")
+
+
+@pytest.mark.parametrize(("recipe", "message"), [("transfer", "transfer.from: needs a value"),
+                                                 ("curated", "data.manifest: needs a value")])
+def test_what_a_recipe_cannot_do_without(recipe, message, settings, tmp_path):
+    fails(message, "train", f"recipe={recipe}", f"out={tmp_path / 'run'}", *settings)
