@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import count, pairwise
 
 import numpy as np
 import torch
@@ -97,9 +97,13 @@ class Pieces(Dataset):
 
 
 def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[Clip]:
-    """The clips in pieces of at most `seconds`, in order."""
-    size = round(seconds * sample_rate)
-    return [replace(c, start=at, stop=min(at + size, c.stop)) for c in clips for at in range(c.start, c.stop, size)]
+    """The clips in order, longer ones in equal pieces of at most `seconds`: a rest could be a tail of silence."""
+    made = []
+    for clip in clips:
+        parts = -(-len(clip) // round(seconds * sample_rate))
+        edges = [clip.start + len(clip) * i // parts for i in range(parts + 1)]
+        made += [replace(clip, start=start, stop=stop) for start, stop in pairwise(edges)]
+    return made
 
 
 def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:

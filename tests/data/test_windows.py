@@ -81,8 +81,9 @@ def test_pieces_cover_each_clip(tmp_path):
     clips = [clip(tmp_path, "a", np.arange(25)), clip(tmp_path, "b", np.arange(7))]
     found = Pieces(pieces(clips, 10, 1.0))
     assert [(len(x[0]), name) for x, name in (found[i] for i in range(len(found)))] == [
-        (10, "a"), (10, "a"), (5, "a"), (7, "b")]
-    assert found[2][0][0].tolist() == [20, 21, 22, 23, 24]
+        (8, "a"), (8, "a"), (9, "a"), (7, "b")]
+    # in equal parts: a rest could be a tail of silence, whose distance is boundless
+    assert torch.cat([found[i][0][0] for i in range(3)]).tolist() == list(range(25))
 
 
 def of(*lengths: int) -> list[Clip]:
