@@ -103,8 +103,8 @@ def configuration(run: Run, model: RAVE, name: str, phase1: int, listeners: dict
                               "scales": counts["by_scale"] or 3}}
 
 
-def kept(run: Run, original: RAVE, later: int | None) -> dict[str, Any]:
+def kept(run: Run, original: RAVE, trails: int | None) -> dict[str, Any]:
     """What has no place in our model, for whoever needs it."""
-    return {"file": str(run.path), "later": later, "config_gin": run.text, "averaged": run.averaged, "step": run.step,
+    return {"file": str(run.path), "later": trails, "config_gin": run.text, "averaged": run.averaged, "step": run.step,
             "latency": original.latency, "alignment": original.config["alignment"],
             **{key: run.state[key] for key in ("latent_pca", "latent_mean", "fidelity")}}

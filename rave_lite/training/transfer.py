@@ -93,7 +93,9 @@ def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Te
         if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d) or not name.startswith(("model.", "discriminator.")):
             continue
         g, v = (theirs.get(f"{name}.parametrizations.weight.original{i}") for i in (0, 1))
-        old = theirs.get(f"{name}.weight") if g is None or v is None else torch._weight_norm(v, g, 0)
+        old = theirs.get(f"{name}.weight")
+        if g is not None and v is not None:  # weight norm, put together
+            old = g * v / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
         if old is not None and old.shape != layer.weight.shape:
             inputs = 0 if isinstance(layer, nn.ConvTranspose1d) else 1
             new = pieced(layer.weight, old, *joints.get(name, (0, [], [])), inputs=inputs)

@@ -19,8 +19,7 @@ from rave_lite.evaluation.reconstruct import reconstruct
 from rave_lite.jobs.common import CONF
 from rave_lite.jobs.train import start
 from rave_lite.model import RAVE
-
-HELD_OUT = ["tabla_ghe4", "tabla_ke2", "tabla_na_s", "tabla_tas2", "tabla_te2", "tabla_tun2"]
+from tests.bench.tabla import HELD_OUT
 
 
 def score(model: RAVE, held_out: list[np.ndarray]) -> float:

@@ -20,6 +20,7 @@ import pytorch_lightning as pl
 import rave
 import torch
 
+from tests.bench.tabla import HELD_OUT
 from tests.release.formula import CASES, FIXED, before, signal, weights
 
 HERE = Path(__file__).parents[1] / "release"
@@ -28,7 +29,6 @@ CAPACITY = 8
 TOLD = ("get_padding.mode", "DILATIONS", "SAMPLING_RATE", "PHASE_1_DURATION", "RAVE.phase_1_duration", "periods =")
 BLOCK = 8192
 EVERY = 29  # samples between those kept
-HELD_OUT = ["tabla_ghe4", "tabla_ke2", "tabla_na_s", "tabla_tas2", "tabla_te2", "tabla_tun2"]
 
 
 def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
