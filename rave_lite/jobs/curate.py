@@ -9,10 +9,10 @@ from rave_lite.data import located, manifest
 from rave_lite.data.catalogue import usable
 from rave_lite.data.network import masked
 from rave_lite.errors import InputError
-from rave_lite.evaluation import page
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
 from rave_lite.jobs.common import job
+from rave_lite.pages import hits as page
 
 RATE = 44100  # Hz, of what is looked at and heard; the manifest is in seconds, for models of any rate
 LEAST = {"longer": 0.1, "seconds": 0.1}

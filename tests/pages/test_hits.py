@@ -2,11 +2,7 @@
 
 import base64
 import io
-import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +12,13 @@ from PIL import Image
 
 from rave_lite.data import manifest
 from rave_lite.data.manifest import Hit
-from rave_lite.evaluation import page
+from rave_lite.pages import hits as page
 from tests.data.test_manifest import NASTY
 from tests.evaluation.test_curation import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.pages.browser import BROWSER, Parsed, seen_by_browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
-               None)
-SEEN = """<script>(async () => {
+SEEN = """(async () => {
   const seen = {plain: manifest()}, boxes = [...document.querySelectorAll("li input")], all = document.querySelector(".all");
   const press = element => { element.focus(); element.click(); return document.activeElement === element; };
   seen.focus = [press(boxes[0]), press(document.querySelectorAll(".all")[1])];
@@ -37,25 +32,8 @@ SEEN = """<script>(async () => {
   seen.pictures = [...document.images].filter(image => image.naturalWidth).length;
   document.getElementById("save").click(); seen.saved = !document.getElementById("next").hidden;
   seen.wide = document.documentElement.scrollWidth > innerWidth;
-  const pre = document.createElement("pre"); pre.id = "seen"; pre.textContent = btoa(unescape(encodeURIComponent(
-    JSON.stringify(seen)))); document.body.append(pre);
-})();</script>"""
-
-
-class Parsed(HTMLParser):
-    """Tags with their attributes, and the text outside of style and script."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict]:
-        return [attributes for name, attributes in self.tags if name == tag]
+  report(seen);
+})();"""
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +90,7 @@ def test_hits_alone_in_their_group_are_shown_together_first():
 def test_in_a_browser(written, tmp_path, width):
     """Unedited the page saves the manifest byte for byte; ticks, groups and the limit change what they should."""
     path, hits = written
-    copy = tmp_path / "hits.html"
-    copy.write_bytes(path.read_bytes().replace(b"</body>", SEEN.encode() + b"</body>"))
-    done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
-                           f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
-                           copy.as_uri()], capture_output=True, timeout=120, check=True)
-    seen = json.loads(base64.b64decode(re.search(rb'id="seen">([^<]+)', done.stdout)[1]))
+    seen = seen_by_browser(path, SEEN, tmp_path, width)
     manifest.write(tmp_path / "plain.csv", hits)
     assert seen["plain"].encode() == (tmp_path / "plain.csv").read_bytes()
 

@@ -1,8 +1,6 @@
-"use strict";
 const hits = [...document.querySelectorAll("li")];
 const ticked = hit => hit.querySelector("input").checked;
-const player = new Audio();
-let playing = null, edited = false;
+let edited = false;
 
 function show() {
   for (const hit of hits) hit.classList.toggle("off", !ticked(hit));
@@ -16,31 +14,12 @@ function show() {
 }
 
 function manifest() {  // as rave_lite/data/manifest.py writes it
-  const columns = document.body.dataset.columns.split(",");
+  const columns = document.getElementById("bar").dataset.columns.split(",");
   const quoted = text => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   const row = hit => columns.map(name => quoted(name === "keep" ? (ticked(hit) ? "yes" : "no") : hit.dataset[name])).join(",");
   const ordered = [...hits].sort((a, b) => a.dataset.row - b.dataset.row);
   return "\ufeff" + [columns.join(","), ...ordered.map(row)].map(line => line + "\r\n").join("");
 }
-
-function stop() {
-  player.pause();
-  playing?.classList.remove("on");
-  playing = null;
-}
-
-document.querySelector("main").addEventListener("click", event => {
-  const button = event.target.closest(".play");
-  if (!button) return;
-  const again = button === playing;
-  stop();
-  if (again) return;
-  playing = button;
-  button.classList.add("on");
-  player.src = `data:audio/mpeg;base64,${button.dataset.sound}`;
-  player.play().catch(stop);
-});
-player.addEventListener("ended", stop);
 
 document.querySelector("main").addEventListener("change", event => {
   if (event.target.matches(".all"))

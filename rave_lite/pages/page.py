@@ -1,0 +1,52 @@
+"""What all pages share: the frame, the look, the players, and how sounds and pictures come to be inside."""
+
+import html
+import io
+from base64 import b64encode
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import soundfile
+
+from rave_lite.files import replacing
+
+FADE = 0.005  # s at the end of what was cut for a page
+
+
+def write(path: Path, name: str, title: str, body: Iterable[str]) -> None:
+    """One file: `body`, piece by piece, in the frame with the shared style and script and those of the page `name`."""
+    frame = Template(text("page.html")).substitute(
+        title=escaped(title), style=text("page.css") + text(f"{name}.css"), body="\0",
+        script='"use strict";\n' + text("page.js") + text(f"{name}.js"))
+    head, _, tail = frame.partition("\0")
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(head)
+        file.writelines(body)
+        file.write(tail)
+
+
+def text(name: str) -> str:
+    """A file beside this one."""
+    return files("rave_lite.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def escaped(value: str) -> str:
+    """For HTML text and attributes, line ends included."""
+    return html.escape(value).replace("\r", "&#13;").replace("\n", "&#10;")
+
+
+def base64(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
+    """Mono, about 10 kB a second, its end faded, its peak at full scale at most."""
+    faded = sound.copy()
+    count = min(len(sound), round(FADE * sample_rate))
+    faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
+    out = io.BytesIO()
+    soundfile.write(out, faded / max(1.0, float(np.abs(faded).max(initial=0))), sample_rate, format="MP3")
+    return out.getvalue()
