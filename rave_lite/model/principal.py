@@ -38,7 +38,7 @@ class Principal(nn.Module):
         """
         if not frames.isfinite().all():  # a model that broke: its directions would be as broken
             return
-        frames, loudness = frames.double(), loudness.double()
+        frames, loudness = frames.cpu().double(), loudness.cpu().double()  # Apple's GPU has no float64
         centred = frames - frames.mean(0)
         variance, vectors = torch.linalg.eigh(centred.T @ centred / (len(frames) - 1))
         directions = vectors.flip(1).T
