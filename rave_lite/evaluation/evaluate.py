@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation import pictures
-from rave_lite.evaluation.memorisation import Played, memorisation, played
+from rave_lite.evaluation.memorisation import Played, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import reconstruct
 from rave_lite.files import replacing
@@ -53,15 +53,15 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
 def compared(model: RAVE, held_out: dict[str, float], answers: list[Played], heard: list[Clip], training: list[Clip],
              seed: int) -> dict[str, Any]:
     """The part of the report about training clips; `held_out`: mean figures, `answers`: to held-out clips."""
-    each, known = [], []
+    each, familiar = [], []
     for clip in heard:
         x, y = played_through(model, clip, seed)
         each.append(figures(x, y, model.sample_rate))
-        known.append(played(clip, y, model.sample_rate))
+        familiar.append(played(clip, y, model.sample_rate))
     usual = mean(each)
     return {"training": usual, "gap": {k: held_out[k] - usual[k] for k in usual},
             "clips": {"held_out": len(answers), "training": len(heard)},
-            "memorisation": memorisation(answers, known, training, model.sample_rate)}
+            "memorisation": memorisation(answers, familiar, known(training, model.sample_rate))}
 
 
 def played_through(model: RAVE, clip: Clip, seed: int) -> tuple[np.ndarray, np.ndarray]:

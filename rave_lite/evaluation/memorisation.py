@@ -21,6 +21,19 @@ class Played(NamedTuple):
     made: np.ndarray
 
 
+class Known(NamedTuple):
+    """The hits that a model was trained on, and as points `(N, 39)`."""
+
+    hits: list[Clip]
+    points: np.ndarray
+
+
+def known(clips: list[Clip], sample_rate: int) -> Known:
+    """The hits of all `clips`."""
+    found = [hit for clip in clips for hit in hits(clip, sample_rate, LONGER)]
+    return Known(found, points(found, sample_rate))
+
+
 def played(clip: Clip, made: np.ndarray, sample_rate: int) -> Played:
     """`made`: the clip's reconstruction, `(T,)`."""
     found, most = hits(clip, sample_rate, LONGER), round(LONGEST * sample_rate)
@@ -33,8 +46,8 @@ def points(found: list[Clip], sample_rate: int) -> np.ndarray:
     return np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in found])
 
 
-def memorisation(held_out: list[Played], trained: list[Played], clips: list[Clip], sample_rate: int) -> dict[str, float]:
-    """How much nearer what is made of held-out hits lies to a hit of the training `clips` than to its own reference.
+def memorisation(held_out: list[Played], trained: list[Played], training: Known) -> dict[str, float]:
+    """How much nearer what is made of held-out hits lies to a hit of `training` than to its own reference.
 
     `held_out_share`: of the hits whose reconstruction is nearer to a training hit than to its reference; `held_out_octaves`:
     mean of log2(distance to the reference / to the nearest training hit), above 0 where that is so. Each clip counts alike.
@@ -44,31 +57,30 @@ def memorisation(held_out: list[Played], trained: list[Played], clips: list[Clip
     than the distances between training hits hide that: see `made_to_reference` beside `reference_to_training`.
     `reference_to_training`, `made_to_training`, `made_to_reference`: mean distances, of held-out hits.
     """
-    known = [hit for clip in clips for hit in hits(clip, sample_rate, LONGER)]
-    targets = points(known, sample_rate)
+    targets = training.points
     foreign = [cdist(one.made, targets) for one in held_out]
     share, octaves = _nearer(held_out, foreign)
-    usual, usual_octaves = _nearer(trained, [_others(one, known, targets) for one in trained])
+    usual, usual_octaves = _nearer(trained, [_others(one, training) for one in trained])
     to_reference = [cdist(one.points, targets).min(1).mean() for one in held_out]
     return {"memorised": share - usual, "held_out_share": share, "training_share": usual,
             "held_out_octaves": octaves, "training_octaves": usual_octaves,
             "reference_to_training": float(np.mean(to_reference)),
             "made_to_training": float(np.mean([d.min(1).mean() for d in foreign])),
             "made_to_reference": float(np.mean([_own(one).mean() for one in held_out])),
-            "held_out_hits": sum(len(one.hits) for one in held_out), "training_hits": len(known)}
+            "held_out_hits": sum(len(one.hits) for one in held_out), "training_hits": len(training.hits)}
 
 
 def _own(one: Played) -> np.ndarray:
     return np.linalg.norm(one.made - one.points, axis=1)
 
 
-def _others(one: Played, known: list[Clip], targets: np.ndarray) -> np.ndarray:
+def _others(one: Played, training: Known) -> np.ndarray:
     """Distances `(N, M)` of what is made of a training clip to the hits of other files; of a lone file to its other hits."""
     first, last = one.hits[0], one.hits[-1]
-    other = np.array([hit.source != first.source for hit in known])
+    other = np.array([hit.source != first.source for hit in training.hits])
     if not other.any():
-        other = np.array([hit.stop <= first.start or last.stop <= hit.start for hit in known])
-    return cdist(one.made, targets[other])
+        other = np.array([hit.stop <= first.start or last.stop <= hit.start for hit in training.hits])
+    return cdist(one.made, training.points[other])
 
 
 def _nearer(group: list[Played], distances: list[np.ndarray]) -> tuple[float, float]:

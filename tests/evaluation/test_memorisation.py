@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rave_lite.data import Clip
-from rave_lite.evaluation.memorisation import memorisation, played, points
+from rave_lite.evaluation.memorisation import known, memorisation, played, points
 from tests.data.test_windows import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
 
@@ -29,7 +29,7 @@ def stroke(seed: int) -> np.ndarray:
 
 def judged(play, held_out: list[Clip], train: list[Clip]) -> dict[str, float]:
     heard = ([played(c, play(c.read()), RATE) for c in clips] for clips in (held_out, train))
-    return memorisation(*heard, train, RATE)
+    return memorisation(*heard, known(train, RATE))
 
 
 def nearest(train: list[Clip]):
