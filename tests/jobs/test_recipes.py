@@ -37,6 +37,7 @@ def test_an_unknown_recipe_is_answered_with_those_there_are():
 
 
 @pytest.mark.parametrize(("recipe", "message"), [("transfer", "transfer.from: needs a value"),
+                                                 ("malay_drums", "transfer.from: needs a value"),
                                                  ("curated", "data.manifest: needs a value")])
 def test_what_a_recipe_cannot_do_without(recipe, message, settings, tmp_path):
     fails(message, "train", f"recipe={recipe}", f"out={tmp_path / 'run'}", *settings)
