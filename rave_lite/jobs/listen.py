@@ -97,12 +97,12 @@ def shortened(clips: list[Clip], seconds: float, sample_rate: int) -> list[Clip]
 
 
 def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
-    """The runs' names; where those are the same also the steps, then the runs' folders, then numbers."""
-    runs = [str(saved["config"]["name"]) for saved in checkpoints]
-    steps = [f"{name} step {saved['step']}" for name, saved in zip(runs, checkpoints, strict=True)]
-    folders = [f"{name} ({path.resolve().parents[1].name})" for name, path in zip(steps, paths, strict=True)]
-    numbers = [f"{name} {number}" for number, name in enumerate(folders, 1)]
-    return next(names for names in (runs, steps, folders, numbers) if len(set(names)) == len(names) or names is numbers)
+    """The runs' names; where those are the same with their steps, then their folders instead, then numbered."""
+    runs, folders = [str(saved["config"]["name"]) for saved in checkpoints], [path.resolve().parent.parent.name for path in paths]
+    steps, apart = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+                    for names in (runs, folders))
+    numbers = [f"{name} ({number})" for number, name in enumerate(steps, 1)]
+    return next(names for names in (runs, steps, apart, numbers) if len(set(names)) == len(names))
 
 
 main = job(listen)

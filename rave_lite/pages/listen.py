@@ -21,12 +21,13 @@ INTRODUCTION = {
     "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits at the "
            "right moment, 1 is all of them.</p>",
     "foreign": "<h2>Foreign sounds</h2>\n<p>onset_f1 and loudness: how much of the gesture is kept, 1 is all of it. "
-               "out_to_target below in_to_target: the timbre of the training set is taken. high: the share above 4 kHz.</p>"}
-ARTICLE = """<article class="file" data-name="$name" data-seconds="$seconds">
-<h3><span class="name">$name</span> $chip <small>$about</small></h3>
+               "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own recordings "
+               "reach. high: the share above 4 kHz.</p>"}
+ARTICLE = """<article class="file" data-name="$name" data-seconds="$exact">
+<h3><span class="name">$name</span> $chip <small>$seconds s$where</small></h3>
 <div class="transport"><button type="button" class="toggle" aria-label="Play $name"></button>
-<input type="range" class="at" min="0" max="$seconds" step="any" value="0" aria-label="Position in $name, seconds">
-<output class="time" aria-hidden="true">0.00 s</output></div>
+<input type="range" class="at" min="0" max="$exact" step="any" value="0" aria-label="Position in $name, seconds">
+<output class="time" aria-hidden="true">0.00 / $seconds s</output></div>
 <div class="rows" role="radiogroup" aria-label="Version of $name">
 $rows</div></article>
 """
@@ -53,35 +54,49 @@ def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySi
                                                         models=", ".join(map(escaped, models)))
     yield "<main>\n"
     for group, articles in made.items():
-        far = together if group == "foreign" else []
-        yield f'<section id="{group}">{INTRODUCTION[group]}\n{table(models, groups[group], far)}\n<div class="files">\n'
+        yield f'<section id="{group}">{INTRODUCTION[group]}\n{mean_table(models, groups[group])}\n'
+        yield timbre_table(models, together) if group == "foreign" else ""
+        yield '<div class="files">\n'
         yield from articles
         yield "</div></section>\n"
     yield "</main>"
 
 
-def table(models: list[str], shown: list[SideBySide], together: list[dict[str, float]]) -> str:
-    """The mean figures per model, and per mark where there are any; the best of each mark in bold."""
-    rows = [(model, mark, count, values) for number, model in enumerate(models)
-            for mark, (count, values) in means(shown, number).items()]
-    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in rows[0][3])
-    lines = []
-    for model, mark, count, values in rows:
-        rivals = [other for _, other_mark, _, other in rows if other_mark == mark]
-        cells = "".join(f"<td>{'<b>' if best(name, value, [r[name] for r in rivals]) else ''}{value:.2f}</td>"
-                        for name, value in values.items())
-        lines.append(f'<tr><th scope="row"><span class="name">{escaped(model)}</span> {chip(mark)} <small>{count}</small></th>'
-                     f"{cells}</tr>")
-    said = [f"<p><small>{escaped(model)}, all together: from the timbre of the training set the inputs are "
-            f"{far['inputs']:.2f} away, what is made of them {far['outputs']:.2f}, held-out recordings {far['held_out']:.2f}."
-            "</small></p>" for model, far in zip(models, together, strict=False) if far]
-    return (f'<div class="scroll" tabindex="0" role="region" aria-label="Mean figures"><table><thead><tr><th scope="col">Mean'
-            f"</th>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{''.join(said)}")
+def mean_table(models: list[str], shown: list[SideBySide]) -> str:
+    """The mean figures per mark and model, the best of each mark in bold."""
+    found = [means(shown, number) for number in range(len(models))]
+    groups = []
+    for mark in dict.fromkeys(mark for one in found for mark in one):
+        rows = [(model, *one[mark]) for model, one in zip(models, found, strict=True) if mark in one]
+        groups.append((chip(mark), [
+            (f'{escaped(model)} <small>{count}</small>',
+             [f"<b>{value:.2f}</b>" if best(name, value, [other[name] for _, _, other in rows]) else f"{value:.2f}"
+              for name, value in values.items()]) for model, count, values in rows]))
+    return table("Mean", list(shown[0].made[0].figures), groups)
+
+
+def timbre_table(models: list[str], together: list[dict[str, float]]) -> str:
+    """How far all foreign sounds are from the timbre of each model's training set; nothing where none is known."""
+    rows = [(escaped(model), [f"{value:.2f}" for value in far.values()])
+            for model, far in zip(models, together, strict=False) if far]
+    return table("Distance to the timbre", list(next(filter(None, together))), [("", rows)]) if rows else ""
+
+
+def table(title: str, columns: list[str], groups: list[tuple[str, list[tuple[str, list[str]]]]]) -> str:
+    """Of HTML cells: groups of rows, each with its head and values, under the groups' heads."""
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
+    bodies = []
+    for name, rows in groups:
+        lines = [f'<tr><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>' for first, rest in rows]
+        over = f'<tr><th scope="rowgroup" colspan="{1 + len(columns)}">{name}</th></tr>' if name else ""
+        bodies.append(f'<tbody>{over}{"".join(lines)}</tbody>')
+    return (f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th scope="col">{title}</th>'
+            f'{head}</tr></thead>{"".join(bodies)}</table></div>')
 
 
 def best(name: str, value: float, rivals: list[float]) -> bool:
-    """Whether it is, of several; never of a figure without a better side."""
-    return len(rivals) > 1 and name in LOWER + HIGHER and value == (min if name in LOWER else max)(rivals)
+    """Whether it is, where rivals differ; never of a figure without a better side."""
+    return name in LOWER + HIGHER and min(rivals) < max(rivals) and value == (min if name in LOWER else max)(rivals)
 
 
 def chip(mark: str) -> str:
@@ -106,8 +121,8 @@ def article(group: str, one: SideBySide, models: list[str], sample_rate: int) ->
         said = (chip(made.mark) if len(marks) > 1 else "") + figures(made.figures) if made else ""
         rows.append(f'<div class="row"><div class="of">{label}{said}</div>{picture(loud[number], scale, top, sample_rate)}</div>\n')
     seconds, where = len(one.original) / sample_rate, f" from {one.start:.2f} s on" if one.start else ""
-    return Template(ARTICLE).substitute(name=escaped(one.name), seconds=f"{seconds:.6f}", about=f"{seconds:.2f} s{where}",
-                                        chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
+    return Template(ARTICLE).substitute(name=escaped(one.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
+                                        where=where, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
 
 
 def figures(values: dict[str, float]) -> str:
