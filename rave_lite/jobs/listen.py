@@ -84,7 +84,7 @@ def chosen(config: DictConfig, known: list[Catalogue | None], sample_rate: int, 
 
 def unlike(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
     """Each only once: runs may share recordings."""
-    return list({(side_by_side.location(root, clip.source), clip.start, clip.stop): (root, clip) for root, clip in clips}.values())
+    return list({(side_by_side.location(root, c.source), c.start, c.stop): (root, c) for root, c in clips}.values())
 
 
 def some(clips: list[T], most: int, seed: int) -> list[T]:
@@ -98,7 +98,8 @@ def shortened(clips: list[Clip], seconds: float, sample_rate: int) -> list[Clip]
 
 def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
     """The runs' names; where those are the same with their steps, then their folders instead, then numbered."""
-    runs, folders = [str(saved["config"]["name"]) for saved in checkpoints], [path.resolve().parent.parent.name for path in paths]
+    runs = [str(saved["config"]["name"]) for saved in checkpoints]
+    folders = [path.resolve().parent.parent.name for path in paths]
     steps, apart = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
                     for names in (runs, folders))
     numbers = [f"{name} ({number})" for number, name in enumerate(steps, 1)]

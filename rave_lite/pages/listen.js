@@ -68,8 +68,8 @@ class Deck {
 
   start(sounds, at) {
     const begin = context.currentTime + LEAD, all = context.createGain();
-    all.gain.setValueAtTime(0, begin);
-    all.gain.linearRampToValueAtTime(1, begin + (at > 0 ? EDGE : 0));
+    all.gain.setValueAtTime(at > 0 ? 0 : 1, begin);
+    all.gain.linearRampToValueAtTime(1, begin + EDGE);
     all.connect(context.destination);
     const voices = sounds.map((buffer, i) => {
       const source = context.createBufferSource(), gain = context.createGain();

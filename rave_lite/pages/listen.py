@@ -18,11 +18,11 @@ LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures of which t
 HIGHER = ("onset_f1", "loudness")
 CLASSES = {HELD_OUT: "held", TRAINED_ON: "trained"}
 INTRODUCTION = {
-    "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits at the "
-           "right moment, 1 is all of them.</p>",
+    "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits at "
+           "the right moment, 1 is all of them.</p>",
     "foreign": "<h2>Foreign sounds</h2>\n<p>onset_f1 and loudness: how much of the gesture is kept, 1 is all of it. "
-               "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own recordings "
-               "reach. high: the share above 4 kHz.</p>"}
+               "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own "
+               "recordings reach. high: the share above 4 kHz.</p>"}
 ARTICLE = """<article class="file" data-name="$name" data-seconds="$exact">
 <h3><span class="name">$name</span> $chip <small>$seconds s$where</small></h3>
 <div class="transport"><button type="button" class="toggle" aria-label="Play $name"></button>
@@ -68,10 +68,11 @@ def mean_table(models: list[str], shown: list[SideBySide]) -> str:
     groups = []
     for mark in dict.fromkeys(mark for one in found for mark in one):
         rows = [(model, *one[mark]) for model, one in zip(models, found, strict=True) if mark in one]
-        groups.append((chip(mark), [
-            (f'{escaped(model)} <small>{count}</small>',
+        counts = ", ".join(map(str, dict.fromkeys(count for _, count, _ in rows)))
+        groups.append((f"{chip(mark)} <small>{counts} {'sound' if counts == '1' else 'sounds'}</small>", [
+            (escaped(model),
              [f"<b>{value:.2f}</b>" if best(name, value, [other[name] for _, _, other in rows]) else f"{value:.2f}"
-              for name, value in values.items()]) for model, count, values in rows]))
+              for name, value in values.items()]) for model, _, values in rows]))
     return table("Mean", list(shown[0].made[0].figures), groups)
 
 
@@ -87,11 +88,12 @@ def table(title: str, columns: list[str], groups: list[tuple[str, list[tuple[str
     head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
     bodies = []
     for name, rows in groups:
-        lines = [f'<tr><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>' for first, rest in rows]
+        lines = [f'<tr><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>'
+                 for first, rest in rows]
         over = f'<tr><th scope="rowgroup" colspan="{1 + len(columns)}">{name}</th></tr>' if name else ""
         bodies.append(f'<tbody>{over}{"".join(lines)}</tbody>')
-    return (f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th scope="col">{title}</th>'
-            f'{head}</tr></thead>{"".join(bodies)}</table></div>')
+    return (f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th scope="col">{title}'
+            f'</th>{head}</tr></thead>{"".join(bodies)}</table></div>')
 
 
 def best(name: str, value: float, rivals: list[float]) -> bool:
@@ -119,14 +121,16 @@ def article(group: str, one: SideBySide, models: list[str], sample_rate: int) ->
                  f'data-sound="{page.base64(page.flac(sounds[number], sample_rate))}">'
                  f'<kbd>{number + 1}</kbd> <span class="name">{escaped(name)}</span></label>')
         said = (chip(made.mark) if len(marks) > 1 else "") + figures(made.figures) if made else ""
-        rows.append(f'<div class="row"><div class="of">{label}{said}</div>{picture(loud[number], scale, top, sample_rate)}</div>\n')
+        rows.append(f'<div class="row"><div class="of">{label}{said}</div>'
+                    f'{picture(loud[number], scale, top, sample_rate)}</div>\n')
     seconds, where = len(one.original) / sample_rate, f" from {one.start:.2f} s on" if one.start else ""
     return Template(ARTICLE).substitute(name=escaped(one.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
                                         where=where, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
 
 
 def figures(values: dict[str, float]) -> str:
-    return f'<dl>{"".join(f"<div><dt>{escaped(name)}</dt> <dd>{value:.2f}</dd></div>" for name, value in values.items())}</dl>'
+    pairs = (f"<div><dt>{escaped(name)}</dt> <dd>{value:.2f}</dd></div>" for name, value in values.items())
+    return f"<dl>{''.join(pairs)}</dl>"
 
 
 def picture(sound: np.ndarray, scale: float, top: float, sample_rate: int) -> str:
