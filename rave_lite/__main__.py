@@ -46,7 +46,8 @@ def quoted_value(job: str, argument: str) -> str:
         return f"{key}=[{','.join(map(quoted, separate(value)))}]"
     if not argument.startswith((TEXT, MANIFEST)) and key not in NAMES.get(job, ()):
         return argument
-    meant = value == "null" or (argument.startswith(MANIFEST) and ("," in value or "${" in value))  # for Hydra: a sweep's list
+    a_list = argument.startswith(MANIFEST) and ("," in value or "${" in value)  # for Hydra: a sweep's
+    meant = a_list or value == "null"
     return argument if meant and not Path(value).expanduser().is_file() else f"{key}={quoted(value)}"
 
 

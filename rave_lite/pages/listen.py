@@ -18,8 +18,8 @@ LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures of which t
 HIGHER = ("onset_f1", "loudness")
 CLASSES = {HELD_OUT: "held", TRAINED_ON: "trained"}
 INTRODUCTION = {
-    "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits at "
-           "the right moment, 1 is all of them.</p>",
+    "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits "
+           "at the right moment, 1 is all of them.</p>",
     "foreign": "<h2>Foreign sounds</h2>\n<p>onset_f1 and loudness: how much of the gesture is kept, 1 is all of it. "
                "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own "
                "recordings reach. high: the share above 4 kHz.</p>"}
