@@ -8,6 +8,7 @@ import numpy as np
 from rave_lite.data import Catalogue, Clip
 from rave_lite.evaluation.evaluate import mean, names_of, played_through
 from rave_lite.evaluation.metrics import figures
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.model import RAVE
 
@@ -40,10 +41,11 @@ def recordings(models: list[RAVE], clips: list[tuple[str, Clip]], known: list[Ca
     `known`: the recordings of each model's run, None where it knows none. A model of another rate gets the clip resampled;
     all figures are taken at `sample_rate`, so that models compare.
     """
+    players = [Reconstruction(model) for model in models]
     for name, (place, clip) in zip(names_of([clip for _, clip in clips]), clips, strict=True):
         made = []
-        for model, found in zip(models, known, strict=True):
-            x, y = played_through(model, clip, seed, sample_rate)
+        for play, found in zip(players, known, strict=True):
+            x, y = played_through(play, clip, seed, sample_rate)
             made.append(Made(y, figures(x, y, sample_rate), mark(place, clip, found)))
         yield SideBySide(name, x, made, clip.start / sample_rate)
 

@@ -8,6 +8,7 @@ import numpy as np
 from rave_lite.data import Clip, drawn
 from rave_lite.evaluation.evaluate import mean, names_of, played_through
 from rave_lite.evaluation.metrics import high_share, loudness_correlation, onset_f1
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.timbre import MOST, kernel_distance, timbre
 from rave_lite.model import RAVE
 
@@ -25,12 +26,12 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
     drawn with `seed`). Brightness: `high_in` and `high_out`, the shares of energy above 4 kHz. "together" has by set the
     distances of all inputs, of all outputs, and of the `held_out` recordings: what a perfect timbre would reach.
     """
-    rate = sample_rate or model.sample_rate
+    rate, play = sample_rate or model.sample_rate, Reconstruction(model)
     files: dict[str, dict[str, float]] = {}
     heard: dict[str, list[np.ndarray]] = {"inputs": [], "outputs": []}
     targets = {name: timbre(_some(clips, rate, seed), rate, seed) for name, clips in sets.items()}
     for name, clip in zip(names_of(inputs), inputs, strict=True):
-        x, y = played_through(model, clip, seed, rate)
+        x, y = played_through(play, clip, seed, rate)
         keep(name, y)
         before, after = (timbre([sound], rate, seed) for sound in (x, y))
         apart = {f"{side}_to_{of}": kernel_distance(points, target) for of, target in targets.items()

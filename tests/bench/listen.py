@@ -3,9 +3,10 @@
     OMP_NUM_THREADS=1 taskset -c 0 python tests/bench/listen.py [seconds=1 files=30 models=3 recipe=minute_cpu repeat=3]
 
 Writes hits of so many seconds (decaying noise and tones) to a temporary folder, and as many untrained models of the recipe's
-size (recipe=v2: the full v2), whose figures mean nothing but take the same time. Two thirds of the recordings are the runs' own,
-one third foreign inputs. Prints the time of the command by the clock and of the processor, its start included, the page's size, and per load in headless Chromium,
-each in a new browser, the time until the document is complete and until its first player has been clicked and sounds.
+size (recipe=v2: the full v2), whose figures mean nothing but take the same time. Two thirds of the recordings are the runs'
+own, one third foreign inputs. Prints the time of the command by the clock and of the processor, its start included, the page's
+size, and for headless Chromium, a new one each time, until the document is complete, and until its first player has been
+clicked and sounds.
 """
 
 import resource
@@ -44,10 +45,10 @@ def write_model(path: Path, drums: Path, held_out: int) -> None:
     recipe = [] if OPTIONS["recipe"] == "v2" else [f"recipe={OPTIONS['recipe']}"]
     names = ",".join(f"'{n:02}'" for n in range(held_out))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        module = build(compose("train", [*recipe, f"name={path.stem}", f"data.root={drums}", f"data.cache={path.parent / 'cache'}",
-                                         f"data.held_out=[{names}]"]))
-    torch.save({"model": module.model.config, "state_dict": module.state_dict(), "step": 0, "phase": 1, "config": module.config},
-               path)
+        module = build(compose("train", [*recipe, f"name={path.stem}", f"data.root={drums}", f"data.held_out=[{names}]",
+                                         f"data.cache={path.parent / 'cache'}"]))
+    torch.save({"model": module.model.config, "state_dict": module.state_dict(), "step": 0, "phase": 1,
+                "config": module.config}, path)
 
 
 def main() -> None:
@@ -65,8 +66,8 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "rave_lite", "listen", *map(str, checkpoints), f"inputs={folder / 'birds'}",
                         f"out={folder / 'page'}"], check=True)
         page = folder / "page" / "index.html"
-        print(f"built in {time.perf_counter() - start:.1f} s, {cpu() - spent:.1f} s of CPU time: {files} recordings of {seconds:g} s, {models} models of "
-              f"{OPTIONS['recipe']}, {page.stat().st_size / 1e6:.1f} MB")
+        print(f"built in {time.perf_counter() - start:.1f} s, {cpu() - spent:.1f} s of CPU time: {files} recordings of "
+              f"{seconds:g} s, {models} models of {OPTIONS['recipe']}, {page.stat().st_size / 1e6:.1f} MB")
         complete, sounding = zip(*(loaded(page) for _ in range(int(OPTIONS["repeat"]))), strict=True)
         print(f"loaded in {statistics.median(complete):.2f} s, plays after {statistics.median(sounding):.2f} s "
               f"(median of {OPTIONS['repeat']})")

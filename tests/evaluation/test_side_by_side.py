@@ -8,6 +8,7 @@ import pytest
 from rave_lite.data import Catalogue
 from rave_lite.data.audio import Entry
 from rave_lite.evaluation import side_by_side
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import ELSEWHERE, HELD_OUT, TRAINED_ON, UNKNOWN, Made, SideBySide, location
 from tests.conftest import build
 from tests.evaluation.test_curation import clip
@@ -58,11 +59,11 @@ def test_models_of_two_rates_stay_in_sync(monkeypatch):
     low = build("model=tiny", "model.sample_rate=32000")
     rates = []
 
-    def returned(model, signal, *, seed):
-        rates.append((model.sample_rate, signal.shape[1]))
+    def returned(self, signal, *, seed):
+        rates.append((self.sample_rate, signal.shape[1]))
         return signal
 
-    monkeypatch.setattr("rave_lite.evaluation.evaluate.reconstruct", returned)
+    monkeypatch.setattr(Reconstruction, "__call__", returned)
     sound = np.convolve(drum(0), np.hanning(9) / 4, "same").astype(np.float32)[:17001]
     found = catalogue("/a", [clip("t.wav", drum(1))], [clip("h.wav", sound)])
     (one,) = side_by_side.recordings([model, low], [("/a/h.wav", clip("h.wav", sound))], [found, None], RATE)
