@@ -1,12 +1,12 @@
 """How long the listening page takes to build and to load: 30 recordings and 3 models on one core.
 
-    OMP_NUM_THREADS=1 taskset -c 0 python tests/bench/listen.py [seconds=1 files=30 models=3 recipe=minute_cpu repeat=3]
+    OMP_NUM_THREADS=1 taskset -c 0 python tests/bench/listen.py [seconds=1 files=30 models=3 recipe=minute_cpu repeat=5]
 
-Writes hits of so many seconds (decaying noise and tones) to a temporary folder, and as many untrained models of the recipe's
-size (recipe=v2: the full v2), whose figures mean nothing but take the same time. Two thirds of the recordings are the runs'
-own, one third foreign inputs. Prints the time of the command by the clock and of the processor, its start included, the page's
-size, and for headless Chromium, a new one each time, until the document is complete, and until its first player has been
-clicked and sounds.
+Writes hits of so many seconds (decaying noise and tones) to a temporary folder, and as many untrained models of the
+recipe's size (recipe=v2: the full v2), whose figures mean nothing but take the same time. Two thirds of the recordings are
+the runs' own, one third foreign inputs. Prints the time of the command by the clock and of the processor, its start
+included, the page's size, and for headless Chromium, a new one each time, until the document is complete, and until its
+first player has been clicked and sounds.
 """
 
 import resource
@@ -26,7 +26,7 @@ from rave_lite.jobs.common import CONF
 from rave_lite.jobs.train import build
 from tests.pages.browser import opened, until
 
-OPTIONS: dict[str, str] = {"seconds": "1", "files": "30", "models": "3", "recipe": "minute_cpu", "repeat": "3"}
+OPTIONS: dict[str, str] = {"seconds": "1", "files": "30", "models": "3", "recipe": "minute_cpu", "repeat": "5"}
 OPTIONS |= dict(argument.split("=") for argument in sys.argv[1:])
 RATE = 44100
 
@@ -69,8 +69,8 @@ def main() -> None:
         print(f"built in {time.perf_counter() - start:.1f} s, {cpu() - spent:.1f} s of CPU time: {files} recordings of "
               f"{seconds:g} s, {models} models of {OPTIONS['recipe']}, {page.stat().st_size / 1e6:.1f} MB")
         complete, sounding = zip(*(loaded(page) for _ in range(int(OPTIONS["repeat"]))), strict=True)
-        print(f"loaded in {statistics.median(complete):.2f} s, plays after {statistics.median(sounding):.2f} s "
-              f"(median of {OPTIONS['repeat']})")
+        for name, times in (("loaded in", complete), ("plays after", sounding)):
+            print(f"{name} {statistics.median(times):.2f} s, {min(times):.2f} to {max(times):.2f}, of {len(times)} loads")
 
 
 def cpu() -> float:
