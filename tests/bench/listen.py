@@ -1,6 +1,6 @@
-"""How long the listening page takes to build and to load: 30 recordings and 3 models on one core.
+"""How long the listening page takes to build and to load: 30 recordings and 3 models, built on one core.
 
-    OMP_NUM_THREADS=1 taskset -c 0 python tests/bench/listen.py [seconds=1 files=30 models=3 recipe=minute_cpu repeat=5]
+    OMP_NUM_THREADS=1 python tests/bench/listen.py [seconds=1 files=30 models=3 recipe=minute_cpu repeat=5]
 
 Writes hits of so many seconds (decaying noise and tones) to a temporary folder, and as many untrained models of the
 recipe's size (recipe=v2: the full v2), whose figures mean nothing but take the same time. Two thirds of the recordings are
@@ -63,8 +63,8 @@ def main() -> None:
         for path in checkpoints:
             write_model(path, folder / "drums", held_out)
         start, spent = time.perf_counter(), cpu()
-        subprocess.run([sys.executable, "-m", "rave_lite", "listen", *map(str, checkpoints), f"inputs={folder / 'birds'}",
-                        f"out={folder / 'page'}"], check=True)
+        subprocess.run(["taskset", "-c", "0", sys.executable, "-m", "rave_lite", "listen", *map(str, checkpoints),
+                        f"inputs={folder / 'birds'}", f"out={folder / 'page'}"], check=True)
         page = folder / "page" / "index.html"
         print(f"built in {time.perf_counter() - start:.1f} s, {cpu() - spent:.1f} s of CPU time: {files} recordings of "
               f"{seconds:g} s, {models} models of {OPTIONS['recipe']}, {page.stat().st_size / 1e6:.1f} MB")
