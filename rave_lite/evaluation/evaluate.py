@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import soxr
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,7 +14,7 @@ from rave_lite.data import Clip, audio
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.memorisation import Played, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
-from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.files import replacing
 from rave_lite.model import RAVE
 
@@ -28,12 +29,12 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     that the model was trained on, also their mean under "training", "gap": mean minus training, "clips": how many of
     either, and under "memorisation" how what is made compares with the hits of all `training` clips.
     """
-    rate = model.sample_rate
+    rate, play = model.sample_rate, Reconstruction(model)
     files: dict[str, dict[str, float]] = {}
     pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
     answers: list[Played] = []
     for name, clip in zip(names_of(clips), clips, strict=True):
-        x, y = played_through(model, clip, seed)
+        x, y = played_through(play, clip, seed)
         files[name] = figures(x, y, rate)
         audio.save((out / "wav" / name).with_suffix(".wav"), y, rate)
         if len(pairs) < PICTURED:
@@ -42,32 +43,37 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
             answers.append(played(clip, y, rate))
     report: dict[str, Any] = {
         "files": files, "mean": mean(list(files.values())),
-        "silence_dbfs": level_db(reconstruct(model, np.zeros((1, 4 * rate), np.float32)))}
+        "silence_dbfs": level_db(play(np.zeros((1, 4 * rate), np.float32)))}
     rows = {"original": [x for _, x, _ in pairs], "model": [y for _, _, y in pairs]}
     pictures.save(pictures.spectrograms(rows, [name for name, _, _ in pairs], rate), out / "spectrograms.png")
     if heard:
-        report |= compared(model, report["mean"], answers, heard, training or heard, seed)
+        report |= compared(play, report["mean"], answers, heard, training or heard, seed)
     return report
 
 
-def compared(model: RAVE, held_out: dict[str, float], answers: list[Played], heard: list[Clip], training: list[Clip],
-             seed: int) -> dict[str, Any]:
+def compared(play: Reconstruction, held_out: dict[str, float], answers: list[Played], heard: list[Clip],
+             training: list[Clip], seed: int) -> dict[str, Any]:
     """The part of the report about training clips; `held_out`: mean figures, `answers`: to held-out clips."""
     each, familiar = [], []
     for clip in heard:
-        x, y = played_through(model, clip, seed)
-        each.append(figures(x, y, model.sample_rate))
-        familiar.append(played(clip, y, model.sample_rate))
+        x, y = played_through(play, clip, seed)
+        each.append(figures(x, y, play.sample_rate))
+        familiar.append(played(clip, y, play.sample_rate))
     usual = mean(each)
     return {"training": usual, "gap": {k: held_out[k] - usual[k] for k in usual},
             "clips": {"held_out": len(answers), "training": len(heard)},
-            "memorisation": memorisation(answers, familiar, known(training, model.sample_rate))}
+            "memorisation": memorisation(answers, familiar, known(training, play.sample_rate))}
 
 
-def played_through(model: RAVE, clip: Clip, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A clip and its reconstruction, `(T,)` each."""
+def played_through(play: Reconstruction, clip: Clip, seed: int,
+                   sample_rate: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A clip and its reconstruction, `(T,)` each; `sample_rate`: the clip's, Hz, where it is not the model's."""
     x = clip.read()
-    return x, reconstruct(model, x[None], seed=seed)[0]
+    if sample_rate in (None, play.sample_rate):
+        return x, play(x[None], seed=seed)[0]
+    made = play(soxr.resample(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
+    y = soxr.resample(made, play.sample_rate, sample_rate)[: len(x)]
+    return x, np.pad(y, (0, len(x) - len(y)))
 
 
 def mean(each: list[dict[str, float]]) -> dict[str, float]:

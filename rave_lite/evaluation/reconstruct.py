@@ -7,30 +7,41 @@ import torch
 
 from rave_lite.data import audio
 from rave_lite.errors import InputError
-from rave_lite.layers import seed_noise, stream
+from rave_lite.layers import reset, seed_noise, stream
 from rave_lite.model import RAVE
 
 LONG = 1 << 19  # samples in one pass: memory does not grow with the recording
 
 
-@torch.no_grad()
+class Reconstruction:
+    """`reconstruct` for many signals of so many channels: the model is made ready once, as it is now."""
+
+    def __init__(self, model: RAVE, channels: int = 1):
+        self.live = stream(model, channels)
+        self.sample_rate, self.hop, self.latency = model.sample_rate, model.hop, model.latency
+
+    @torch.no_grad()
+    def __call__(self, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
+        if block is not None and (block <= 0 or block % self.hop):
+            raise InputError(f"block: {block} is no multiple of this model's hop, {self.hop}")
+        length = signal.shape[1]
+        whole = -(-(length + self.latency) // self.hop) * self.hop
+        reset(self.live)
+        seed_noise(self.live, seed)
+        device = next(self.live.buffers()).device
+        padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
+        made = [self.live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
+                for x in np.split(padded, range(0, whole, block or LONG // self.hop * self.hop)[1:], axis=1)]
+        return np.concatenate(made, axis=1)[:, self.latency : self.latency + length]
+
+
 def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
     """`(channels, samples)` to the same shape, each channel by itself.
 
     Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default in one, up to 2^19. The
     samples are the same for every block size; `seed`: of the noise that the decoder draws.
     """
-    if block is not None and (block <= 0 or block % model.hop):
-        raise InputError(f"block: {block} is no multiple of this model's hop, {model.hop}")
-    channels, length = signal.shape
-    whole = -(-(length + model.latency) // model.hop) * model.hop
-    live = stream(model, channels)
-    seed_noise(live, seed)
-    device = model.pqmf.analysis.device
-    padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
-    made = [live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
-            for x in np.split(padded, range(0, whole, block or LONG // model.hop * model.hop)[1:], axis=1)]
-    return np.concatenate(made, axis=1)[:, model.latency : model.latency + length]
+    return Reconstruction(model, len(signal))(signal, block, seed=seed)
 
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0) -> float:

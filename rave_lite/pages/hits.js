@@ -37,11 +37,7 @@ document.getElementById("drop").addEventListener("click", () => {
 
 document.getElementById("bar").addEventListener("submit", event => {
   event.preventDefault();
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([manifest()], {type: "text/csv"}));
-  link.download = "manifest.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  download("manifest.csv", manifest(), "text/csv");
   document.getElementById("next").hidden = false;
   edited = false;
 });

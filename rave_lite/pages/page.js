@@ -21,3 +21,12 @@ document.addEventListener("click", event => {
 });
 player.addEventListener("ended", stop);
 
+// Hands the text to the browser to be saved as a file of that name.
+function download(name, text, type) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+

@@ -5,9 +5,14 @@ import json
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
                None)
@@ -41,3 +46,28 @@ def seen_by_browser(path: Path, script: str, folder: Path, width: int) -> Any:
                            f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
                            copy.as_uri()], capture_output=True, timeout=120, check=True)
     return json.loads(base64.b64decode(re.search(rb'id="seen">([^<]+)', done.stdout)[1]))
+
+
+@contextmanager
+def opened(path: Path, width: int = 1440, before: str = "", **options: Any) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """The page in real time, with all that it requests and all that goes wrong. `before`: a script that runs first."""
+    requests: list[str] = []
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--autoplay-policy=no-user-gesture-required"])
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text))
+        page.add_init_script(before)
+        page.goto(path.as_uri())
+        yield page, requests, faults
+        browser.close()
+
+
+def until(page: Page, expression: str, seconds: float = 10.0) -> None:
+    """Wait for an expression to be true; Playwright's own way needs eval, which the page's policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(20)

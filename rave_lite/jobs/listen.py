@@ -1,0 +1,109 @@
+"""A page on which recordings and what models make of them are heard side by side."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from omegaconf import DictConfig
+
+from rave_lite.data import Catalogue, Clip, located
+from rave_lite.errors import InputError
+from rave_lite.evaluation import side_by_side
+from rave_lite.jobs.common import job
+from rave_lite.jobs.recordings import listed, recordings, to_compare
+from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.pages import listen as page
+
+T = TypeVar("T")
+LEAST = {"seconds": 0.1, "files": 1, "heard": 0}
+
+
+def listen(config: DictConfig) -> None:
+    """index.html in `out`: the runs' held-out clips and a few training clips, or those of data.root; and the inputs."""
+    check(config)
+    paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
+    checkpoints = [read_checkpoint(path) for path in paths]
+    models = [RAVE.from_state(saved, path) for saved, path in zip(checkpoints, paths, strict=True)]
+    rate = max(model.sample_rate for model in models)
+    runs = [saved["config"] for saved in checkpoints]
+    cache = config.data.cache or runs[0]["data"]["cache"]
+    inputs = shortened(some(listed(config.inputs, "inputs", rate, cache), config.files, config.seed), config.seconds, rate)
+    known = of_runs(runs, rate, config.data)
+    clips = chosen(config, known, rate, cache)
+    if not clips and not inputs:
+        raise InputError(f"{paths[0]}: an imported model, which knows no recordings; say which: data.root=DIR or inputs=DIR")
+    names = labels(paths, checkpoints)
+    print(f"{len(clips)} recordings and {len(inputs)} foreign inputs through {', '.join(names)}", flush=True)
+    shown = list(side_by_side.recordings(models, clips, known, rate, config.seed))
+    foreign, together = side_by_side.foreign(models, inputs, known, rate, config.seed) if inputs else ([], [])
+    path = Path(config.out).expanduser() / "index.html"
+    page.write(path, names, shown, foreign, together, rate)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+def check(config: DictConfig) -> None:
+    """Raises InputError for settings that are no numbers or too small."""
+    for key, least in LEAST.items():
+        kind: Any = int | float if key == "seconds" else int
+        if isinstance(config[key], bool) or not isinstance(config[key], kind) or config[key] < least:
+            raise InputError(f"{key}: {config[key]!r} is no number from {least:g} on")
+    if not config.ckpt:
+        raise InputError("ckpt: name at least one checkpoint")
+
+
+def of_runs(runs: list[dict[str, Any]], sample_rate: int, data: DictConfig) -> list[Catalogue | None]:
+    """The recordings of each run, None of an imported model; with data.root also where they are there no more."""
+    found: list[Catalogue | None] = []
+    for number, run in enumerate(runs):
+        same = next((i for i in range(number) if runs[i]["data"] == run["data"] and runs[i]["seed"] == run["seed"]), None)
+        try:
+            found.append(None if not run["data"]["root"] else found[same] if same is not None else
+                         recordings(run, sample_rate, cache=data.cache))
+        except InputError:
+            if not data.root:
+                raise
+            found.append(None)
+    return found
+
+
+def chosen(config: DictConfig, known: list[Catalogue | None], sample_rate: int, cache: str | None) -> list[tuple[str, Clip]]:
+    """What is shown of the runs' recordings, held-out clips first, or of data.root, each with where its file is."""
+    if config.data.root:
+        root, given = located(config.data.root), listed(config.data.root, "data.root", sample_rate, cache)
+        clips = [(root, clip) for clip in some(given, config.files, config.seed)]
+    else:
+        different = list({id(found): found for found in known if found is not None}.values())
+        held = [(found.root, clip) for found in different for clip in found.held_out]
+        heard = [(found.root, clip) for found in different
+                 for clip in to_compare(found, -(-config.heard // len(different)), config.seed)]
+        clips = some(unlike(held), config.files, config.seed) + unlike(heard)[: config.heard]
+    short = shortened([clip for _, clip in clips], config.seconds, sample_rate)
+    return [(side_by_side.location(root, clip.source), clip) for (root, _), clip in zip(clips, short, strict=True)]
+
+
+def unlike(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
+    """Each only once: runs may share recordings."""
+    return list({(side_by_side.location(root, c.source), c.start, c.stop): (root, c) for root, c in clips}.values())
+
+
+def some(clips: list[T], most: int, seed: int) -> list[T]:
+    """All, or `most` of them drawn with `seed`, in their order."""
+    return [clips[i] for i in sorted(np.random.default_rng(seed).permutation(len(clips))[:most])]
+
+
+def shortened(clips: list[Clip], seconds: float, sample_rate: int) -> list[Clip]:
+    return [replace(clip, stop=min(clip.stop, clip.start + round(seconds * sample_rate))) for clip in clips]
+
+
+def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
+    """The runs' names; where those are the same with their steps, then their folders instead, then numbered."""
+    runs = [str(saved["config"]["name"]) for saved in checkpoints]
+    folders = [path.resolve().parent.parent.name for path in paths]
+    steps, apart = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+                    for names in (runs, folders))
+    numbers = [f"{name} ({number})" for number, name in enumerate(steps, 1)]
+    return next(names for names in (runs, steps, apart, numbers) if len(set(names)) == len(names))
+
+
+main = job(listen)

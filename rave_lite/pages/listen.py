@@ -1,0 +1,145 @@
+"""The page on which recordings are heard beside what models make of them."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from rave_lite.evaluation import levels, pictures
+from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, SideBySide, means
+from rave_lite.pages import page
+from rave_lite.pages.page import escaped
+
+WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
+COLUMNS = 320  # of the outline of a waveform
+LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures of which the lower is the better
+HIGHER = ("onset_f1", "loudness")
+CLASSES = {HELD_OUT: "held", TRAINED_ON: "trained"}
+INTRODUCTION = {
+    "own": "<h2>Recordings</h2>\n<p>spectral, mel_db, loud_db: distance from the original, lower is better; onset_f1: hits "
+           "at the right moment, 1 is all of them.</p>",
+    "foreign": "<h2>Foreign sounds</h2>\n<p>onset_f1 and loudness: how much of the gesture is kept, 1 is all of it. "
+               "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own "
+               "recordings reach. high: the share above 4 kHz.</p>"}
+ARTICLE = """<article class="file" data-name="$name" data-seconds="$exact">
+<h3><span class="name">$name</span> $chip <small>$seconds s$where</small></h3>
+<div class="transport"><button type="button" class="toggle" aria-label="Play $name"></button>
+<input type="range" class="at" min="0" max="$exact" step="any" value="0" aria-label="Position in $name, seconds">
+<output class="time" aria-hidden="true">0.00 / $seconds s</output></div>
+<div class="rows" role="radiogroup" aria-label="Version of $name">
+$rows</div></article>
+"""
+
+
+def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: list[SideBySide],
+          together: list[dict[str, float]], sample_rate: int) -> None:
+    """Per recording the original and each model's, in sync: players, pictures, figures; their means; and a blind test.
+
+    `models`: their names, each different. `together`: per model, the figures of all `foreign` sounds together.
+    """
+    page.write(path, f"Listen: {', '.join(models)}", body(models, recordings, foreign, together, sample_rate), "listen",
+               "blind")
+
+
+def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySide], together: list[dict[str, float]],
+         sample_rate: int) -> Iterator[str]:
+    """The head, and a section of each kind."""
+    groups = {"own": recordings, "foreign": foreign}
+    made = {group: [article(f"{group}{number}", one, models, sample_rate) for number, one in enumerate(shown)]
+            for group, shown in groups.items() if shown}
+    name = hashlib.sha256("".join(text for articles in made.values() for text in articles).encode()).hexdigest()[:12]
+    yield Template(page.text("listen.html")).substitute(id=name, rate=sample_rate, blind=page.text("blind.html"),
+                                                        models=", ".join(map(escaped, models)))
+    yield "<main>\n"
+    for group, articles in made.items():
+        yield f'<section id="{group}">{INTRODUCTION[group]}\n{mean_table(models, groups[group])}\n'
+        yield timbre_table(models, together) if group == "foreign" else ""
+        yield '<div class="files">\n'
+        yield from articles
+        yield "</div></section>\n"
+    yield "</main>"
+
+
+def mean_table(models: list[str], shown: list[SideBySide]) -> str:
+    """The mean figures per mark and model, the best of each mark in bold."""
+    found = [means(shown, number) for number in range(len(models))]
+    groups = []
+    for mark in dict.fromkeys(mark for one in found for mark in one):
+        rows = [(model, *one[mark]) for model, one in zip(models, found, strict=True) if mark in one]
+        counts = ", ".join(map(str, dict.fromkeys(count for _, count, _ in rows)))
+        groups.append((f"{chip(mark)} <small>{counts} {'sound' if counts == '1' else 'sounds'}</small>", [
+            (escaped(model),
+             [f"<b>{value:.2f}</b>" if best(name, value, [other[name] for _, _, other in rows]) else f"{value:.2f}"
+              for name, value in values.items()]) for model, _, values in rows]))
+    return table("Mean", list(shown[0].made[0].figures), groups)
+
+
+def timbre_table(models: list[str], together: list[dict[str, float]]) -> str:
+    """How far all foreign sounds are from the timbre of each model's training set; nothing where none is known."""
+    rows = [(escaped(model), [f"{value:.2f}" for value in far.values()])
+            for model, far in zip(models, together, strict=False) if far]
+    return table("Distance to the timbre", list(next(filter(None, together))), [("", rows)]) if rows else ""
+
+
+def table(title: str, columns: list[str], groups: list[tuple[str, list[tuple[str, list[str]]]]]) -> str:
+    """Of HTML cells: groups of rows, each with its head and values, under the groups' heads."""
+    head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
+    bodies = []
+    for name, rows in groups:
+        lines = [f'<tr><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>'
+                 for first, rest in rows]
+        over = f'<tr><th scope="rowgroup" colspan="{1 + len(columns)}">{name}</th></tr>' if name else ""
+        bodies.append(f'<tbody>{over}{"".join(lines)}</tbody>')
+    return (f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th scope="col">{title}'
+            f'</th>{head}</tr></thead>{"".join(bodies)}</table></div>')
+
+
+def best(name: str, value: float, rivals: list[float]) -> bool:
+    """Whether it is, where rivals differ; never of a figure without a better side."""
+    return name in LOWER + HIGHER and min(rivals) < max(rivals) and value == (min if name in LOWER else max)(rivals)
+
+
+def chip(mark: str) -> str:
+    return f'<span class="chip {CLASSES.get(mark, "")}">{mark}</span>' if mark else ""
+
+
+def article(group: str, one: SideBySide, models: list[str], sample_rate: int) -> str:
+    """One recording: its player and a row for each version; their marks, once where they are all the same."""
+    sounds = [one.original, *(made.sound for made in one.made)]
+    equal, as_made = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
+    loud = [gain * sound for gain, sound in zip(equal, sounds, strict=True)]
+    scale = max(1e-6, *(float(np.abs(sound).max()) for sound in loud))
+    top = float(pictures.log_mel(np.pad(loud[0], (0, 1024)), sample_rate).max())
+    marks = {made.mark for made in one.made}
+    rows = []
+    for number, (name, made) in enumerate(zip(("original", *models), (None, *one.made), strict=True)):
+        stored = max(1.0, float(np.abs(sounds[number]).max()))  # what page.flac divides by
+        label = (f'<label><input type="radio" name="{group}"{"" if number else " checked"} '
+                 f'data-equal="{stored * equal[number]:.6g}" data-made="{stored * as_made[number]:.6g}" '
+                 f'data-sound="{page.base64(page.flac(sounds[number], sample_rate))}">'
+                 f'<kbd>{number + 1}</kbd> <span class="name">{escaped(name)}</span></label>')
+        said = (chip(made.mark) if len(marks) > 1 else "") + figures(made.figures) if made else ""
+        rows.append(f'<div class="row"><div class="of">{label}{said}</div>'
+                    f'{picture(loud[number], scale, top, sample_rate)}</div>\n')
+    seconds, where = len(one.original) / sample_rate, f" from {one.start:.2f} s on" if one.start else ""
+    return Template(ARTICLE).substitute(name=escaped(one.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
+                                        where=where, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
+
+
+def figures(values: dict[str, float]) -> str:
+    pairs = (f"<div><dt>{escaped(name)}</dt> <dd>{value:.2f}</dd></div>" for name, value in values.items())
+    return f"<dl>{''.join(pairs)}</dl>"
+
+
+def picture(sound: np.ndarray, scale: float, top: float, sample_rate: int) -> str:
+    """Waveform over spectrogram, both from the first sample to the last. `scale`: full height; `top`: brightest, dB."""
+    low, high = (np.round(100 - 100 * edge / scale).astype(int) for edge in pictures.outline(sound, COLUMNS))
+    count = len(low)
+    points = [f"{x},{y}" for x, y in enumerate(high)] + [f"{x},{low[x]}" for x in reversed(range(count))]
+    width = min(WIDTH, 1 + len(sound) // 128)  # as many frames as there are; the browser widens it smoothly
+    image = page.base64(pictures.thumbnail(sound, sample_rate, width, height=HEIGHT, top=top))
+    return (f'<div class="pic"><svg viewBox="0 0 {count - 1 or 1} 200" preserveAspectRatio="none" aria-hidden="true">'
+            f'<path d="M{" ".join(points)}z"/></svg>'
+            f'<img alt="" loading="lazy" decoding="async" src="data:image/webp;base64,{image}"></div>')

@@ -1,0 +1,82 @@
+"""Whether a model knew a recording is told by its file and region, wherever the run found it; rates may differ."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rave_lite.data import Catalogue
+from rave_lite.data.audio import Entry
+from rave_lite.evaluation import side_by_side
+from rave_lite.evaluation.reconstruct import Reconstruction
+from rave_lite.evaluation.side_by_side import ELSEWHERE, HELD_OUT, TRAINED_ON, UNKNOWN, Made, SideBySide, location
+from tests.conftest import build
+from tests.evaluation.test_curation import clip
+from tests.evaluation.test_embedding import RATE, drum
+
+
+def parts(name: str, start: int, stop: int):
+    return replace(clip(name, np.ones(1000)), start=start, stop=stop)
+
+
+def catalogue(root: str, train: list, held_out: list, left_out: tuple[str, ...] = ()) -> Catalogue:
+    names = {c.source for c in train + held_out} | set(left_out)
+    return Catalogue(root, RATE, {name: Entry(1000, RATE, 1) for name in names}, train, held_out)
+
+
+@pytest.mark.parametrize(("place", "region", "expected"), [
+    ("/a/drums/t.wav", (0, 1000), TRAINED_ON), ("/a/drums/h.wav", (0, 1000), HELD_OUT),
+    ("/a/drums/unused.wav", (0, 1000), HELD_OUT), ("/a/drums/lone.wav", (0, 500), TRAINED_ON),
+    ("/a/drums/lone.wav", (399, 500), TRAINED_ON), ("/a/drums/lone.wav", (400, 500), HELD_OUT),
+    ("/a/drums/lone.wav", (500, 1000), HELD_OUT), ("/a/drums/deep/t.wav", (0, 9), ELSEWHERE),
+    ("/b/t.wav", (0, 9), ELSEWHERE)])
+def test_marks(place, region, expected):
+    train = [parts("t.wav", 0, 1000), parts("lone.wav", 0, 400)]
+    held_out = [parts("h.wav", 0, 1000), parts("lone.wav", 500, 1000)]
+    found = catalogue("/a/drums", train, held_out, ("unused.wav",))
+    whole = catalogue("/a", [replace(c, source=f"drums/{c.source}") for c in train],
+                      [replace(c, source=f"drums/{c.source}") for c in held_out], ("drums/unused.wav",))
+    shown = parts("any.wav", *region)
+    assert side_by_side.mark(place, shown, found) == side_by_side.mark(place, shown, whole) == expected
+    assert side_by_side.mark(place, shown, None) == UNKNOWN
+
+
+def test_locations():
+    assert location("/a/b", "c.wav") == location("/a/b/", "c.wav") == location("/a", "b/c.wav") == "/a/b/c.wav"
+    assert location("/a/b/c.wav", "c.wav") == "/a/b/c.wav"  # a root that is the file
+    assert location("s3://bucket/set", "c.wav") == "s3://bucket/set/c.wav"
+
+
+def test_means_by_mark():
+    shown = [SideBySide(str(n), np.ones(9), [Made(np.ones(9), {"x": float(n)}, HELD_OUT if n % 2 else TRAINED_ON)])
+             for n in range(5)]
+    assert side_by_side.means(shown, 0) == {HELD_OUT: (2, {"x": 2.0}), TRAINED_ON: (3, {"x": 2.0})}
+
+
+def test_models_of_two_rates_stay_in_sync(monkeypatch):
+    """A model that returns its input gives, at any rate, the recording itself: neither late nor shorter."""
+    model = build("model=tiny")
+    low = build("model=tiny", "model.sample_rate=32000")
+    rates = []
+
+    def returned(self, signal, *, seed):
+        rates.append((self.sample_rate, signal.shape[1]))
+        return signal
+
+    monkeypatch.setattr(Reconstruction, "__call__", returned)
+    sound = np.convolve(drum(0), np.hanning(9) / 4, "same").astype(np.float32)[:17001]
+    found = catalogue("/a", [clip("t.wav", drum(1))], [clip("h.wav", sound)])
+    (one,) = side_by_side.recordings([model, low], [("/a/h.wav", clip("h.wav", sound))], [found, None], RATE)
+    assert rates == [(44100, 17001), (32000, round(17001 * 32000 / 44100))]
+    assert np.array_equal(one.made[0].sound, sound)
+    assert len(one.made[1].sound) == 17001
+    lags = np.correlate(one.made[1].sound[:4000], sound[:4000], "full")
+    assert lags.argmax() == 3999
+    assert [made.mark for made in one.made] == [HELD_OUT, UNKNOWN]
+    assert one.made[0].figures["spectral"] == 0 < one.made[1].figures["spectral"]
+    shown, together = side_by_side.foreign([model, low], [clip("k.wav", sound)], [found, None], RATE)
+    assert np.array_equal(shown[0].made[0].sound, sound)
+    assert "out_to_target" in shown[0].made[0].figures
+    assert "out_to_target" not in shown[0].made[1].figures
+    assert together[0]["inputs"] == pytest.approx(together[0]["outputs"])
+    assert together[1] == {}

@@ -1,0 +1,171 @@
+"""`rave-lite listen` as a person types it: which recordings are on the page, marked how, from which models."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from rave_lite.__main__ import named
+from rave_lite.evaluation.evaluate import played_through
+from rave_lite.evaluation.metrics import figures
+from rave_lite.evaluation.reconstruct import Reconstruction
+from rave_lite.jobs.listen import labels
+from rave_lite.model import RAVE
+from tests.evaluation.test_curation import clip
+from tests.jobs.test_cli import fails, rave_lite, trained  # noqa: F401
+from tests.pages.browser import Parsed
+
+CHECKPOINT = "runs/mine/checkpoints/last.ckpt"
+
+
+def altered(trained: Path, path: Path, **changes) -> Path:  # noqa: F811
+    """A copy of the run's checkpoint; `changes`: dotted keys, with __ for dots, and their values."""
+    checkpoint = torch.load(trained / CHECKPOINT, weights_only=True)
+    for keys, value in changes.items():
+        *above, last = keys.split("__")
+        inside = checkpoint
+        for key in above:
+            inside = inside[key]
+        inside[last] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(checkpoint, path)
+    return path
+
+
+class Shown:
+    """What a page says: versions, and per recording its marks (one for all models, or one each) and figures."""
+
+    def __init__(self, folder: Path):
+        text = (folder / "index.html").read_text(encoding="utf-8")
+        self.names = [article["data-name"] for article in Parsed(text).all("article") if "data-name" in article]
+        articles = text.split("<article")[2:]
+        self.versions = [re.findall('</kbd> <span class="name">([^<]+)', article) for article in articles]
+        self.marks = [re.findall('class="chip [a-z]*">([^<]+)', article) for article in articles]
+        pair = "<dt>([a-z0-9_]+)</dt> <dd>([-0-9.]+)"
+        self.figures = [[dict(re.findall(pair, part)) for part in article.split("<dl>")[1:]] for article in articles]
+        self.seconds = [float(article["data-seconds"]) for article in Parsed(text).all("article") if "data-name" in article]
+
+
+def listen(trained: Path, out: Path, *arguments: object) -> Shown:  # noqa: F811
+    done = rave_lite("listen", *arguments, f"out={out}", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert f"{out}/index.html" in done.stdout
+    return Shown(out)
+
+
+@pytest.fixture(scope="module")
+def judged(trained) -> dict:  # noqa: F811
+    """What `evaluate` says of the same run."""
+    done = rave_lite("evaluate", f"ckpt={CHECKPOINT}", "heard=0", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    return json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
+
+
+def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_path, judged):  # noqa: F811
+    shown = listen(trained, tmp_path / "my page, (1)", f"ckpt={CHECKPOINT}", "heard=3")
+    held = len(judged["files"])
+    assert shown.names[:held] == list(judged["files"])
+    assert shown.marks == [["held out"]] * held + [["trained on"]] * min(3, held)
+    assert not set(shown.names[:held]) & set(shown.names[held:])
+    for name, (said,) in zip(shown.names[:held], shown.figures, strict=False):
+        assert said == {key: f"{value:.2f}" for key, value in judged["files"][name].items()}
+    assert shown.versions == [["original", "mine"]] * len(shown.names)
+
+
+def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  # noqa: F811
+    """Another split heard what this run held out; a run of another place heard none of it; of an import nothing is known."""
+    held = list(judged["files"])
+    files = sorted(str(path.relative_to(trained / "set/drums")) for path in (trained / "set/drums").rglob("*.wav"))
+    other = next(name for name in files if name not in held)
+    split = altered(trained, tmp_path / "a, b's [c]/checkpoints/last.ckpt", config__data__held_out=[other])
+    foreign = altered(trained, tmp_path / "second/checkpoints/last.ckpt", config__data__root=str(trained / "set/birds"))
+    imported = altered(trained, tmp_path / "third.ckpt", config__data__root=None)
+    shown = listen(trained, tmp_path / "page", f"ckpt={CHECKPOINT},{split},{foreign},{imported}", "heard=0", "files=99")
+    folders = [re.sub(r" step \d+$", "", name) for name in shown.versions[0]]
+    assert folders[:4] == ["original", "mine", "a, b&#x27;s [c]", "second"]
+    marks = dict(zip(shown.names, shown.marks, strict=True))
+    for name in held:
+        assert marks[name] == ["held out", "trained on", "not of its set", "not known"]
+    assert marks[other] == ["trained on", "held out", "not of its set", "not known"]
+    assert ["not of its set", "not of its set", "held out", "not known"] in shown.marks
+
+
+def test_a_model_of_another_rate(trained, tmp_path, judged):  # noqa: F811
+    low = altered(trained, tmp_path / "low/checkpoints/x.ckpt", model__sample_rate=32000, config__name="low")
+    shown = listen(trained, tmp_path / "page", CHECKPOINT, low, "heard=0", "files=2")
+    assert shown.versions == [["original", "mine", "low"]] * 2
+    assert 'data-rate="44100"' in (tmp_path / "page/index.html").read_text()
+    for name, (first, second) in zip(shown.names, shown.figures, strict=True):
+        assert first == {key: f"{value:.2f}" for key, value in judged["files"][name].items()}
+        x, _ = soundfile.read(trained / "set/drums" / name, dtype="float32")
+        _, y = played_through(Reconstruction(RAVE.from_checkpoint(low)), clip(name, x), 0, 44100)
+        assert second["spectral"] == f"{figures(x, y, 44100)['spectral']:.2f}"
+
+
+def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa: F811
+    click = write("deep/a = 'b', $c.wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
+    write("</script> 🥁.wav", 3.0)
+    folder = click.parents[1].rename(click.parents[1].with_name("my, sounds (1)"))
+    shown = listen(trained, tmp_path / "page", CHECKPOINT, f"inputs={folder}", "files=1", "heard=0", "seconds=1")
+    assert len(shown.names) == 2
+    assert list(shown.figures[1][0]) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "high_in", "high_out"]
+    assert shown.marks[1] == []
+    assert max(shown.seconds) <= 1
+    imported = altered(trained, tmp_path / "import.ckpt", config__data__root=None)
+    shown = listen(trained, tmp_path / "page", imported, f"inputs={folder}", "seconds=1")
+    assert sorted(shown.names) == ["</script> 🥁.wav", "deep/a = 'b', $c.wav"]
+    assert shown.seconds[shown.names.index("</script> 🥁.wav")] == 1
+    assert list(shown.figures[0][0]) == ["onset_f1", "loudness", "high_in", "high_out"]
+    shown = listen(trained, tmp_path / "page", imported, CHECKPOINT, f"data.root={folder}")
+    assert shown.marks == [["not known", "not of its set"]] * 2
+    moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))
+    shown = listen(trained, tmp_path / "page", moved, "data.root=set/drums", "files=3")
+    assert shown.marks == [["not known"]] * 3
+
+
+def test_wrong_input(trained, tmp_path, write):  # noqa: F811
+    imported = altered(trained, tmp_path / "import.ckpt", config__data__root=None)
+    moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))
+    hush = write("hush.wav", samples=np.zeros(44100)).parent
+    for arguments, message in (
+            ([], "ckpt: needs a value"), (["ckpt="], "ckpt: name at least one"), (["ckpt=[]"], "ckpt: name at least one"),
+            ([f"ckpt={CHECKPOINT},gone.ckpt"], "gone.ckpt: no such checkpoint"),
+            ([imported], "import.ckpt: an imported model, which knows no recordings; say which"),
+            ([moved], "gone: no such file or folder"), ([CHECKPOINT, f"inputs={hush}"], "inputs: "),
+            ([CHECKPOINT, f"data.root={hush}"], "data.root: "),
+            ([CHECKPOINT, "seconds=0"], "seconds: 0 is no number from 0.1 on"),
+            ([CHECKPOINT, "files=0"], "files: 0 is no number from 1 on"),
+            ([CHECKPOINT, "heard=true"], "heard: True is no number")):
+        fails(message, "listen", *arguments, f"out={tmp_path / 'page'}", cwd=trained)
+    assert not (tmp_path / "page").exists()
+
+
+def test_names_on_the_command_line(tmp_path, monkeypatch):
+    """Commas separate, but not inside the name of a file that is there; nothing else means anything."""
+    monkeypatch.chdir(tmp_path)
+    Path("a,b c's.ckpt").touch()
+    Path("x=1.ckpt").touch()
+    for arguments, expected in (
+            (["ckpt=a.ckpt"], ["ckpt=['a.ckpt']"]), (["ckpt=a.ckpt,b.ckpt"], ["ckpt=['a.ckpt','b.ckpt']"]),
+            (["ckpt=d.ckpt,a,b c's.ckpt,e.ckpt"], ["ckpt=['d.ckpt','a,b c\\'s.ckpt','e.ckpt']"]),
+            (["ckpt=[a.ckpt,b.ckpt]"], ["ckpt=[a.ckpt,b.ckpt]"]),
+            (["x=1.ckpt", "b.ckpt", "seed=1"], ["ckpt=['x=1.ckpt','b.ckpt']", "seed=1"]),
+            (["inputs=birds, (1)", "out=p/", "data.root=null"], ["inputs='birds, (1)'", "out='p/'", "data.root=null"])):
+        assert named("listen", arguments) == expected
+    assert named("evaluate", ["ckpt=a.ckpt,b.ckpt"]) == ["ckpt=a.ckpt,b.ckpt"]  # a sweep
+
+
+def test_labels_tell_models_apart():
+    def of(*runs: tuple[str, str, int]) -> list[str]:
+        return labels([Path(f"/r/{folder}/checkpoints/last.ckpt") for folder, _, _ in runs],
+                      [{"config": {"name": name}, "step": step} for _, name, step in runs])
+
+    assert of(("a", "kompang", 9), ("b", "rebana", 9)) == ["kompang", "rebana"]
+    assert of(("a", "kompang", 8), ("a", "kompang", 9)) == ["kompang step 8", "kompang step 9"]
+    assert of(("a", "rave", 9), ("b", "rave", 9)) == ["a step 9", "b step 9"]
+    assert of(("a", "rave", 9), ("a", "rave", 9)) == ["rave step 9 (1)", "rave step 9 (2)"]
+    assert of(("a", "rave", 9)) == ["rave"]
