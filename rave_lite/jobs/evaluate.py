@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig
 from rich import print as show
 from rich.markup import escape
 
-from rave_lite.data import Catalogue, Clip, alike, catalogue, drawn, narrowed, pieces
+from rave_lite.data import Clip, drawn
 from rave_lite.data.catalogue import usable
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import save, summary, table
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.jobs.common import job
+from rave_lite.jobs.recordings import recordings_of, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 
 
@@ -26,17 +26,10 @@ def evaluate(config: DictConfig) -> None:
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
-    run, data, rate = checkpoint["config"], config.data, model.sample_rate
-    if not data.root and not run["data"]["root"]:
-        raise InputError(f"{path}: an imported model, which knows no recordings; say which: data.root=DIR")
-    cache, kept = data.cache or run["data"]["cache"], None if data.root else run["data"].get("kept")
-    inputs, others = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
-    found = catalogue(data.root or run["data"]["root"], rate, held_out=run["data"]["held_out"],
-                      seed=run["data"].get("split_seed", run["seed"]),
-                      cache=cache, cache_gb=run["data"].get("cache_gb", 20), kept=kept)
-    if not data.root:
-        found = narrowed(found, fraction=run["data"].get("fraction", 1), seed=run["data"].get("subset_seed", 0),
-                         without=run["data"].get("without"))
+    data, rate = config.data, model.sample_rate
+    found = recordings_of(checkpoint, path, root=data.root, cache=data.cache)
+    inputs, others = (listed(config[key], key, rate, data.cache or checkpoint["config"]["data"]["cache"])
+                      for key in ("inputs", "others"))
     clips = found.train + found.held_out if data.root else found.held_out
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     heard = [] if data.root else to_compare(found, config.heard, config.seed)
@@ -49,13 +42,6 @@ def evaluate(config: DictConfig) -> None:
     print(summary(report))
     save(report, out)
     print(f"figures.json, spectrograms.png and the reconstructions (wav/{', transfer/' if inputs else ''}) are in {out}")
-
-
-def to_compare(found: Catalogue, most: int, seed: int) -> list[Clip]:
-    """As many training clips as held-out ones, of like lengths, but `most` at most."""
-    some = [found.held_out[i] for i in np.random.default_rng(seed).permutation(len(found.held_out))[:most]]
-    longest = max(map(len, found.held_out)) / found.sample_rate
-    return alike(some, pieces(found.train, found.sample_rate, max(10.0, longest)), seed)
 
 
 def listed(root: str | None, key: str, sample_rate: int, cache: str | None) -> list[Clip]:
