@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import soxr
 from rich.markup import escape
 from rich.table import Table
 
@@ -64,10 +65,14 @@ def compared(model: RAVE, held_out: dict[str, float], answers: list[Played], hea
             "memorisation": memorisation(answers, known, training, model.sample_rate)}
 
 
-def played_through(model: RAVE, clip: Clip, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A clip and its reconstruction, `(T,)` each."""
+def played_through(model: RAVE, clip: Clip, seed: int, sample_rate: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """A clip and its reconstruction, `(T,)` each; `sample_rate`: the clip's, Hz, where it is not the model's."""
     x = clip.read()
-    return x, reconstruct(model, x[None], seed=seed)[0]
+    if sample_rate in (None, model.sample_rate):
+        return x, reconstruct(model, x[None], seed=seed)[0]
+    made = reconstruct(model, soxr.resample(x, sample_rate, model.sample_rate)[None], seed=seed)[0]
+    y = soxr.resample(made, model.sample_rate, sample_rate)[: len(x)]
+    return x, np.pad(y, (0, len(x) - len(y)))
 
 
 def mean(each: list[dict[str, float]]) -> dict[str, float]:

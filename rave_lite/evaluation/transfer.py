@@ -1,11 +1,11 @@
 """Foreign sounds through a model: is the gesture kept, and the timbre taken?"""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rave_lite.data import Clip, audio, drawn
+from rave_lite.data import Clip, drawn
 from rave_lite.evaluation.evaluate import mean, names_of, played_through
 from rave_lite.evaluation.metrics import high_share, loudness_correlation, onset_f1
 from rave_lite.evaluation.timbre import MOST, kernel_distance, timbre
@@ -14,22 +14,24 @@ from rave_lite.model import RAVE
 MINUTES = 5.0  # of each set that timbre is compared with
 
 
-def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_out: list[Clip], out: Path, *,
-             seed: int = 0) -> dict[str, Any]:
-    """Play the inputs through the model into `out`/transfer: `{"files": {name: figures}, "mean": figures, "together": ...}`.
+def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_out: list[Clip],
+             keep: Callable[[str, np.ndarray], None], *, seed: int = 0, sample_rate: int | None = None) -> dict[str, Any]:
+    """Play the inputs through the model: `{"files": {name: figures}, "mean": figures, "together": ...}`.
+
+    `keep` is handed each name and what the model made, `(T,)`. `sample_rate`: of all clips, Hz, where not the model's.
 
     Kept of the gesture: `onset_f1` and `loudness`, the correlation of the loudness curves, of output and input. Timbre:
     `in_to_NAME` and `out_to_NAME`, the kernel distances of input and output to each of the `sets` (at most 5 min of it,
     drawn with `seed`). Brightness: `high_in` and `high_out`, the shares of energy above 4 kHz. "together" has by set the
     distances of all inputs, of all outputs, and of the `held_out` recordings: what a perfect timbre would reach.
     """
-    rate = model.sample_rate
+    rate = sample_rate or model.sample_rate
     files: dict[str, dict[str, float]] = {}
     heard: dict[str, list[np.ndarray]] = {"inputs": [], "outputs": []}
     targets = {name: timbre(_some(clips, rate, seed), rate, seed) for name, clips in sets.items()}
     for name, clip in zip(names_of(inputs), inputs, strict=True):
-        x, y = played_through(model, clip, seed)
-        audio.save((out / "transfer" / name).with_suffix(".wav"), y, rate)
+        x, y = played_through(model, clip, seed, rate)
+        keep(name, y)
         before, after = (timbre([sound], rate, seed) for sound in (x, y))
         apart = {f"{side}_to_{of}": kernel_distance(points, target) for of, target in targets.items()
                  for side, points in (("in", before), ("out", after))}

@@ -4,16 +4,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich import print as show
-from rich.markup import escape
 
-from rave_lite.data import Clip, drawn
-from rave_lite.data.catalogue import usable
+from rave_lite.data import audio, drawn
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import save, summary, table
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.jobs.common import job
-from rave_lite.jobs.recordings import recordings_of, to_compare
+from rave_lite.jobs.recordings import listed, recordings, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 
 
@@ -26,36 +24,25 @@ def evaluate(config: DictConfig) -> None:
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
-    data, rate = config.data, model.sample_rate
-    found = recordings_of(checkpoint, path, root=data.root, cache=data.cache)
-    inputs, others = (listed(config[key], key, rate, data.cache or checkpoint["config"]["data"]["cache"])
-                      for key in ("inputs", "others"))
+    run, data, rate = checkpoint["config"], config.data, model.sample_rate
+    if not data.root and not run["data"]["root"]:
+        raise InputError(f"{path}: an imported model, which knows no recordings; say which: data.root=DIR")
+    cache = data.cache or run["data"]["cache"]
+    inputs, others = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
+    found = recordings(run, rate, root=data.root, cache=cache)
     clips = found.train + found.held_out if data.root else found.held_out
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     heard = [] if data.root else to_compare(found, config.heard, config.seed)
     report = judge(model, clips, out, heard=heard, training=drawn(found.train, rate, config.seed), seed=config.seed)
     show(table(report, "held-out figures" if not data.root else "figures"))
     if inputs:
+        keep = lambda name, made: audio.save((out / "transfer" / name).with_suffix(".wav"), made, rate)
         sets = {"target": found.train} | ({"others": others} if others else {})
-        report["transfer"] = transfer(model, inputs, sets, found.held_out, out, seed=config.seed)
+        report["transfer"] = transfer(model, inputs, sets, found.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
     save(report, out)
     print(f"figures.json, spectrograms.png and the reconstructions (wav/{', transfer/' if inputs else ''}) are in {out}")
-
-
-def listed(root: str | None, key: str, sample_rate: int, cache: str | None) -> list[Clip]:
-    """The clips of a folder or file, none for None. Says which files cannot be used; raises InputError where none can."""
-    if root is None:
-        return []
-    try:
-        _, entries, clips = usable(str(root), sample_rate, cache=cache)
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error
-    for name, entry in entries.items():
-        if entry.skipped is not None:
-            show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")
-    return clips
 
 
 main = job(evaluate)
