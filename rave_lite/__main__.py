@@ -13,6 +13,7 @@ JOBS = {
     "learning-curve": "does more data help? which recording hurts?",
     "bench-train": "measure how long training steps take, and how much memory",
     "evaluate": "judge a model by recordings it was not trained on",
+    "gallery": "hear a run learn: the same hits at each checkpoint, on one page",
     "reconstruct": "play sounds through a model",
     "export": "write a model as streaming TorchScript for live hosts",
     "import": "go on from a model of the public release",

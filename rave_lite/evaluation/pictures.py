@@ -72,12 +72,12 @@ def log_mel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     return 10 * np.log10(mel + 1e-9)
 
 
-def thumbnail(signal: np.ndarray, sample_rate: int, width: int) -> bytes:
-    """The log-mel spectrogram alone, `width` by 72 pixels, as WebP; its loudest bin bright, 70 dB less black."""
+def thumbnail(signal: np.ndarray, sample_rate: int, width: int, *, height: int = 72, top: float | None = None) -> bytes:
+    """The log-mel spectrogram alone, in pixels, as WebP; `top` (dB, by default its loudest bin) bright, 70 dB less black."""
     level = log_mel(np.pad(signal, (0, max(0, 1024 - len(signal)))), sample_rate)
-    colours = colormaps["magma"]((level[::-1] - level.max() + 70) / 70, bytes=True)[..., :3]
+    colours = colormaps["magma"]((level[::-1] - (level.max() if top is None else top) + 70) / 70, bytes=True)[..., :3]
     out = io.BytesIO()
-    Image.fromarray(colours).resize((width, 72), Image.Resampling.BOX).save(out, "WEBP", quality=70)
+    Image.fromarray(colours).resize((width, height), Image.Resampling.BOX).save(out, "WEBP", quality=70)
     return out.getvalue()
 
 

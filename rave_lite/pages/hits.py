@@ -21,7 +21,7 @@ def write(path: Path, found: list[tuple[Hit, Clip]], sample_rate: int, *, root: 
 
     Of each hit the first `seconds` are in it, as MP3. `root`: where the files are, as it may be shown.
     """
-    page.write(path, "hits", "Hits to train on", body(found, sample_rate, root, seconds))
+    page.write(path, "Hits to train on", body(found, sample_rate, root, seconds), "hits")
 
 
 def body(found: list[tuple[Hit, Clip]], sample_rate: int, root: str, seconds: float) -> Iterator[str]:

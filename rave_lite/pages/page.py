@@ -16,11 +16,11 @@ from rave_lite.files import replacing
 FADE = 0.005  # s at the end of what was cut for a page
 
 
-def write(path: Path, name: str, title: str, body: Iterable[str]) -> None:
-    """One file: `body`, piece by piece, in the frame with the shared style and script and those of the page `name`."""
-    frame = Template(text("page.html")).substitute(
-        title=escaped(title), style=text("page.css") + text(f"{name}.css"), body="\0",
-        script='"use strict";\n' + text("page.js") + text(f"{name}.js"))
+def write(path: Path, title: str, body: Iterable[str], *parts: str) -> None:
+    """One file: `body`, piece by piece, in the frame with the shared style and script and those of each of its `parts`."""
+    style, script = ("".join(text(f"{part}.{kind}") for part in ("page", *parts)) for kind in ("css", "js"))
+    frame = Template(text("page.html")).substitute(title=escaped(title), style=style, body="\0",
+                                                   script=f'"use strict";\n{script}')
     head, _, tail = frame.partition("\0")
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
         file.write(head)
