@@ -185,7 +185,8 @@ def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monk
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000"]
+    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000",
+               "callbacks.listen.every=null"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 120
         while not (out / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
