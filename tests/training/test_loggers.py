@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import AUDIO, IMAGES, SCALARS, TENSORS, EventAccumulator
 
 from rave_lite.model import read_checkpoint
-from rave_lite.training.loggers import Tables, WeightsAndBiases
+from rave_lite.training.loggers import Tables, TensorBoard, WeightsAndBiases
 from tests.training import wandb_file
 from tests.training.test_run import SETTINGS, run, settings, stop_at  # noqa: F401
 
@@ -213,3 +214,15 @@ def test_tables_take_new_columns_at_any_time(tmp_path):
     rows = list(csv.DictReader((tmp_path / "version_0/metrics.csv").open()))
     assert rows == [{"step": "1", "a": "", "b": "0.1", "é,\"": ""}, {"step": "2", "a": str(1 / 3), "b": "nan", "é,\"": ""},
                     {"step": "3", "a": "", "b": "", "é,\"": "3.0"}]
+
+
+def test_tensorboard_hides_what_a_killed_run_logged_beyond_its_checkpoint(tmp_path):
+    for resumed, steps in ((None, range(1, 11)), (6, range(7, 13))):
+        board = TensorBoard(str(tmp_path / "logs/tensorboard"))
+        board.resumed = resumed
+        for step in steps:
+            board.log_metrics({"loss": step + (0.5 if resumed else 0.25)}, step)
+            board.save()  # and no end: the first is killed
+        time.sleep(1.1)  # the second's file is named after a later second
+    assert [(e.step, e.value) for e in events(tmp_path).Scalars("loss")] == [
+        *((step, step + 0.25) for step in range(1, 7)), *((step, step + 0.5) for step in range(7, 13))]
