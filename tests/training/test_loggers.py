@@ -79,6 +79,7 @@ def events(out: Path) -> EventAccumulator:
 
 
 def offline(out: Path) -> list[Path]:
+    wandb.teardown()  # wait for its process, which writes
     return sorted(out.glob("wandb/offline-run-*/run-*.wandb"))
 
 
