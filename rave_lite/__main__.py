@@ -14,6 +14,7 @@ JOBS = {
     "bench-train": "measure how long training steps take, and how much memory",
     "evaluate": "judge a model by recordings it was not trained on",
     "listen": "hear recordings and what models make of them, on one page",
+    "gallery": "hear a run learn: the same hits at each checkpoint, on one page",
     "reconstruct": "play sounds through a model",
     "export": "write a model as streaming TorchScript for live hosts",
     "import": "go on from a model of the public release",

@@ -1,7 +1,11 @@
 """Figures of one reconstruction against its reference; both mono, aligned, at the same rate."""
 
+import warnings
+
 import librosa
 import numpy as np
+
+warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # a click is short
 
 LOG_FLOOR = 1e-5  # of STFT magnitudes
 MEL_FLOOR = 1e-8  # power: -80 dB

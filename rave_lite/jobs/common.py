@@ -42,9 +42,6 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
                 raise
             traceback.print_exc()  # here, in the job's own log: it does not travel back from a cluster
             sweep.end(f"{type(error).__name__}: {error}", 1)
-        finally:
-            if sweep.sweeping() and "wandb" in sys.modules:
-                sys.modules["wandb"].finish()  # or the next job would log into this one's run
 
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 

@@ -23,7 +23,7 @@ from rave_lite.model import load_matching, read_checkpoint
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
-from rave_lite.training.listening import Listen
+from rave_lite.training.loggers import RunLogger
 from rave_lite.training.module import RAVETraining, check_window
 from rave_lite.training.runner import Runner
 from rave_lite.training.transfer import architecture, start_from
@@ -64,11 +64,15 @@ def train(config: DictConfig, brief: bool = False) -> None:
             show(f"[yellow]warning:[/] {what} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
+    loggers = list(instantiate(config.logger).values())
+    for logger in loggers:
+        if saved and isinstance(logger, RunLogger):
+            logger.resumed = saved["step"]
     trainer = L.Trainer(
         **{k: v for k, v in instantiate(config.trainer).items() if k not in RUNNER},
         max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0, use_distributed_sampler=False,
-        logger=list(instantiate(config.logger).values()), plugins=[AtomicCheckpointIO()],
-        callbacks=[*instantiate(config.callbacks).values(), Listen(data.held_out)],
+        logger=loggers, plugins=[AtomicCheckpointIO()],
+        callbacks=list(instantiate(config.callbacks).values()),
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False)
     limit_memory(config.memory_limit)
     if not brief:

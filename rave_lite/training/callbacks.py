@@ -1,4 +1,4 @@
-"""What happens around the training loop: checkpoints, a clean stop, the losses in the loggers, the progress line."""
+"""What happens around the training loop: checkpoints, phases that end early, a clean stop, the progress line."""
 
 import math
 import os
@@ -14,7 +14,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
@@ -175,42 +174,6 @@ class StopCleanly(Callback):
     def _restore(self) -> None:
         for s, handler in self.previous.items():
             signal.signal(s, handler)
-
-
-class Journal(Callback):
-    """Losses and rates in every logger, each the mean since the entry before; at validations both distances.
-
-    `gap`: held-out minus training distance. Reads the device once per entry, with `ada` twice.
-    """
-
-    def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
-        for name, loss in outputs.items():
-            self.sums[name] = self.sums.get(name, 0) + loss
-            self.counts[name] = self.counts.get(name, 0) + 1
-        if pl_module.step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            values = torch.stack(list(self.sums.values())).tolist()
-            means = {f"loss/{name}": v / self.counts[name] for name, v in zip(self.sums, values, strict=True)}
-            rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
-            if pl_module.ada is not None:
-                rates["ada/p"] = float(pl_module.ada.p)
-            self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
-            self._begin()
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        held_out, heard = distances = [float(trainer.callback_metrics[name]) for name in DISTANCES]
-        self._write(trainer, pl_module, dict(zip(DISTANCES, distances, strict=True)) | {"gap": held_out - heard})
-
-    def _write(self, trainer: L.Trainer, pl_module: Any, entry: dict[str, float]) -> None:
-        for logger in trainer.loggers:
-            logger.log_metrics(entry, pl_module.step)
-            logger.save()
 
 
 class ProgressLine(Callback):

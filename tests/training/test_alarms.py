@@ -14,7 +14,8 @@ from rave_lite.jobs.train import build
 from rave_lite.model import read_checkpoint
 from rave_lite.training import bench
 from rave_lite.training.alarms import Alarms, refuse_broken
-from rave_lite.training.callbacks import Journal, Plateau
+from rave_lite.training.callbacks import Plateau
+from rave_lite.training.journal import Journal
 from tests.conftest import configured
 from tests.memory import LiveBytes
 from tests.training.test_module import audio, training

@@ -18,7 +18,7 @@ from tests.training.test_run import run, settings  # noqa: F401
 
 MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
 ALIKE = ["data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5", "callbacks.checkpoints.every=4",
-         "trainer.val_check_interval=3"]
+         "trainer.val_check_interval=3", "callbacks.listen.every=null"]
 
 
 class Dump(L.Callback):
@@ -59,6 +59,7 @@ def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("phase 2 begins") == 1  # one of them speaks
     assert done.stdout.count("both") == 1
+    assert [len(list((tmp_path / "two/logs" / kind).iterdir())) for kind in ("csv", "tensorboard")] == [1, 1]  # one writes
     first, second = ended(tmp_path)
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name

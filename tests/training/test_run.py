@@ -1,4 +1,4 @@
-"""Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk, the loggers."""
+"""Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk."""
 
 import csv
 import json
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rave_lite import RAVE, InputError
 from rave_lite.data import catalogue
@@ -110,15 +109,6 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
         held_out, heard, gap = (float(row[name]) for name in ("held_out/distance", "train/distance", "gap"))
         assert gap == pytest.approx(held_out - heard, abs=1e-4)
         assert held_out != heard
-    assert list(out.glob("logs/csv/*/listening/step_0000008/*.wav"))
-    events = EventAccumulator(str(out / "logs/tensorboard"), size_guidance={"audio": 0, "images": 0}).Reload()
-    tags = events.Tags()
-    assert {"loss/linear", "lr/generator", "held_out/distance", "train/distance", "gap", "held_out/mel_db",
-            "phase"} <= set(tags["scalars"])
-    assert "held_out/spectrograms" in tags["images"]
-    sound = events.Audio(tags["audio"][0])[-1]
-    assert sound.sample_rate == 44100
-    assert sound.length_frames == 2 * 17640 + 11025
 
 
 def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_held_out_one(settings, tmp_path):
@@ -194,7 +184,8 @@ def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monk
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000"]
+    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000",
+               "callbacks.listen.every=null"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 120
         while not (out / "checkpoints/last.ckpt").exists() and time.monotonic() < deadline:
@@ -208,17 +199,6 @@ def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sen
     assert f"step {step} of" in said
 
 
-def test_wandb_offline_needs_no_account(settings, tmp_path):
-    import wandb  # noqa: F401
-
-    run(tmp_path / "run", "logger=wandb", *settings)
-    folders = list((tmp_path / "run/wandb").glob("offline-run-*"))
-    assert len(folders) == 1
-    assert list(folders[0].glob("run-*.wandb"))
-    assert list((folders[0] / "files/media/audio").rglob("*.wav"))
-    assert list((folders[0] / "files/media/images").rglob("*.png"))
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_run_on_cuda(settings, tmp_path):
     run(tmp_path / "run", *settings, "trainer.accelerator=gpu")
@@ -229,7 +209,8 @@ def test_a_run_on_cuda(settings, tmp_path):
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     """SIGKILL at random moments, twice in each phase, resume=last after each: it ends bit for bit as the whole run."""
-    steps = ["phase1.steps=40", "phase2.steps=40", "callbacks.checkpoints.every=3", "logger=csv"]
+    steps = ["phase1.steps=40", "phase2.steps=40", "callbacks.checkpoints.every=3", "callbacks.listen.every=null",
+             "logger=csv"]
     run(tmp_path / "whole", *settings, *steps)
     out, rng = tmp_path / "killed", np.random.default_rng()
     last = out / "checkpoints/last.ckpt"

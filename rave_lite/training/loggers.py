@@ -1,0 +1,232 @@
+"""Where a run is written, each step by the module's own count: tables and sounds in a folder, TensorBoard, Weights & Biases.
+
+All get the same: configuration, numbers, marks, sounds, pictures. Only the first of several processes writes.
+"""
+
+import csv
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import requests
+import yaml
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
+
+from rave_lite.data import audio
+from rave_lite.evaluation import pictures
+from rave_lite.files import replacing
+
+SPECTROGRAMS = "held_out/spectrograms"
+
+
+class RunLogger(Logger):
+    """A logger that takes more than numbers. Nothing is written, and nobody asked, before the first entry."""
+
+    resumed: int | None = None  # the step at which the run goes on
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def mark(self, what: str, step: int) -> None:
+        """Something happened at a step."""
+        raise NotImplementedError
+
+    def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
+        """Sounds `(T,)` within full scale by name, and their spectrograms."""
+        raise NotImplementedError
+
+
+class Tables(RunLogger):
+    """metrics.csv, marks.csv, config.yaml and listening/NAME/step_N.wav, in a new folder version_N of `folder` each start.
+
+    So a resumed run keeps what the first part logged. A line that was written survives a kill.
+    """
+
+    def __init__(self, folder: str):
+        super().__init__()
+        self.root = Path(folder)
+        self.columns = ["step"]
+
+    @cached_property
+    def folder(self) -> Path:
+        numbers = [int(n) for path in self.root.glob("version_*") if (n := path.name.removeprefix("version_")).isdigit()]
+        made = self.root / f"version_{max(numbers, default=-1) + 1}"
+        made.mkdir(parents=True)
+        return made
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
+        (self.folder / "config.yaml").write_text(as_yaml(params), encoding="utf-8")
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        path = self.folder / "metrics.csv"
+        if new := metrics.keys() - set(self.columns):
+            self.columns = ["step", *sorted({*self.columns[1:], *new})]
+            self._widen(path)
+        append(path, self.columns, {"step": step, **metrics})
+
+    def _widen(self, path: Path) -> None:
+        """Write again what there is, under all columns."""
+        before = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+        with replacing(path) as aside, aside.open("w", newline="") as file:
+            table = csv.DictWriter(file, self.columns)
+            table.writeheader()
+            table.writerows(before)
+
+    @rank_zero_only
+    def mark(self, what: str, step: int) -> None:
+        path = self.folder / "marks.csv"
+        if not path.exists():
+            path.write_text("step,mark\r\n")
+        append(path, ["step", "mark"], {"step": step, "mark": what})
+
+    @rank_zero_only
+    def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
+        for name, sound in sounds.items():
+            audio.save(self.folder / f"listening/step_{step:07}" / f"{name}.wav", sound, sample_rate)
+        if picture:
+            pictures.save(picture, self.folder / f"listening/step_{step:07}" / f"{SPECTROGRAMS}.png")
+
+
+class TensorBoard(RunLogger):
+    """Event files in `folder`. A resumed run adds one, which hides what a killed run logged beyond its checkpoint."""
+
+    def __init__(self, folder: str):
+        super().__init__()
+        self.folder = folder
+
+    @cached_property
+    def writer(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(self.folder, purge_step=None if self.resumed is None else self.resumed + 1)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
+        from torch.utils.tensorboard.summary import hparams
+
+        text = "".join(f"    {line}\n" for line in as_yaml(params).splitlines())  # indented: shown as it is
+        self.writer.add_text("config", text, self.resumed or 0)
+        for summary in hparams(flat(params), {"held_out/distance": 0.0}):  # a table of runs, beside their distances
+            self.writer.file_writer.add_summary(summary)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
+
+    @rank_zero_only
+    def mark(self, what: str, step: int) -> None:
+        self.writer.add_text("mark", what, step)
+
+    @rank_zero_only
+    def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
+        for name, sound in sounds.items():
+            self.writer.add_audio(name, sound, step, sample_rate)
+        if picture:
+            self.writer.add_figure(SPECTROGRAMS, picture, step, close=False)
+
+    @rank_zero_only
+    def save(self) -> None:
+        self.writer.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if "writer" in self.__dict__:
+            self.writer.close()
+
+
+class WeightsAndBiases(RunLogger):
+    """A run of Weights & Biases, its files in `folder`/wandb; offline, and never asking, unless there is an account here.
+
+    A resumed run has the id that its first part had in `folder`: synchronised one after the other, they are one run. A kill
+    loses what was logged in the last 15 s.
+    """
+
+    def __init__(self, project: str, name: str, folder: str):
+        super().__init__()
+        self.project, self.run_name, self.folder = project, name, Path(folder)
+
+    @cached_property
+    def run(self) -> Any:
+        import wandb
+
+        host = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
+        known = (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+                 or any(map(requests.utils.get_netrc_auth, (host, "https://api.wandb.ai"))))
+        mode: Any = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
+        if mode == "offline":
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # or it would call home all the same
+        self.folder.mkdir(parents=True, exist_ok=True)  # or wandb would take another
+        settings: dict[str, Any] = {"project": self.project, "name": self.run_name, "dir": self.folder, "id": self.before(),
+                                    "resume": "allow", "reinit": "create_new", "settings": wandb.Settings(quiet=True)}
+        try:
+            run = wandb.init(mode=mode, **settings)
+        except wandb.errors.CommError as error:
+            print(f"Weights & Biases cannot be reached, so this run is logged offline ({str(error).splitlines()[0]})")
+            run = wandb.init(mode="offline", **settings)
+        run.define_metric("*", step_metric="step")
+        return run
+
+    def before(self) -> str | None:
+        """The id of the run that is resumed."""
+        parts = [] if self.resumed is None else sorted((self.folder / "wandb").glob("*run-*_*-*"), key=os.path.getmtime)
+        return parts[-1].name.rpartition("-")[2] if parts else None
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
+        self.run.config.update(params, allow_val_change=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.run.log({**metrics, "step": step})
+
+    @rank_zero_only
+    def mark(self, what: str, step: int) -> None:
+        self.run.log({"mark": what, "step": step})
+        self.run.summary[what] = step
+
+    @rank_zero_only
+    def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
+        import wandb
+
+        media: dict[str, Any] = {name: wandb.Audio(sound, sample_rate) for name, sound in sounds.items()}
+        if picture:
+            media[SPECTROGRAMS] = wandb.Image(picture)
+        self.log_metrics(media, step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if "run" in self.__dict__:
+            self.run.finish(exit_code=0 if status == "success" else 1)
+
+
+def append(path: Path, columns: list[str], row: dict[str, Any]) -> None:
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.DictWriter(file, columns).writerow(row)
+
+
+def as_yaml(config: dict[str, Any]) -> str:
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def flat(config: Mapping[str, Any], key: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names, without a manifest's regions; what is no number and no truth value as text."""
+    made: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            made |= flat(value, f"{key}{name}.") if f"{key}{name}" != "data.kept" else {}
+        else:
+            made[f"{key}{name}"] = value if isinstance(value, bool | int | float) else str(value)
+    return made
