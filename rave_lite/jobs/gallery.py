@@ -11,7 +11,7 @@ from rave_lite.data import audio
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.history import History, Moment, evenly, moment, some_hits
-from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.jobs.common import job
 from rave_lite.jobs.recordings import recordings
 from rave_lite.model import RAVE, read_checkpoint
@@ -75,7 +75,8 @@ def of_checkpoints(config: DictConfig, saved: dict[Path, int], boundary: int | N
             model = RAVE.from_checkpoint(named[step][0])
             if model.sample_rate != rate:
                 raise InputError(f"{named[step][0]}: made for {model.sample_rate} Hz, the last one for {rate}: two runs?")
-            made = [reconstruct(model, x[None], seed=config.seed)[0] for x in originals]
+            play = Reconstruction(model)
+            made = [play(x[None], seed=config.seed)[0] for x in originals]
             yield moment(step, [p.stem for p in named[step] if not p.stem.startswith(STEP)], originals, made, rate)
 
     return History(rate, [str(Path(name).with_suffix("")) for name in names_of(clips)], originals, list(moments()), boundary)

@@ -8,9 +8,11 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
+from rave_lite.data import drawn
 from rave_lite.evaluation import pictures
+from rave_lite.evaluation.memorisation import known, memorisation, played
 from rave_lite.evaluation.metrics import figures
-from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.training.loggers import RunLogger
 
 
@@ -19,10 +21,11 @@ class Listen(Callback):
 
     Reconstructions as `held_out/N_NAME`, figures of each, averaged, and spectrograms; when the run starts or goes on, the
     originals as `original/N_NAME`. The level is the model's own; peaks above full scale are clipped. None: no steps between.
+    `memorised`, by as many as `judged` held-out pieces and training pieces, and 5 min of hits at most; 0: not asked.
     """
 
-    def __init__(self, every: int | None, count: int = 4, seconds: float = 5.0):
-        self.every, self.count, self.seconds = every, count, seconds
+    def __init__(self, every: int | None, count: int = 4, seconds: float = 5.0, judged: int = 16):
+        self.every, self.count, self.seconds, self.judged = every, count, seconds, judged
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pieces, rate = trainer.datamodule.held_out, pl_module.best_model.sample_rate  # type: ignore[attr-defined]
@@ -30,6 +33,8 @@ class Listen(Callback):
         self.names = [f"{i}_{Path(name).stem}" for i, (_, name) in enumerate(chosen)]
         self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in chosen]
         self.listened = -1
+        if trainer.is_global_zero and self.judged:
+            self.known = known(drawn(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             self._show(trainer, "original", self.originals, None, rate, pl_module.step)
         if pl_module.step == 0:
@@ -48,15 +53,24 @@ class Listen(Callback):
             return
         self.listened, was_training, rate = step, model.training, model.sample_rate
         model.eval()
-        made = [reconstruct(model, x) for x in self.originals]
+        play = Reconstruction(model)
         model.train(was_training)
+        made = [play(x) for x in self.originals]
         picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in made]},
                                         [name.partition("_")[2] for name in self.names], rate)
         scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, made, strict=True)]
         means = {f"held_out/{k}": float(np.mean([s[k] for s in scores])) for k in scores[0]}
+        if self.judged:
+            means["memorised"] = self._memorised(trainer, play)
         for logger in trainer.loggers:
             logger.log_metrics(means, step)
         self._show(trainer, "held_out", made, picture, rate, step)
+
+    def _memorised(self, trainer: L.Trainer, play: Reconstruction) -> float:
+        data, rate = trainer.datamodule, play.sample_rate  # type: ignore[attr-defined]
+        held_out, heard = ([played(clip, play(clip.read()[None])[0], rate) for clip in pieces.clips[: self.judged]]
+                           for pieces in (data.held_out, data.heard))
+        return memorisation(held_out, heard, self.known)["memorised"]
 
     def _show(self, trainer: L.Trainer, kind: str, sounds: list[np.ndarray], picture: Figure | None, rate: int,
               step: int) -> None:

@@ -98,7 +98,7 @@ def test_the_same_numbers_at_the_same_steps(logged):
     assert [step for step, _ in numbers["phase"]] == [0, *range(1, 7), 6, *range(7, 13)]
     assert [step for step, _ in numbers["held_out/mel_db"]] == LISTENED
     assert [step for step, _ in numbers["held_out/distance"]] == [4, 8, 12]
-    assert {"loss/linear", "loss/discriminator", "lr/generator", "train/distance", "gap"} <= numbers.keys()
+    assert {"loss/linear", "loss/discriminator", "lr/generator", "train/distance", "gap", "memorised"} <= numbers.keys()
     assert set(board.Tags()["scalars"]) == numbers.keys()
     rows = wandb_file.history(offline(out)[0])
     for name, entries in numbers.items():
