@@ -9,8 +9,10 @@ import librosa
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from rave_lite.evaluation.latents import percent
 from rave_lite.evaluation.learning_curve import Point, amount
 
 
@@ -31,11 +33,45 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
                 ax.set_xlabel("s", fontsize=8)
             ax.tick_params(labelsize=7)
         row[0].set_ylabel(name, fontsize=9)
-    hertz = [125, 500, 2000, 8000]
-    mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
-    axes[0][0].set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
+    label_hertz(axes[0][0], sample_rate)
     figure.colorbar(image, ax=axes, label="mel power, dB", shrink=0.8)
     return figure
+
+
+def latent_walk(sound: np.ndarray, walk: np.ndarray, shares: Sequence[float], sample_rate: int, hop: int,
+                title: str = "") -> Figure:
+    """The spectrogram of `(T,)`, and under it the walk `(directions, frames)` of its latent over the same time.
+
+    `walk`: standard deviations, all on one scale, a frame every `hop` samples; `shares`: of the variance, one a direction.
+    """
+    rows, seconds = len(walk), len(sound) / sample_rate
+    figure = Figure(figsize=(4.2, 1.7 + 0.34 * rows), layout=ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
+    top, *axes = figure.subplots(1 + rows, 1, sharex=True, squeeze=False, height_ratios=[4] + [1] * rows)[:, 0]
+    top.imshow(log_mel(sound, sample_rate), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=20,
+               extent=(0, seconds, 0, 96))
+    label_hertz(top, sample_rate)
+    top.set_title(title, fontsize=9, parse_math=False)
+    reach = max(3.0, float(np.abs(walk).max(initial=0)) * 1.05)
+    edges = np.minimum(np.arange(walk.shape[1] + 1) * hop / sample_rate, seconds)
+    for number, (ax, line, share) in enumerate(zip(axes, walk, shares, strict=True), 1):
+        ax.axhspan(-2, 2, color="0.93", lw=0)
+        ax.axhline(0, color="0.7", lw=0.6)
+        ax.stairs(line, edges, baseline=None, color="#a2431c", lw=1.3)
+        ax.set(ylim=(-reach, reach), yticks=[])
+        ax.set_ylabel(f"{number}: {percent(share)}", fontsize=8, rotation=0, ha="right", va="center")
+        ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    for ax in (top, *axes):
+        ax.tick_params(labelsize=8, bottom=ax is (axes or [top])[-1])
+    (axes or [top])[-1].set_xlabel("s; the grey bands are ±2 σ" if axes else "s", fontsize=8)
+    top.set_xlim(0, seconds)
+    return figure
+
+
+def label_hertz(ax: Any, sample_rate: int) -> None:
+    """Frequencies beside a picture of `log_mel`."""
+    hertz = [125, 500, 2000, 8000]
+    mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
+    ax.set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
 
 
 def learning_curve(points: Sequence[Point], title: str) -> Figure:
@@ -72,12 +108,20 @@ def log_mel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     return 10 * np.log10(mel + 1e-9)
 
 
-def thumbnail(signal: np.ndarray, sample_rate: int, width: int) -> bytes:
-    """The log-mel spectrogram alone, `width` by 72 pixels, as WebP; its loudest bin bright, 70 dB less black."""
+def thumbnail(signal: np.ndarray, sample_rate: int, width: int, top: float | None = None) -> bytes:
+    """The log-mel spectrogram alone, `width` by 72 pixels, as WebP; 70 dB below `top` (its loudest bin) is black."""
     level = log_mel(np.pad(signal, (0, max(0, 1024 - len(signal)))), sample_rate)
-    colours = colormaps["magma"]((level[::-1] - level.max() + 70) / 70, bytes=True)[..., :3]
+    colours = colormaps["magma"]((level[::-1] - (level.max() if top is None else top) + 70) / 70, bytes=True)[..., :3]
     out = io.BytesIO()
     Image.fromarray(colours).resize((width, 72), Image.Resampling.BOX).save(out, "WEBP", quality=70)
+    return out.getvalue()
+
+
+def webp(figure: Figure) -> bytes:
+    """For screens of twice the usual density."""
+    raw, out = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, dpi=200)
+    Image.open(raw).convert("RGB").save(out, "WEBP", quality=80)
     return out.getvalue()
 
 

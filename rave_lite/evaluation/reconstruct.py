@@ -23,14 +23,18 @@ def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, se
     if block is not None and (block <= 0 or block % model.hop):
         raise InputError(f"block: {block} is no multiple of this model's hop, {model.hop}")
     channels, length = signal.shape
-    whole = -(-(length + model.latency) // model.hop) * model.hop
     live = stream(model, channels)
     seed_noise(live, seed)
-    device = model.pqmf.analysis.device
-    padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
-    made = [live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
-            for x in np.split(padded, range(0, whole, block or LONG // model.hop * model.hop)[1:], axis=1)]
+    blocks = padded(model, signal).split(block or LONG // model.hop * model.hop, -1)
+    made = [live(x.to(model.pqmf.analysis.device)).squeeze(1).cpu().numpy() for x in blocks]
     return np.concatenate(made, axis=1)[:, model.latency : model.latency + length]
+
+
+def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
+    """`(channels, T) -> (channels, 1, whole hops)`: with silence for the latency behind it."""
+    length = signal.shape[1]
+    whole = -(-(length + model.latency) // model.hop) * model.hop
+    return torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))).unsqueeze(1)
 
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0) -> float:

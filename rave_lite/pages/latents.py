@@ -1,0 +1,74 @@
+"""The latent of a model, to see and to hear: walks over time, and a grid of what each direction does to a hit."""
+
+from collections.abc import Iterator
+from string import Template
+
+import numpy as np
+
+from rave_lite.data import Clip
+from rave_lite.evaluation import latents, pictures
+from rave_lite.evaluation.latents import MOVES
+from rave_lite.model import RAVE
+from rave_lite.pages import page
+from rave_lite.pages.page import escaped
+
+WALKS = 16  # directions drawn at most
+LONGEST = 3.0  # s of a walk
+HEARD = 1.5  # s of a cell of the grid
+WIDTH = 120  # pixels of its picture
+UNMEASURED = """ These directions were never measured on recordings: they are as imported, and σ is a guess.
+<code>rave-lite import … data.root=DIR</code> measures them."""
+
+
+def section(model: RAVE, name: str, clips: list[Clip], chosen: Clip) -> Iterator[str]:
+    """`<section class="latents">` about a model called `name`: the walks of `clips`, and the grid of the hit `chosen`.
+
+    The page needs page.js beside latents.css and latents.js. Of a walk the first 3 s are shown, of the hit 1.5 s.
+    """
+    principal, count = model.principal, min(latents.carrying(model), latents.FIRST)
+    rest = latents.percent(1 - principal.carried(count))
+    rest = f"; all but the first {count} carry {rest}" if count < model.latent_size else ""
+    values = {"name": escaped(name), "hit": escaped(chosen.source), "count": str(count), "rest": escaped(rest),
+              "unmeasured": "" if principal.measured() else UNMEASURED}
+    yield Template(page.text("latents.html")).substitute(values)
+    yield '<div class="walks">\n'
+    for clip in clips:
+        yield picture(model, clip)
+    yield "</div>\n"
+    yield from grid(model, name, chosen.source, chosen.read(0, round(HEARD * model.sample_rate)))
+    yield "</section>\n"
+
+
+def picture(model: RAVE, clip: Clip) -> str:
+    """The walk of one hit."""
+    sound = clip.read(0, round(LONGEST * model.sample_rate))
+    walk = latents.walk(model, sound)[:WALKS]
+    shares = model.principal.shares()[: len(walk)].tolist()
+    drawn = pictures.webp(pictures.latent_walk(sound, walk, shares, model.sample_rate, model.hop))
+    name = escaped(clip.source)
+    return (f'<figure><figcaption class="name">{name}</figcaption><img alt="Spectrogram of {name}, its latent over time" '
+            f'src="data:image/webp;base64,{page.base64(drawn)}"></figure>\n')
+
+
+def grid(model: RAVE, name: str, hit: str, sound: np.ndarray) -> Iterator[str]:
+    """A table of buttons that play; arrow keys move between them."""
+    rate, shares = model.sample_rate, model.principal.shares().tolist()
+    rows = latents.moved(model, sound)
+    top = max((float(pictures.log_mel(made, rate).max()) for row in rows for made in row), default=0.0)
+    heads = "".join(f'<th scope="col">{move(m)}</th>' for m in MOVES)
+    yield (f'<table role="grid" aria-label="{escaped(hit)} by {escaped(name)}, moved along each direction">\n'
+           f'<thead><tr><th scope="col">direction</th>{heads}</tr></thead>\n<tbody>\n')
+    for number, row in enumerate(rows, 1):
+        yield f'<tr><th scope="row">{number}<small>{escaped(latents.percent(shares[number - 1]))}</small></th>'
+        for m, made in zip(MOVES, row, strict=True):
+            focus = "0" if number == 1 and m == 0 else "-1"  # one stop for the tab key: arrows do the rest
+            drawn, played = pictures.thumbnail(made, rate, WIDTH, top), page.mp3(made, rate)
+            yield (f'<td role="gridcell"><button type="button" class="play" tabindex="{focus}" '
+                   f'aria-label="Direction {number}, {move(m)}" data-sound="{page.base64(played)}">'
+                   f'<img alt="" width="{WIDTH}" height="72" src="data:image/webp;base64,{page.base64(drawn)}"></button></td>')
+        yield "</tr>\n"
+    yield "</tbody></table>\n"
+
+
+def move(sigmas: float) -> str:
+    return f"{sigmas:+g} σ".replace("-", "−") if sigmas else "0"
