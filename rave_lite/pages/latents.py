@@ -62,10 +62,10 @@ def grid(model: RAVE, name: str, hit: str, sound: np.ndarray) -> Iterator[str]:
         yield f'<tr><th scope="row">{number}<small>{escaped(latents.percent(shares[number - 1]))}</small></th>'
         for m, made in zip(MOVES, row, strict=True):
             focus = "0" if number == 1 and m == 0 else "-1"  # one stop for the tab key: arrows do the rest
-            drawn, played = pictures.thumbnail(made, rate, WIDTH, top), page.mp3(made, rate)
+            drawn, played = map(page.base64, (pictures.thumbnail(made, rate, WIDTH, top), page.mp3(made, rate)))
             yield (f'<td role="gridcell"><button type="button" class="play" tabindex="{focus}" '
-                   f'aria-label="Direction {number}, {move(m)}" data-sound="{page.base64(played)}">'
-                   f'<img alt="" width="{WIDTH}" height="72" src="data:image/webp;base64,{page.base64(drawn)}"></button></td>')
+                   f'aria-label="Direction {number}, {move(m)}" data-sound="{played}">'
+                   f'<img alt="" width="{WIDTH}" height="72" src="data:image/webp;base64,{drawn}"></button></td>')
         yield "</tr>\n"
     yield "</tbody></table>\n"
 

@@ -297,7 +297,7 @@ def test_directions_are_measured_where_recordings_are_given(case, run, write, tm
     assert measured.principal.variance.diff().max() <= 0
     others = {k: v for k, v in plain.state_dict().items() if not k.startswith("principal.")}
     assert all(torch.equal(v, measured.state_dict()[k]) for k, v in others.items())
-    fails("no audio files", "import", f"run={path}", f"out={tmp_path / 'x.ckpt'}", f"data.root={tmp_path / 'nothing'}")
+    fails("no such file or folder", "import", f"run={path}", f"out={tmp_path / 'x.ckpt'}", "data.root=nowhere")
 
 
 def test_the_command(run, tmp_path):
