@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from rave_lite.evaluation.latents import percent
+from rave_lite.evaluation import latents
 from rave_lite.evaluation.learning_curve import Point, amount
+from rave_lite.model import RAVE
+
+WALKS = 16  # directions drawn at most
 
 
 def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_rate: int) -> Figure:
@@ -38,12 +41,13 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
     return figure
 
 
-def latent_walk(sound: np.ndarray, walk: np.ndarray, shares: Sequence[float], sample_rate: int, hop: int,
-                title: str = "") -> Figure:
-    """The spectrogram of `(T,)`, and under it the walk `(directions, frames)` of its latent over the same time.
+def latent_walk(model: RAVE, sound: np.ndarray, title: str = "") -> Figure:
+    """The spectrogram of a sound `(T,)`, and under it the walk of its latent over the same time.
 
-    `walk`: standard deviations, all on one scale, a frame every `hop` samples; `shares`: of the variance, one a direction.
+    A row for each direction that carries something, 16 at most, the strongest first, with its share of the variance; all on
+    one scale, in standard deviations of the training set.
     """
+    walk, shares, sample_rate = latents.walk(model, sound)[:WALKS], model.principal.shares().tolist(), model.sample_rate
     rows, seconds = len(walk), len(sound) / sample_rate
     figure = Figure(figsize=(4.2, 1.7 + 0.34 * rows), layout=ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
     top, *axes = figure.subplots(1 + rows, 1, sharex=True, squeeze=False, height_ratios=[4] + [1] * rows)[:, 0]
@@ -52,13 +56,13 @@ def latent_walk(sound: np.ndarray, walk: np.ndarray, shares: Sequence[float], sa
     label_hertz(top, sample_rate)
     top.set_title(title, fontsize=9, parse_math=False)
     reach = max(3.0, float(np.abs(walk).max(initial=0)) * 1.05)
-    edges = np.minimum(np.arange(walk.shape[1] + 1) * hop / sample_rate, seconds)
-    for number, (ax, line, share) in enumerate(zip(axes, walk, shares, strict=True), 1):
+    edges = np.minimum(np.arange(walk.shape[1] + 1) * model.hop / sample_rate, seconds)
+    for number, (ax, line, share) in enumerate(zip(axes, walk, shares, strict=False), 1):
         ax.axhspan(-2, 2, color="0.93", lw=0)
         ax.axhline(0, color="0.7", lw=0.6)
         ax.stairs(line, edges, baseline=None, color="#a2431c", lw=1.3)
         ax.set(ylim=(-reach, reach), yticks=[])
-        ax.set_ylabel(f"{number}: {percent(share)}", fontsize=8, rotation=0, ha="right", va="center")
+        ax.set_ylabel(f"{number}: {latents.percent(share)}", fontsize=8, rotation=0, ha="right", va="center")
         ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
     for ax in (top, *axes):
         ax.tick_params(labelsize=8, bottom=ax is (axes or [top])[-1])

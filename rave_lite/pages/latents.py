@@ -12,7 +12,6 @@ from rave_lite.model import RAVE
 from rave_lite.pages import page
 from rave_lite.pages.page import escaped
 
-WALKS = 16  # directions drawn at most
 LONGEST = 3.0  # s of a walk
 HEARD = 1.5  # s of a cell of the grid
 WIDTH = 120  # pixels of its picture
@@ -42,9 +41,7 @@ def section(model: RAVE, name: str, clips: list[Clip], chosen: Clip) -> Iterator
 def picture(model: RAVE, clip: Clip) -> str:
     """The walk of one hit."""
     sound = clip.read(0, round(LONGEST * model.sample_rate))
-    walk = latents.walk(model, sound)[:WALKS]
-    shares = model.principal.shares()[: len(walk)].tolist()
-    drawn = pictures.webp(pictures.latent_walk(sound, walk, shares, model.sample_rate, model.hop))
+    drawn = pictures.webp(pictures.latent_walk(model, sound))
     name = escaped(clip.source)
     return (f'<figure><figcaption class="name">{name}</figcaption><img alt="Spectrogram of {name}, its latent over time" '
             f'src="data:image/webp;base64,{page.base64(drawn)}"></figure>\n')

@@ -138,7 +138,7 @@ def test_directions_that_carry_nothing_are_left_out():
 def test_the_picture_has_a_row_for_each_direction_over_the_same_time():
     model, sound = measured(), bell(1)
     line, shares = walk(model, sound), model.principal.shares().tolist()
-    figure = pictures.latent_walk(sound, line, shares, model.sample_rate, model.hop, "$a_{b}")
+    figure = pictures.latent_walk(model, sound, "$a_{b}")
     top, *rows = figure.axes
     assert [ax.get_ylabel() for ax in rows] == [f"{n}: {latents.percent(s)}" for n, s in enumerate(shares, 1)]
     assert top.get_title() == "$a_{b}"
@@ -149,7 +149,8 @@ def test_the_picture_has_a_row_for_each_direction_over_the_same_time():
         assert np.array_equal(steps.values, values)
         assert steps.edges[1] == pytest.approx(model.hop / model.sample_rate)
         assert max(abs(values)) <= ax.get_ylim()[1]
-    pictures.latent_walk(sound, line[:0], [], model.sample_rate, model.hop)
+    model.principal.variance.zero_()
+    assert len(pictures.latent_walk(model, sound).axes) == 1
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.514, "51 %"), (0.1, "10 %"), (0.0994, "9.9 %"), (0.0005, "0.1 %"),
