@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 HERE = Path(__file__).parent
-WIDTH, COLOURS = 1000, 64  # of a picture: a tenth of the bytes, and no metadata of versions
+WIDTH, COLOURS = 1000, 128  # of a picture: an eighth of the bytes, and no metadata of versions
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"}}
 
