@@ -1,11 +1,12 @@
 # make demo   set up .venv and run the main job on the built-in drum set
 # make test   set up .venv and run the tests
+# make notebooks STEPS=5000   run the notebooks, and keep one picture of each
 # make lint   style, types, and who may import whom
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test notebooks lint clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -31,10 +32,14 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+STEPS := 5000
+notebooks: $(READY)
+	$(BIN)/python notebooks/refresh.py STEPS=$(STEPS)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv $(DEMO) notebooks/work build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

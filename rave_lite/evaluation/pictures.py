@@ -9,9 +9,14 @@ import librosa
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from rave_lite.evaluation import latents
 from rave_lite.evaluation.learning_curve import Point, amount
+from rave_lite.model import RAVE
+
+WALKS = 16  # directions drawn at most
 
 
 def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_rate: int) -> Figure:
@@ -31,11 +36,46 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
                 ax.set_xlabel("s", fontsize=8)
             ax.tick_params(labelsize=7)
         row[0].set_ylabel(name, fontsize=9)
-    hertz = [125, 500, 2000, 8000]
-    mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
-    axes[0][0].set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
+    label_hertz(axes[0][0], sample_rate)
     figure.colorbar(image, ax=axes, label="mel power, dB", shrink=0.8)
     return figure
+
+
+def latent_walk(model: RAVE, sound: np.ndarray, title: str = "") -> Figure:
+    """The spectrogram of a sound `(T,)`, and under it the walk of its latent over the same time.
+
+    A row for each direction that carries something, 16 at most, the strongest first, with its share of the variance; all on
+    one scale, in standard deviations of the training set.
+    """
+    walk, shares, sample_rate = latents.walk(model, sound)[:WALKS], model.principal.shares().tolist(), model.sample_rate
+    rows, seconds = len(walk), len(sound) / sample_rate
+    figure = Figure(figsize=(4.2, 1.7 + 0.34 * rows), layout=ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
+    top, *axes = figure.subplots(1 + rows, 1, sharex=True, squeeze=False, height_ratios=[4] + [1] * rows)[:, 0]
+    top.imshow(log_mel(sound, sample_rate), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=20,
+               extent=(0, seconds, 0, 96))
+    label_hertz(top, sample_rate)
+    top.set_title(title, fontsize=9, parse_math=False)
+    reach = max(3.0, float(np.abs(walk).max(initial=0)) * 1.05)
+    edges = np.minimum(np.arange(walk.shape[1] + 1) * model.hop / sample_rate, seconds)
+    for number, (ax, line, share) in enumerate(zip(axes, walk, shares, strict=False), 1):
+        ax.axhspan(-2, 2, color="0.93", lw=0)
+        ax.axhline(0, color="0.7", lw=0.6)
+        ax.stairs(line, edges, baseline=None, color="#a2431c", lw=1.3)
+        ax.set(ylim=(-reach, reach), yticks=[])
+        ax.set_ylabel(f"{number}: {latents.percent(share)}", fontsize=8, rotation=0, ha="right", va="center")
+        ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    for ax in (top, *axes):
+        ax.tick_params(labelsize=8, bottom=ax is (axes or [top])[-1])
+    (axes or [top])[-1].set_xlabel("s; the grey bands are ±2 σ" if axes else "s", fontsize=8)
+    top.set_xlim(0, seconds)
+    return figure
+
+
+def label_hertz(ax: Any, sample_rate: int) -> None:
+    """Frequencies beside a picture of `log_mel`."""
+    hertz = [125, 500, 2000, 8000]
+    mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
+    ax.set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
 
 
 def learning_curve(points: Sequence[Point], title: str) -> Figure:
@@ -85,6 +125,14 @@ def outline(signal: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest sample of each of `columns` equal stretches, `(columns,)` each, or fewer: one a sample."""
     edges = np.linspace(0, len(signal), min(columns, len(signal)), endpoint=False).astype(int)
     return np.minimum.reduceat(signal, edges), np.maximum.reduceat(signal, edges)
+
+
+def webp(figure: Figure) -> bytes:
+    """For screens of twice the usual density."""
+    raw, out = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, dpi=200)
+    Image.open(raw).convert("RGB").save(out, "WEBP", quality=80)
+    return out.getvalue()
 
 
 def save(figure: Figure, path: Path) -> None:

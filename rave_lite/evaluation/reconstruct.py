@@ -17,22 +17,20 @@ class Reconstruction:
     """`reconstruct` for many signals of so many channels: the model is made ready once, as it is now."""
 
     def __init__(self, model: RAVE, channels: int = 1):
-        self.live = stream(model, channels)
-        self.sample_rate, self.hop, self.latency = model.sample_rate, model.hop, model.latency
+        self.model, self.live = model, stream(model, channels)
+        self.sample_rate = model.sample_rate
 
     @torch.no_grad()
     def __call__(self, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
-        if block is not None and (block <= 0 or block % self.hop):
-            raise InputError(f"block: {block} is no multiple of this model's hop, {self.hop}")
-        length = signal.shape[1]
-        whole = -(-(length + self.latency) // self.hop) * self.hop
+        hop, latency, length = self.model.hop, self.model.latency, signal.shape[1]
+        if block is not None and (block <= 0 or block % hop):
+            raise InputError(f"block: {block} is no multiple of this model's hop, {hop}")
         reset(self.live)
         seed_noise(self.live, seed)
         device = next(self.live.buffers()).device
-        padded = np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))
-        made = [self.live(torch.from_numpy(x).unsqueeze(1).to(device)).squeeze(1).cpu().numpy()
-                for x in np.split(padded, range(0, whole, block or LONG // self.hop * self.hop)[1:], axis=1)]
-        return np.concatenate(made, axis=1)[:, self.latency : self.latency + length]
+        made = [self.live(x.to(device)).squeeze(1).cpu().numpy()
+                for x in padded(self.model, signal).split(block or LONG // hop * hop, -1)]
+        return np.concatenate(made, axis=1)[:, latency : latency + length]
 
 
 def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
@@ -42,6 +40,13 @@ def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, se
     samples are the same for every block size; `seed`: of the noise that the decoder draws.
     """
     return Reconstruction(model, len(signal))(signal, block, seed=seed)
+
+
+def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
+    """`(channels, T) -> (channels, 1, whole hops)`: with silence for the latency behind it."""
+    length = signal.shape[1]
+    whole = -(-(length + model.latency) // model.hop) * model.hop
+    return torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))).unsqueeze(1)
 
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0) -> float:

@@ -17,18 +17,25 @@ from rave_lite.jobs import sweep
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
 
+FUNCTIONS: dict[str, Callable[[DictConfig], None]] = {}  # of the jobs imported so far
+
+
+def limit_threads(config: DictConfig) -> None:
+    if config.get("threads"):
+        torch.set_num_threads(config.threads)
+
 
 def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
     """Make `function` the command of its module's name. Wrong input prints one message and exits with code 2."""
     name = function.__module__.rsplit(".", 1)[-1]
+    FUNCTIONS[name] = function
 
     @functools.wraps(function)
     def run(config: DictConfig) -> None:
         run.started = True  # type: ignore[attr-defined]
         try:
             sweep.own_folder(config)
-            if config.get("threads"):
-                torch.set_num_threads(config.threads)
+            limit_threads(config)
             function(config)
         except MissingMandatoryValue as error:
             command = name.replace("_", "-")

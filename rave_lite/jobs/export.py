@@ -42,6 +42,9 @@ def warn(checkpoint: dict[str, Any], live: Live) -> None:
         print(f"warning: step {step} of the {first} of phase 1: the sound is not finished", file=sys.stderr)
     if live.hop & (live.hop - 1):
         print(f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are", file=sys.stderr)
+    if not live.core.rave.principal.measured():
+        print("note: its latents' directions are as imported, latent_carried and latent_std guessed: rave-lite import ... "
+              "data.root=DIR measures them", file=sys.stderr)
     if live.precision == "int8":
         print("note: an int8 file plays on the CPU only", file=sys.stderr)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from rave_lite.data import Windows, catalogue
 from rave_lite.errors import InputError
+from rave_lite.evaluation.latents import measure
 from rave_lite.files import replacing
 from rave_lite.jobs.common import job
 from rave_lite.layers import ALIGNMENTS
@@ -25,6 +27,8 @@ def import_(config: DictConfig) -> None:
     if out.exists() and out.samefile(run.path):
         raise InputError(f"out: {out} is the run's own file; choose another")
     checkpoint = convert(run, name=config.name or out.stem, realign=realign, live=config.live)
+    if config.data.root:
+        measured(checkpoint, config.data.root, config.data.cache)
     with replacing(out) as aside:
         torch.save(checkpoint, aside)
     model = RAVE.from_checkpoint(out)
@@ -32,6 +36,14 @@ def import_(config: DictConfig) -> None:
     for key, value in describe(checkpoint, model).items():
         print(f"  {key:16} {value}")
     warn(run, checkpoint)
+
+
+def measured(checkpoint: dict, root: str, cache: str | None) -> None:
+    """Let the latent's directions, of which the release tells less or nothing, be those of recordings."""
+    model = RAVE.from_state(checkpoint, root)
+    recordings = catalogue(root, model.sample_rate, cache=cache)
+    measure(model, Windows(recordings.train, length=64 * model.hop, sample_rate=model.sample_rate))
+    checkpoint["state_dict"] |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
 
 
 def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
@@ -51,6 +63,7 @@ def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
             "ratios": str(shape["ratios"]), "latent": f"{shape['latent']['name']}, {model.latent_size}",
             "noise": "filtered, per band" if shape["noise"] else "none", "alignment": shape["alignment"], "latency": latency,
             "phase": f"{checkpoint['phase']}, at step {kept['step']}" if kept["step"] else "not told",
+            "directions": "measured" if model.principal.measured() else "as the release left them: data.root=DIR measures",
             "discriminators": "kept" if listeners else "none that fit: fine-tuning starts with fresh ones"}
 
 

@@ -1,22 +1,28 @@
 """A page on which recordings and what models make of them are heard side by side."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import soxr
 from omegaconf import DictConfig
 
 from rave_lite.data import Catalogue, Clip, located
+from rave_lite.data.catalogue import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side
+from rave_lite.evaluation.evaluate import names_of
+from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.jobs.common import job
 from rave_lite.jobs.recordings import listed, recordings, to_compare
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.pages import latents
 from rave_lite.pages import listen as page
 
 T = TypeVar("T")
-LEAST = {"seconds": 0.1, "files": 1, "heard": 0}
+LEAST = {"seconds": 0.1, "files": 1, "heard": 0, "walks": 0}
 
 
 def listen(config: DictConfig) -> None:
@@ -33,13 +39,25 @@ def listen(config: DictConfig) -> None:
     clips = chosen(config, known, rate, cache)
     if not clips and not inputs:
         raise InputError(f"{paths[0]}: an imported model, which knows no recordings; say which: data.root=DIR or inputs=DIR")
+    played = names_of([clip for _, clip in clips] or inputs)
+    hit = played[0] if config.hit is None else min(named([config.hit], played, "hit: no recording on the page"))
     names = labels(paths, checkpoints)
     print(f"{len(clips)} recordings and {len(inputs)} foreign inputs through {', '.join(names)}", flush=True)
     shown = list(side_by_side.recordings(models, clips, known, rate, config.seed))
     foreign, together = side_by_side.foreign(models, inputs, known, rate, config.seed) if inputs else ([], [])
     path = Path(config.out).expanduser() / "index.html"
-    page.write(path, names, shown, foreign, together, rate)
+    page.write(path, names, shown, foreign, together, rate, latent(models, names, shown or foreign, hit, config.walks, rate))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
+def latent(models: list[RAVE], names: list[str], shown: list[SideBySide], hit: str, walks: int,
+           sample_rate: int) -> Iterator[str]:
+    """A section per model: the walks of the first recordings, and the one called `hit` along each direction."""
+    for model, name in zip(models, names, strict=True) if walks else ():
+        rate = model.sample_rate
+        heard = {one.name: one.original if rate == sample_rate else soxr.resample(one.original, sample_rate, rate)
+                 for number, one in enumerate(shown) if number < walks or one.name == hit}
+        yield from latents.section(model, name, dict(list(heard.items())[:walks]), (hit, heard[hit]))
 
 
 def check(config: DictConfig) -> None:

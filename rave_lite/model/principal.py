@@ -50,11 +50,22 @@ class Principal(nn.Module):
         self.variance.copy_(variance.flip(0).clamp_min(0))
 
     @torch.jit.unused
+    def measured(self) -> bool:
+        """Whether the variances are of recordings: the identity's, and those that an import assumes, add up to `size`."""
+        size = len(self.variance)
+        return abs(float(self.variance.sum()) - size) > 1e-5 * size
+
+    @torch.jit.unused
     def spread(self) -> Tensor:
         """`(size,)`: the standard deviation of each latent dimension, before the rotation."""
         return (self.directions.square() * self.variance[:, None]).sum(0).sqrt()
 
     @torch.jit.unused
+    def shares(self) -> Tensor:
+        """`(size,)`: the share of the variance that each direction carries, descending."""
+        return self.variance / self.variance.sum()
+
+    @torch.jit.unused
     def carried(self, count: int) -> float:
         """The share of the variance that the first `count` directions carry."""
-        return float(self.variance[:count].sum() / self.variance.sum())
+        return float(self.shares()[:count].sum())

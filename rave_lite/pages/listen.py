@@ -1,7 +1,7 @@
 """The page on which recordings are heard beside what models make of them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from string import Template
 
@@ -34,18 +34,19 @@ $rows</div></article>
 
 
 def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: list[SideBySide],
-          together: list[dict[str, float]], sample_rate: int) -> None:
+          together: list[dict[str, float]], sample_rate: int, more: Iterable[str] = ()) -> None:
     """Per recording the original and each model's, in sync: players, pictures, figures; their means; and a blind test.
 
-    `models`: their names, each different. `together`: per model, the figures of all `foreign` sounds together.
+    `models`: their names, each different. `together`: per model, the figures of all `foreign` sounds together. `more`:
+    sections about the models' latents.
     """
-    page.write(path, f"Listen: {', '.join(models)}", body(models, recordings, foreign, together, sample_rate), "listen",
-               "blind")
+    page.write(path, f"Listen: {', '.join(models)}", body(models, recordings, foreign, together, sample_rate, more),
+               "listen", "blind", "latents")
 
 
 def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySide], together: list[dict[str, float]],
-         sample_rate: int) -> Iterator[str]:
-    """The head, and a section of each kind."""
+         sample_rate: int, more: Iterable[str]) -> Iterator[str]:
+    """The head, a section of each kind, and `more`."""
     groups = {"own": recordings, "foreign": foreign}
     made = {group: [article(f"{group}{number}", one, models, sample_rate) for number, one in enumerate(shown)]
             for group, shown in groups.items() if shown}
@@ -59,6 +60,7 @@ def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySi
         yield '<div class="files">\n'
         yield from articles
         yield "</div></section>\n"
+    yield from more
     yield "</main>"
 
 

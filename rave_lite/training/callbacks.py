@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rave_lite.errors import InputError
+from rave_lite.evaluation.latents import measure
 from rave_lite.files import replacing
 from rave_lite.training.alarms import refuse_broken, say
 from rave_lite.training.module import DISTANCES
@@ -77,9 +78,7 @@ class Checkpoints(Callback):
 
     def _save(self, trainer: L.Trainer, pl_module: Any, name: str) -> None:
         refuse_broken(trainer, pl_module, self.folder / "last.ckpt")
-        windows, model = trainer.datamodule.windows, pl_module.best_model  # type: ignore[attr-defined]
-        count = math.ceil(self.heard * model.sample_rate / windows.length)
-        model.fit_principal(torch.stack([windows.recorded(i) for i in range(count)]).to(pl_module.device))
+        measure(pl_module.best_model, trainer.datamodule.windows, self.heard)  # type: ignore[attr-defined]
         trainer.save_checkpoint(self.folder / name)
 
 

@@ -14,8 +14,10 @@ import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from rave_lite.data import manifest
 from tests.bench.tabla import HELD_OUT
 
 STARTED = ["transfer", "transfer_frozen_encoder", "malay_drums"]  # from the model that was trained on PERCUSSION
@@ -42,8 +44,10 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
         rave_lite("train", "recipe=minute_cpu", f"data.root={source}", f"out={out / 'pretraining'}", "threads=1",
                   "resume=auto", *SOURCE_STEPS, log=log)
         shutil.copy(out / "pretraining/checkpoints/last.ckpt", out / "pretrained.ckpt")
-    if not (out / "curated").is_dir():
-        rave_lite("curate", f"data.root={tabla}", f"out={out / 'curated'}", "keep_below=2.0", log=log)
+    if not (out / "curated.csv").exists():
+        rave_lite("curate", f"data.root={tabla}", f"out={out / 'curated'}", "keep_below=2.0", "overwrite=true", log=log)
+        hits = manifest.read(out / "curated/manifest.csv")  # what all are judged by is kept, odd or not
+        manifest.write(out / "curated.csv", [replace(h, keep=h.keep or Path(h.file).stem in HELD_OUT) for h in hits])
     (out / "references").mkdir(exist_ok=True)
     for stem in HELD_OUT:
         shutil.copy(next(tabla.glob(f"{stem}.*")), out / "references")
@@ -56,7 +60,7 @@ def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path
     if result.exists():
         return json.loads(result.read_text())
     more = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe in STARTED else []
-    more += [f"data.manifest={out / 'curated/manifest.csv'}"] if recipe == "curated" else []
+    more += [f"data.manifest={out / 'curated.csv'}"] if recipe == "curated" else []
     rave_lite("train", f"recipe=[minute_cpu,{recipe}]", f"data.root={tabla}", f"data.held_out=[{','.join(HELD_OUT)}]",
               f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
               f"phase2.steps={steps // 4}", f"callbacks.checkpoints.keep={steps // 4}", *more, log=log)

@@ -280,6 +280,26 @@ def test_other_files_are_named(tmp_path):
         read(tmp_path / "x.ts")
 
 
+@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
+def test_directions_are_measured_where_recordings_are_given(case, run, write, tmp_path):
+    """The same function otherwise; without recordings, as the release left them, which is said."""
+    for i in range(3):
+        write(f"{i}.wav", 0.5)
+    path, models = run(case), {}
+    for name, more in (("plain", []), ("measured", [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}"])):
+        done = rave_lite("import", f"run={path}", f"out={tmp_path / name}.ckpt", *more)
+        assert done.returncode == 0, done.stderr
+        assert ("as the release left them" in done.stdout) == (name == "plain")
+        models[name] = RAVE.from_checkpoint(tmp_path / f"{name}.ckpt")
+    plain, measured = models["plain"], models["measured"]
+    assert not plain.principal.measured()
+    assert measured.principal.measured()
+    assert measured.principal.variance.diff().max() <= 0
+    others = {k: v for k, v in plain.state_dict().items() if not k.startswith("principal.")}
+    assert all(torch.equal(v, measured.state_dict()[k]) for k, v in others.items())
+    fails("no such file or folder", "import", f"run={path}", f"out={tmp_path / 'x.ckpt'}", "data.root=nowhere")
+
+
 def test_the_command(run, tmp_path):
     """From a run to a streaming file, by the commands."""
     out = tmp_path / "it.ckpt"
@@ -291,6 +311,7 @@ def test_the_command(run, tmp_path):
     assert "96 samples" in done.stdout
     done = rave_lite("export", f"ckpt={out}", f"out={tmp_path / 'it.ts'}", "blocks=20")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "directions are as imported" in done.stderr
     file = next((tmp_path / "v2-wasserstein-causal").rglob("*.ckpt"))
     fails("is the run's own file", "import", f"run={file}", f"out={file}")
     fails("no such run", "import", f"run={tmp_path / 'nowhere'}", f"out={out}")

@@ -1,0 +1,60 @@
+"""The commands from Python, as notebooks use them."""
+
+import copy
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from rave_lite.data.augmentation import Augmentation
+from rave_lite.errors import InputError
+from rave_lite.jobs import augmentation as transforms
+from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads
+
+
+def run(job: str, *settings: str) -> None:
+    """`rave-lite JOB SETTINGS`, in this process: `run("train", "data.root=drums", "recipe=demo")`.
+
+    Raises InputError with the message that the command would end with, TrainingError when a run fails.
+    """
+    name = job.replace("-", "_")
+    if importlib.util.find_spec(f"rave_lite.jobs.{name}"):
+        importlib.import_module(f"rave_lite.jobs.{name}")
+    if name not in FUNCTIONS:
+        raise InputError(f"there is no job {job!r}: rave-lite --help lists them")
+    try:
+        with configured(name, *settings) as config:
+            limit_threads(config)
+            FUNCTIONS[name](config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(str(error)) from error
+
+
+@contextmanager
+def configured(job: str, *settings: str) -> Iterator[DictConfig]:
+    """A job's configuration as its command composes it; inside, Hydra knows what was typed."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        whole = compose(job, list(settings), return_hydra_config=True)
+    config, hydra = copy.deepcopy(whole), HydraConfig.instance()
+    with read_write(config), open_dict(config):
+        del config["hydra"]
+    before, hydra.cfg = hydra.cfg, None
+    hydra.set_config(whole)
+    try:
+        yield config
+    finally:
+        hydra.cfg = before
+
+
+def augmentation(name: str, sample_rate: int = 44100) -> Augmentation:
+    """The transforms of `augmentation=NAME`: a function of samples `(T,)` and any numbers, which draw what is random."""
+    with configured("train", "data.root=.", f"augmentation={name}") as config:
+        made = transforms.augmentation(config, sample_rate)
+    if made is None:
+        raise InputError(f"augmentation: {name} has no transforms; say light or strong")
+    return made

@@ -1,0 +1,67 @@
+"""The commands from Python: the same outcome, and messages for people as exceptions."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hydra.core.hydra_config import HydraConfig
+
+import rave_lite
+from rave_lite import RAVE, InputError, augmentation, run
+from rave_lite.model import read_checkpoint
+from tests.jobs.test_cli import rave_lite as command
+from tests.training.test_run import SETTINGS, settings  # noqa: F401
+
+
+def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
+    """What was typed is known: a transfer keeps it."""
+    run("train", *settings, f"out={tmp_path / 'one'}")
+    done = command("train", *settings, f"out={tmp_path / 'two'}")
+    assert done.returncode == 0, done.stderr
+    one, two = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("one", "two"))
+    assert all(torch.equal(v, two["state_dict"][k]) for k, v in one["state_dict"].items())
+    assert one["step"] == 12
+    run("train", *settings, "model.capacity=6", f"transfer.from={tmp_path / 'one/checkpoints/last.ckpt'}",
+        f"out={tmp_path / 'wider'}")
+    assert RAVE.from_checkpoint(tmp_path / "wider/checkpoints/last.ckpt").config["capacity"] == 6
+    assert not HydraConfig.initialized()
+
+
+def test_other_jobs(tmp_path, capsys):
+    run("drums", f"out={tmp_path}", "hits=1")
+    assert "synthetic files" in capsys.readouterr().out
+    assert soundfile.info(tmp_path / "drums/rhythms/hadrah.wav").duration > 1
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    (("trian",), "there is no job 'trian'"), (("common",), "there is no job 'common'"),
+    (("train", "data.rot=x"), "data.rot"), (("train", "model=huge"), "huge"), (("train",), "data.root"),
+    (("evaluate", "ckpt=nowhere.ckpt"), "nowhere.ckpt: no such checkpoint")])
+def test_what_is_wrong_is_said(asked, said):
+    with pytest.raises(InputError, match=said):
+        run(*asked)
+    assert not HydraConfig.initialized()
+
+
+def test_augmentation_by_name():
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 20_000).astype(np.float32)
+    light = augmentation("light")
+    takes = [light(sound, 0, n) for n in range(4)]
+    assert all(take.shape == sound.shape for take in takes)
+    assert np.array_equal(takes[1], light(sound, 0, 1))
+    assert any(not np.array_equal(take, sound) for take in takes)
+    with pytest.raises(InputError, match="none has no transforms"):
+        augmentation("none")
+
+
+def test_every_public_name_is_there_and_players_need_none_of_the_heavy_ones():
+    assert all(hasattr(rave_lite, name) for name in rave_lite.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = rave_lite.nothing
+    heavy = "print(*{'hydra', 'lightning', 'librosa', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", f"import sys; from rave_lite import RAVE, stream; {heavy}"],
+                          capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -1,0 +1,99 @@
+"""The section on a latent: whole, safe with any name, and in a real browser played and walked through by keys."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from rave_lite.evaluation.metrics import level_db
+from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.pages import latents, page
+from tests.data.test_manifest import NASTY
+from tests.evaluation.test_curation import clip
+from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.evaluation.test_latents import measured
+from tests.pages.browser import BROWSER, Parsed, seen_by_browser
+
+NAME = "<i>'x'&\"y\"</i>"
+SEEN = """(async () => {
+  const seen = {}, buttons = [...document.querySelectorAll(".latents .play")], here = () => document.activeElement;
+  const at = () => buttons.indexOf(here());
+  const press = key => here().dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
+  seen.stops = buttons.map((button, i) => button.tabIndex === 0 ? i : -1).filter(i => i >= 0);
+  buttons[seen.stops[0]].focus();
+  const keys = ["ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowUp", "Home", "ArrowLeft", "End", "ArrowRight"];
+  seen.walk = keys.map(key => (press(key), at()));
+  seen.moved = buttons.filter(button => button.tabIndex === 0).length === 1 && here().tabIndex === 0;
+  if (document.readyState !== "complete") await new Promise(done => addEventListener("load", done));
+  seen.heights = [...new Set([...document.querySelectorAll(".walks img")].map(i => i.naturalHeight / i.naturalWidth > 1))];
+  seen.cells = buttons.map(button => button.getBoundingClientRect()).map(r => Math.min(r.width, r.height));
+  seen.wide = document.documentElement.scrollWidth > innerWidth;
+  buttons[31].click(); seen.clicked = at(); seen.on = buttons.findIndex(button => button.classList.contains("on"));
+  seen.playing = player.src === `data:audio/mpeg;base64,${buttons[31].dataset.sound}`;
+  report(seen);
+})();"""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page, the model and the chosen hit."""
+    model, path = measured(), tmp_path_factory.mktemp("page") / "latents.html"
+    clips = [clip(name, drum(n) if n % 2 else bell(n)) for n, name in enumerate(NASTY[:3])]
+    sounds = {one.source: one.read() for one in clips}
+    section = latents.section(model, NAME, sounds, list(sounds.items())[1])
+    page.write(path, "Latents", ["<main>", *section, "</main>"], "latents")
+    return path, model, clips
+
+
+def test_every_direction_and_move_is_there_with_its_picture_and_sound(written):
+    path, model, clips = written
+    found = Parsed(path.read_bytes().decode())
+    buttons = [button for button in found.all("button") if button["class"] == "play"]
+    said = [f"Direction {n}, {move}" for n in range(1, 9) for move in ("−2 σ", "−1 σ", "0", "+1 σ", "+2 σ")]
+    assert [button["aria-label"] for button in buttons] == said
+    assert len({button["data-sound"] for button in buttons[2::5]}) == 1
+    assert len({button["data-sound"] for button in buttons}) == 33
+    sound, rate = soundfile.read(io.BytesIO(base64.b64decode(buttons[2]["data-sound"])))
+    plain = reconstruct(model, clips[1].read()[None])[0]
+    assert rate == RATE
+    assert len(sound) / rate == pytest.approx(len(plain) / rate, abs=0.06)
+    assert level_db(sound) == pytest.approx(level_db(plain / max(1, np.abs(plain).max())), abs=1.5)
+    for picture in found.all("img"):
+        image = Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))
+        assert np.asarray(image.convert("L")).std() > 5
+    assert len(found.all("img")) == len(clips) + 40
+
+
+def test_names_are_text_and_nothing_comes_from_elsewhere(written):
+    text = written[0].read_bytes().decode()
+    found = Parsed(text)
+    assert not found.all("i")
+    assert "https:" not in text
+    said = [f"Spectrogram of {name}, its latent over time" for name in NASTY[:3]]
+    assert [image["alt"] for image in found.all("img")[:3]] == said
+    assert found.all("table")[0]["aria-label"] == f"{NASTY[1]} by {NAME}, moved along each direction"
+
+
+def test_a_model_whose_directions_were_never_measured_says_so(written):
+    model, hit = measured(), ("a", written[2][0].read())
+    assert "never measured" not in "".join(latents.section(model, "it", {}, hit))
+    model.principal.variance.fill_(1)
+    assert "never measured" in "".join(latents.section(model, "it", {}, hit))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [390, 1440])
+def test_in_a_browser(written, tmp_path: Path, width):
+    """One stop for the tab key; arrows, Home and End move by cells and stop at the edges; a click plays and moves there."""
+    seen = seen_by_browser(written[0], SEEN, tmp_path, width)
+    assert seen["stops"] == [2]
+    assert seen["walk"] == [3, 8, 13, 12, 7, 5, 5, 9, 9]
+    assert seen["moved"]
+    assert (seen["clicked"], seen["on"], seen["playing"]) == (31, 31, True)
+    assert seen["heights"] == [True]
+    assert min(seen["cells"]) >= 44  # for fingers
+    assert not seen["wide"]

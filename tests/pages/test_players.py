@@ -1,0 +1,26 @@
+"""Players in a notebook."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from rave_lite import Players
+from rave_lite.evaluation.metrics import level_db
+from tests.evaluation.test_embedding import RATE, bell
+from tests.pages.browser import Parsed
+
+
+@pytest.mark.parametrize("peak", [0.9, 3.0])
+def test_each_sound_is_played_under_its_name_as_loud_compared_with_the_others(peak):
+    sounds = {"<b>'loud'</b>": peak * bell(0) / np.abs(bell(0)).max(), "soft": 0.1 * bell(0)}
+    found = Parsed(Players(sounds, RATE)._repr_html_())
+    assert not found.all("b")
+    assert len(found.all("figcaption")) == 2
+    heard = [soundfile.read(io.BytesIO(base64.b64decode(audio["src"].partition(",")[2]))) for audio in found.all("audio")]
+    assert all(rate == RATE and abs(len(sound) / RATE - len(bell(0)) / RATE) < 0.06 for sound, rate in heard)
+    loud, soft = (level_db(sound) for sound, _ in heard)
+    assert loud - soft == pytest.approx(level_db(sounds["<b>'loud'</b>"]) - level_db(sounds["soft"]), abs=0.5)
+    assert max(np.abs(sound).max() for sound, _ in heard) < 1.05
