@@ -21,7 +21,7 @@ UNMEASURED = """ These directions were never measured on recordings: they are as
 def section(model: RAVE, name: str, sounds: dict[str, np.ndarray], chosen: tuple[str, np.ndarray]) -> Iterator[str]:
     """`<section class="latents">` about a model called `name`: the walks of `sounds`, and the grid of the hit `chosen`.
 
-    Sounds, `(T,)`, are at the model's rate. Of a walk the first 3 s are shown, of the hit 1.5 s. "latents" is a part of the page.
+    Sounds, `(T,)`, are at the rate of the model. Of a walk 3 s are shown, of the hit 1.5 s. "latents" is a part of the page.
     """
     principal, count = model.principal, min(latents.carrying(model), latents.FIRST)
     rest = latents.percent(1 - principal.carried(count))
