@@ -169,6 +169,7 @@ player.addEventListener("play", () => current?.pause());  // a sound of page.js
 
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select, input[type=number], input[type=text]")) return;
+  if (event.target.closest(".latents")) return;  // whose keys are in latents.js
   const files = shownFiles(), focused = event.target.closest(".file"), active = files.includes(current?.root) ? current.root : null;
   const root = focused ?? active ?? files[0], radio = event.target.matches("input[type=radio]"), key = event.key.toLowerCase();
   if (!root) return;
