@@ -56,21 +56,21 @@ class Listen(Callback):
         play = Reconstruction(model)
         model.train(was_training)
         made = [play(x) for x in self.originals]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        held_out, heard = ([(clip, play(clip.read()[None])[0]) for clip in pieces.clips[: self.judged]]
+                           for pieces in (data.held_out, data.heard))
+        if not all(np.isfinite(y).all() for y in (*made, *(y for _, y in held_out + heard))):
+            return  # a broken run, which Alarms ends
         picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in made]},
                                         [name.partition("_")[2] for name in self.names], rate)
         scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, made, strict=True)]
         means = {f"held_out/{k}": float(np.mean([s[k] for s in scores])) for k in scores[0]}
         if self.judged:
-            means["memorised"] = self._memorised(trainer, play)
+            of_held_out, of_heard = ([played(clip, y, rate) for clip, y in group] for group in (held_out, heard))
+            means["memorised"] = memorisation(of_held_out, of_heard, self.known)["memorised"]
         for logger in trainer.loggers:
             logger.log_metrics(means, step)
         self._show(trainer, "held_out", made, picture, rate, step)
-
-    def _memorised(self, trainer: L.Trainer, play: Reconstruction) -> float:
-        data, rate = trainer.datamodule, play.sample_rate  # type: ignore[attr-defined]
-        held_out, heard = ([played(clip, play(clip.read()[None])[0], rate) for clip in pieces.clips[: self.judged]]
-                           for pieces in (data.held_out, data.heard))
-        return memorisation(held_out, heard, self.known)["memorised"]
 
     def _show(self, trainer: L.Trainer, kind: str, sounds: list[np.ndarray], picture: Figure | None, rate: int,
               step: int) -> None:
