@@ -5,6 +5,7 @@ All get the same: configuration, numbers, marks, sounds, pictures. Only the firs
 
 import csv
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -37,13 +38,13 @@ class RunLogger(Logger):
     def version(self) -> str:
         return ""
 
+    @abstractmethod
     def mark(self, what: str, step: int) -> None:
         """Something happened at a step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
         """Sounds `(T,)` within full scale by name, and their spectrograms."""
-        raise NotImplementedError
 
 
 class Tables(RunLogger):

@@ -38,6 +38,17 @@ class Parsed(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
+def self_contained(path: Path) -> Parsed:
+    """The page, in which nothing comes from elsewhere."""
+    text = path.read_text(encoding="utf-8")
+    found = Parsed(text)
+    for _, attributes in found.tags:
+        for key in ("src", "href", "action", "srcset"):
+            assert (attributes.get(key) or "data:").startswith("data:")
+    assert not re.search(r"url\(|@import|https?:", text)
+    return found
+
+
 def seen_by_browser(path: Path, script: str, folder: Path, width: int) -> Any:
     """What `script`, run at the end of the page at `path`, hands to `report`. `folder`: for a copy and the profile."""
     copy = folder / path.name
