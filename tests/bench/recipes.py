@@ -1,10 +1,11 @@
 """The recipes side by side on tabla strokes: each with several seeds, the same steps, scored on held-out files.
 
-    python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=scratch,transfer]
+    python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=scratch] [try=NAME:SETTING]
 
 TABLA, PERCUSSION: folders of recordings, to learn and to start from; SCORER: a program called with reference and
 reconstruction folders, whose last line begins with "mean". What is done is in OUT and not done again. Prints the table of
-recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps.
+recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps. `try`:
+the same with one more setting, as in recipes=transfer seeds=0 try=slow:training.lr=[3e-4,1e-4], kept under that name.
 """
 
 import json
@@ -53,14 +54,17 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
         shutil.copy(next(tabla.glob(f"{stem}.*")), out / "references")
 
 
-def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path) -> dict:
+def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path, tried: str = "") -> dict:
     """Train, evaluate after a quarter and at the end; the scorer's means and the gap."""
-    folder, log = out / f"{recipe}-{seed}", out / f"{recipe}-{seed}.log"
+    label, _, override = tried.partition(":")
+    name = "-".join(filter(None, (recipe, label, str(seed))))
+    folder, log = out / name, out / f"{name}.log"
     result = folder / "result.json"
     if result.exists():
         return json.loads(result.read_text())
     more = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe in STARTED else []
     more += [f"data.manifest={out / 'curated.csv'}"] if recipe == "curated" else []
+    more += [override] if override else []
     rave_lite("train", f"recipe=[minute_cpu,{recipe}]", f"data.root={tabla}", f"data.held_out=[{','.join(HELD_OUT)}]",
               f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
               f"phase2.steps={steps // 4}", f"callbacks.checkpoints.keep={steps // 4}", *more, log=log)
@@ -93,12 +97,13 @@ def spread(values: list[float]) -> str:
 
 def main() -> None:
     tabla, percussion, scorer, out = map(Path, sys.argv[1:5])
-    options = {"jobs": "2", "seeds": "0,1,2", "steps": "2000", "recipes": ",".join(RECIPES)}
-    options |= dict(a.split("=") for a in sys.argv[5:])
+    options = {"jobs": "2", "seeds": "0,1,2", "steps": "2000", "recipes": ",".join(RECIPES), "try": ""}
+    options |= dict(a.split("=", 1) for a in sys.argv[5:])
     recipes, seeds, steps = options["recipes"].split(","), list(map(int, options["seeds"].split(","))), int(options["steps"])
     prepare(tabla, percussion, out)
     with ThreadPoolExecutor(int(options["jobs"])) as pool:
-        runs = {(r, s): pool.submit(run, r, s, steps, tabla, scorer, out) for s in seeds for r in recipes}
+        runs = {(r, s): pool.submit(run, r, s, steps, tabla, scorer, out, options["try"])
+                for s in seeds for r in recipes}
         print(table({r: [runs[r, s].result() for s in seeds] for r in recipes}))
 
 
