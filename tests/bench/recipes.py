@@ -1,11 +1,11 @@
 """The recipes side by side on tabla strokes: each with several seeds, the same steps, scored on held-out files.
 
-    python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=scratch] [try=NAME:SETTING]
+    python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=NAMES] [try=...]
 
 TABLA, PERCUSSION: folders of recordings, to learn and to start from; SCORER: a program called with reference and
 reconstruction folders, whose last line begins with "mean". What is done is in OUT and not done again. Prints the table of
-recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps. `try`:
-the same with one more setting, as in recipes=transfer seeds=0 try=slow:training.lr=[3e-4,1e-4], kept under that name.
+recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps. `try`,
+NAME:SETTING: the same with one more, as in recipes=transfer seeds=0 try=slow:training.lr=[3e-4,1e-4], kept under that name.
 """
 
 import json
