@@ -1,10 +1,7 @@
 """A page as its source says and as a real browser shows it."""
 
-import base64
-import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +13,6 @@ from playwright.sync_api import Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
                None)
-REPORT = """function report(seen) {
-  const pre = document.createElement("pre"); pre.id = "seen";
-  pre.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(seen)))); document.body.append(pre);
-}"""
 
 
 class Parsed(HTMLParser):
@@ -49,16 +42,6 @@ def self_contained(path: Path) -> Parsed:
     return found
 
 
-def seen_by_browser(path: Path, script: str, folder: Path, width: int) -> Any:
-    """What `script`, run at the end of the page at `path`, hands to `report`. `folder`: for a copy and the profile."""
-    copy = folder / path.name
-    copy.write_bytes(path.read_bytes().replace(b"</body>", f"<script>{REPORT}\n{script}</script></body>".encode()))
-    done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
-                           f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
-                           copy.as_uri()], capture_output=True, timeout=120, check=True)
-    return json.loads(base64.b64decode(re.search(rb'id="seen">([^<]+)', done.stdout)[1]))
-
-
 @contextmanager
 def opened(path: Path, width: int = 1440, before: str = "", **options: Any) -> Iterator[tuple[Page, list[str], list[str]]]:
     """The page in real time, with all that it requests and all that goes wrong. `before`: a script that runs first."""
@@ -74,6 +57,15 @@ def opened(path: Path, width: int = 1440, before: str = "", **options: Any) -> I
         page.goto(path.as_uri())
         yield page, requests, faults
         browser.close()
+
+
+def seen_by_browser(path: Path, script: str, width: int) -> Any:
+    """What `script`, the body of an async function run in the loaded page, returns within a minute; no fault is allowed."""
+    late = 'new Promise((_, fail) => setTimeout(() => fail(new Error("the script waits in vain")), 60000))'
+    with opened(path, width) as (page, _, faults):
+        seen = page.evaluate(f"Promise.race([(async () => {{{script}}})(), {late}])")
+        assert not faults
+        return seen
 
 
 def until(page: Page, expression: str, seconds: float = 10.0) -> None:

@@ -23,7 +23,7 @@ from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
 from tests.training.test_run import SETTINGS
 
 STEPS = [0, 100, 200, 300, 1000]
-SEEN = """(async () => {
+SEEN = """
   const seen = {}, cells = [...document.querySelectorAll("tbody tr")].map(row => [...row.querySelectorAll(".play")]);
   const press = key => document.activeElement.dispatchEvent(
     new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
@@ -56,8 +56,7 @@ SEEN = """(async () => {
   seen.on = document.querySelectorAll(".play.on").length;
   for (let i = 0; i < 99; i++) player.dispatchEvent(new Event("ended"));
   seen.column = JSON.stringify(seen.played) === JSON.stringify(expect(cells.map(row => row[3])));
-  report(seen);
-})();"""
+  return seen;"""
 
 
 def history() -> History:
@@ -136,9 +135,9 @@ def test_nothing_comes_from_elsewhere_and_no_name_is_markup(written):
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("width", [390, 1440])
-def test_in_a_browser(written, tmp_path, width):
+def test_in_a_browser(written, width):
     path, _ = written
-    seen = seen_by_browser(path, SEEN, tmp_path, width)
+    seen = seen_by_browser(path, SEEN, width)
     assert len(seen["players"]) == seen["pictures"] == 6 * len(NASTY)
     assert all(0 < seconds < 3 for seconds in seen["players"])
     assert seen["walk"] == [[0, 1], [0, 2], [1, 2], [1, 1], [0, 1], [0, 1], [0, 5], [0, 5], [0, 0]]

@@ -17,7 +17,7 @@ from tests.evaluation.test_curation import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
 from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
 
-SEEN = """(async () => {
+SEEN = """
   const seen = {plain: manifest()}, boxes = [...document.querySelectorAll("li input")], all = document.querySelector(".all");
   const press = element => { element.focus(); element.click(); return document.activeElement === element; };
   seen.focus = [press(boxes[0]), press(document.querySelectorAll(".all")[1])];
@@ -31,8 +31,7 @@ SEEN = """(async () => {
   seen.pictures = [...document.images].filter(image => image.naturalWidth).length;
   document.getElementById("save").click(); seen.saved = !document.getElementById("next").hidden;
   seen.wide = document.documentElement.scrollWidth > innerWidth;
-  report(seen);
-})();"""
+  return seen;"""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,7 @@ def test_hits_alone_in_their_group_are_shown_together_first():
 def test_in_a_browser(written, tmp_path, width):
     """Unedited the page saves the manifest byte for byte; ticks, groups and the limit change what they should."""
     path, hits = written
-    seen = seen_by_browser(path, SEEN, tmp_path, width)
+    seen = seen_by_browser(path, SEEN, width)
     manifest.write(tmp_path / "plain.csv", hits)
     assert seen["plain"].encode() == (tmp_path / "plain.csv").read_bytes()
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from tests.evaluation.test_latents import measured
 from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
 
 NAME = "<i>'x'&\"y\"</i>"
-SEEN = """(async () => {
+SEEN = """
   const seen = {}, buttons = [...document.querySelectorAll(".latents .play")], here = () => document.activeElement;
   const at = () => buttons.indexOf(here());
   const press = key => here().dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}));
@@ -34,8 +33,7 @@ SEEN = """(async () => {
   seen.wide = document.documentElement.scrollWidth > innerWidth;
   buttons[31].click(); seen.clicked = at(); seen.on = buttons.findIndex(button => button.classList.contains("on"));
   seen.playing = player.src === `data:audio/mpeg;base64,${buttons[31].dataset.sound}`;
-  report(seen);
-})();"""
+  return seen;"""
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +83,9 @@ def test_a_model_whose_directions_were_never_measured_says_so(written):
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 @pytest.mark.parametrize("width", [390, 1440])
-def test_in_a_browser(written, tmp_path: Path, width):
+def test_in_a_browser(written, width):
     """One stop for the tab key; arrows, Home and End move by cells and stop at the edges; a click plays and moves there."""
-    seen = seen_by_browser(written[0], SEEN, tmp_path, width)
+    seen = seen_by_browser(written[0], SEEN, width)
     assert seen["stops"] == [2]
     assert seen["walk"] == [3, 8, 13, 12, 7, 5, 5, 9, 9]
     assert seen["moved"]
