@@ -1,4 +1,5 @@
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def write(tmp_path: Path):
         path = tmp_path / "audio" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if samples is None:
-            rng = np.random.default_rng(abs(hash(name)) % 2**32)
+            rng = np.random.default_rng(zlib.crc32(name.encode()))
             t = np.arange(round(seconds * rate)) / rate
             samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * t)[:, None]
         soundfile.write(path, samples, rate, format={"AIF": "AIFF"}.get(path.suffix[1:].upper()), **options)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -136,6 +136,13 @@ def excerpt(file: soundfile.SoundFile, sample_rate: int, name: str, start: int, 
 def load(path: Path, sample_rate: int) -> np.ndarray:
     """A whole file, `(channels, samples)` float32 at `sample_rate` Hz. Raises UnreadableError."""
     return np.concatenate(list(blocks(path, sample_rate))).T
+
+
+def as_wav(names: Sequence[str]) -> list[str]:
+    """What the wav files made of such files are called: `a.wav` of `a.flac`; `a.flac.wav` where two would be one file."""
+    made = [str(Path(name).with_suffix(".wav")) for name in names]
+    alone = len({name.casefold() for name in made}) == len(made)
+    return made if alone else [f"{name}.wav" for name in names]
 
 
 def save(path: Path, audio: np.ndarray, sample_rate: int) -> None:

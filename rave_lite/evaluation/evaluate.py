@@ -33,10 +33,11 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     files: dict[str, dict[str, float]] = {}
     pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
     answers: list[Played] = []
-    for name, clip in zip(names_of(clips), clips, strict=True):
+    names = names_of(clips)
+    for name, wav, clip in zip(names, audio.as_wav(names), clips, strict=True):
         x, y = played_through(play, clip, seed)
         files[name] = figures(x, y, rate)
-        audio.save((out / "wav" / name).with_suffix(".wav"), y, rate)
+        audio.save(out / "wav" / wav, y, rate)
         if len(pairs) < PICTURED:
             pairs.append((str(Path(name).with_suffix("")), x, y))
         if heard:

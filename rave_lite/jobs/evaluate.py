@@ -8,7 +8,7 @@ from rich import print as show
 from rave_lite.data import audio, drawn
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
-from rave_lite.evaluation.evaluate import save, summary, table
+from rave_lite.evaluation.evaluate import names_of, save, summary, table
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.jobs.common import job
 from rave_lite.jobs.recordings import listed, recordings, to_compare
@@ -25,8 +25,6 @@ def evaluate(config: DictConfig) -> None:
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
     run, data, rate = checkpoint["config"], config.data, model.sample_rate
-    if not data.root and not run["data"]["root"]:
-        raise InputError(f"{path}: an imported model, which knows no recordings; say which: data.root=DIR")
     cache = data.cache or run["data"]["cache"]
     inputs, others = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
     found = recordings(run, rate, root=data.root, cache=cache)
@@ -36,7 +34,9 @@ def evaluate(config: DictConfig) -> None:
     report = judge(model, clips, out, heard=heard, training=drawn(found.train, rate, config.seed), seed=config.seed)
     show(table(report, "held-out figures" if not data.root else "figures"))
     if inputs:
-        keep = lambda name, made: audio.save((out / "transfer" / name).with_suffix(".wav"), made, rate)
+        names = names_of(inputs)
+        wav = dict(zip(names, audio.as_wav(names), strict=True))
+        keep = lambda name, made: audio.save(out / "transfer" / wav[name], made, rate)
         sets = {"target": found.train} | ({"others": others} if others else {})
         report["transfer"] = transfer(model, inputs, sets, found.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))

@@ -64,8 +64,6 @@ def of_checkpoints(config: DictConfig, saved: dict[Path, int], boundary: int | N
     steps = sorted({*evenly(list(named), config.columns), *lasting})
     newest = read_checkpoint(named[steps[-1]][0])
     run, rate = newest["config"], newest["sample_rate"]
-    if not config.data.root and not run["data"]["root"]:
-        raise InputError(f"{named[steps[-1]][0]}: an imported model, which knows no recordings; say which: data.root=DIR")
     found = recordings(run, rate, root=config.data.root, cache=config.data.cache)
     clips = some_hits(found.held_out, rate, config.files)
     originals = [clip.read(0, round(config.seconds * rate)) for clip in clips]

@@ -18,9 +18,12 @@ def reconstruct(config: DictConfig) -> None:
     paths = audio.find(root)
     if not paths:
         raise InputError(f"{root}: no audio files")
+    names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
+    targets = [out / name for name in audio.as_wav(names)]
+    if lost := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
+        raise InputError(f"out: {out}: this would overwrite {min(lost)}, which is to be played; choose another folder")
     failed = []
-    for path in paths:
-        target = (out / (path.relative_to(root) if root.is_dir() else path.name)).with_suffix(".wav")
+    for path, target in zip(paths, targets, strict=True):
         try:
             seconds = reconstruct_file(model, path, target, config.block, seed=config.seed)
             print(f"{target}  {seconds:.2f} s")

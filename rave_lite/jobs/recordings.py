@@ -10,10 +10,17 @@ from rave_lite.data import Catalogue, Clip, alike, catalogue, narrowed, pieces
 from rave_lite.data.catalogue import usable
 from rave_lite.errors import InputError
 
+UNKNOWN = "an imported model, which knows no recordings; say which: data.root=DIR"
+
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
-    """As a run, of which this is the configuration, trained on them and held them out; or of another `root`, unnarrowed."""
+    """As a run, of which this is the configuration, trained on them and held them out; or of another `root`, unnarrowed.
+
+    Raises InputError where neither says which.
+    """
     data = run["data"]
+    if not root and not data["root"]:
+        raise InputError(f"{run['name']}: {UNKNOWN}")
     found = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
                       cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20),
                       kept=None if root else data.get("kept"))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rave_lite import InputError
 from rave_lite.data import audio
@@ -78,6 +80,18 @@ def test_truncated_compressed_files_are_refused(name, write):
 def test_saving_turns_down_instead_of_clipping(tmp_path):
     audio.save(tmp_path / "new" / "x.wav", np.array([[0.5, -2.0, 1.0]]), 44100)
     assert soundfile.read(tmp_path / "new" / "x.wav")[0] == pytest.approx([0.25, -1, 0.5], abs=1e-6)
+
+
+@given(st.sets(st.from_regex(r"([a-cA]/)?[aA]([.]wav)?[.](wav|flac|WAV)", fullmatch=True), min_size=1))
+def test_no_two_files_become_one(names):
+    made = audio.as_wav(sorted(names))
+    assert len({name.casefold() for name in made}) == len({name.casefold() for name in names})
+    assert all(name.endswith(".wav") for name in made)
+
+
+def test_what_wav_files_are_called():
+    assert audio.as_wav(["a.flac", "b/a.ogg", "roll.2.wav"]) == ["a.wav", "b/a.wav", "roll.2.wav"]
+    assert audio.as_wav(["a.flac", "a.wav", "b.mp3"]) == ["a.flac.wav", "a.wav.wav", "b.mp3.wav"]
 
 
 def test_missing_folder(tmp_path):

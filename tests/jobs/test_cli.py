@@ -308,6 +308,23 @@ def test_one_broken_file_does_not_stop_the_others(trained, tmp_path, write):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.wav"]
 
 
+def test_nothing_is_written_over(trained, tmp_path, write):
+    """Neither a recording that is played, nor one reconstruction by another's."""
+    checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
+    recording = write("a.wav")
+    before = recording.read_bytes()
+    fails("this would overwrite", "reconstruct", f"ckpt={checkpoint}", f"input={recording}", f"out={recording.parent}")
+    assert recording.read_bytes() == before
+    write("a.flac")
+    done = rave_lite("reconstruct", f"ckpt={checkpoint}", f"input={recording.parent}", f"out={tmp_path / 'both'}")
+    assert done.returncode == 0, done.stderr
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"data.root={recording.parent}", f"inputs={recording.parent}",
+                     f"out={tmp_path / 'judged'}", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    for folder in ("both", "judged/wav", "judged/transfer"):
+        assert {path.name for path in (tmp_path / folder).iterdir()} == {"a.wav.wav", "a.flac.wav"}
+
+
 @pytest.mark.parametrize(("kind", "message"), [
     ("text", "not readable as audio"), ("truncated", "truncated"), ("NaN", "NaN"), ("no samples", "empty (0 samples)")])
 def test_training_on_nothing_usable(kind, message, tmp_path, write):
