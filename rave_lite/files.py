@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rave_lite.errors import InputError
@@ -25,4 +25,5 @@ def replacing(path: Path) -> Iterator[Path]:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{path}: could not be written ({reason}); what it held before is untouched") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # as where a file is in place of the folder: that was said
+            aside.unlink()

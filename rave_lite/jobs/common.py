@@ -1,6 +1,7 @@
 """What every job shares: where the configuration lies, and how it ends when the input is wrong."""
 
 import functools
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -22,7 +23,21 @@ FUNCTIONS: dict[str, Callable[[DictConfig], None]] = {}  # of the jobs imported 
 
 def limit_threads(config: DictConfig) -> None:
     if config.get("threads"):
+        check_numbers(config, threads=1)
         torch.set_num_threads(config.threads)
+
+
+def check_numbers(config: DictConfig, **least: float) -> None:
+    """Raises InputError for a setting that is below its `least`, or no whole number where that is one."""
+    for key, bound in least.items():
+        value, kind = config[key], int if isinstance(bound, int) else int | float
+        if isinstance(value, bool) or not isinstance(value, kind) or not bound <= value < math.inf:
+            raise InputError(f"{key}: {value!r} is no {'whole ' * (kind is int)}number from {bound:g} on")
+
+
+def unsaid(error: MissingMandatoryValue, job: str) -> str:
+    """The message about a setting that has no default."""
+    return f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {job.replace('_', '-')} --help"
 
 
 def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
@@ -38,8 +53,7 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
             limit_threads(config)
             function(config)
         except MissingMandatoryValue as error:
-            command = name.replace("_", "-")
-            sweep.end(f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {command} --help")
+            sweep.end(unsaid(error, name))
         except (InputError, OmegaConfBaseException) as error:
             sweep.end(str(error))
         except TrainingError as error:

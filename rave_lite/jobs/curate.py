@@ -11,18 +11,15 @@ from rave_lite.data.network import masked
 from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
-from rave_lite.jobs.common import job
+from rave_lite.jobs.common import check_numbers, job
 from rave_lite.pages import hits as page
 
 RATE = 44100  # Hz, of what is looked at and heard; the manifest is in seconds, for models of any rate
-LEAST = {"longer": 0.1, "seconds": 0.1}
 
 
 def curate(config: DictConfig) -> None:
     """manifest.csv and hits.html; a manifest that is there already, maybe edited, is kept."""
-    for key, least in LEAST.items():
-        if not isinstance(value := config[key], int | float) or value < least:
-            raise InputError(f"{key}: {value!r} is no number from {least:g} on")
+    check_numbers(config, longer=0.1, seconds=0.1)
     if not isinstance(config.keep_below, int | float | None):
         raise InputError(f"keep_below: {config.keep_below!r} is no outlier score; say 2.0")
     out = Path(config.out).expanduser()

@@ -16,9 +16,9 @@ from rave_lite.data import Catalogue, Clip, narrowed
 from rave_lite.errors import InputError
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.files import replacing
+from rave_lite.jobs.overrides import quoted
 from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
-from rave_lite.overrides import quoted
 
 OWN = ("fractions", "seeds", "influence", "influence_steps", "plan_only")  # settings that a run does not have
 FREE = ("out", "name", "seed", "threads", "memory_limit", "callbacks", "logger", *OWN)  # may change between two commands

@@ -10,15 +10,14 @@ from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, save, summary, table
 from rave_lite.evaluation.transfer import transfer
-from rave_lite.jobs.common import job
+from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import listed, recordings, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 
 
 def evaluate(config: DictConfig) -> None:
     """The run's own held-out clips, or every clip of another folder; and foreign inputs where they are given."""
-    if not isinstance(config.heard, int) or config.heard < 0:
-        raise InputError(f"heard: {config.heard!r} is no number of clips; say 64, or 0 for none")
+    check_numbers(config, heard=0, seed=0)
     if config.others and not config.inputs:
         raise InputError("others: what is made of inputs=... is compared with it, and no inputs are given")
     path = Path(config.ckpt).expanduser()

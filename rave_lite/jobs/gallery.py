@@ -12,7 +12,7 @@ from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.history import History, Moment, evenly, moment, some_hits
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.jobs.common import job
+from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import recordings
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import gallery as page
@@ -23,9 +23,7 @@ HOW = "train with callbacks.checkpoints.keep=1000 to keep one of every so many s
 
 def gallery(config: DictConfig) -> None:
     """From checkpoints where some were kept for good, or where no sounds were logged while the run trained."""
-    for key, kind in (("files", int), ("columns", int), ("seconds", int | float)):
-        if not isinstance(config[key], kind) or isinstance(config[key], bool) or config[key] <= 0:
-            raise InputError(f"{key}: {config[key]!r} is no number above 0")
+    check_numbers(config, files=1, columns=1, seconds=0.1, seed=0)
     folder = Path(config.run).expanduser()
     if not (folder / "checkpoints").is_dir():
         raise InputError(f"run: {folder}: no folder of a run, which would have checkpoints/ in it; say run=runs/NAME")

@@ -1,5 +1,6 @@
 """A page on which recordings and what models make of them are heard side by side."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,43 +10,49 @@ import numpy as np
 import soxr
 from omegaconf import DictConfig
 
-from rave_lite.data import Catalogue, Clip, located
+from rave_lite.data import Catalogue, Clip, located, masked
 from rave_lite.data.catalogue import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
-from rave_lite.jobs.common import job
+from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import UNKNOWN, listed, recordings, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import latents
 from rave_lite.pages import listen as page
 
 T = TypeVar("T")
-LEAST = {"seconds": 0.1, "files": 1, "heard": 0, "walks": 0}
 
 
 def listen(config: DictConfig) -> None:
     """index.html in `out`: the runs' held-out clips and a few training clips, or those of data.root; and the inputs."""
-    check(config)
+    check_numbers(config, seconds=0.1, files=1, heard=0, walks=0, seed=0)
+    if not config.ckpt:
+        raise InputError("ckpt: name at least one checkpoint")
+    path = Path(config.out).expanduser() / "index.html"
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InputError(f"out: {path.parent}: a file is there; name a folder")
     paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
     models = [RAVE.from_state(saved, path) for saved, path in zip(checkpoints, paths, strict=True)]
     rate = max(model.sample_rate for model in models)
     runs = [saved["config"] for saved in checkpoints]
     cache = config.data.cache or runs[0]["data"]["cache"]
-    inputs = shortened(some(listed(config.inputs, "inputs", rate, cache), config.files, config.seed), config.seconds, rate)
-    known = of_runs(runs, rate, config.data)
+    given = listed(config.inputs, "inputs", rate, cache)
+    inputs = some(given, config.files, config.seed)
+    known = of_runs(runs, rate, config.data.root, cache)
     clips = chosen(config, known, rate, cache)
     if not clips and not inputs:
         raise InputError(f"{paths[0]}: {UNKNOWN} or inputs=DIR")
     played = names_of([clip for _, clip in clips] or inputs)
     hit = played[0] if config.hit is None else min(named([config.hit], played, "hit: no recording on the page"))
     names = labels(paths, checkpoints)
-    print(f"{len(clips)} recordings and {len(inputs)} foreign inputs through {', '.join(names)}", flush=True)
-    shown = list(side_by_side.recordings(models, clips, known, rate, config.seed))
-    foreign, together = side_by_side.foreign(models, inputs, known, rate, config.seed) if inputs else ([], [])
-    path = Path(config.out).expanduser() / "index.html"
+    most = f" of {len(given)}" if len(given) > len(inputs) else ""
+    print(f"{len(clips)} recordings and {len(inputs)}{most} foreign inputs through {', '.join(names)}", flush=True)
+    shown = list(side_by_side.recordings(models, clips, known, rate, config.seed, config.seconds))
+    foreign, together = (side_by_side.foreign(models, inputs, known, rate, config.seed, config.seconds) if inputs
+                         else ([], []))
     page.write(path, names, shown, foreign, together, rate, latent(models, names, shown or foreign, hit, config.walks, rate))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
@@ -60,44 +67,45 @@ def latent(models: list[RAVE], names: list[str], shown: list[SideBySide], hit: s
         yield from latents.section(model, name, dict(list(heard.items())[:walks]), (hit, heard[hit]))
 
 
-def check(config: DictConfig) -> None:
-    """Raises InputError for settings that are no numbers or too small."""
-    for key, least in LEAST.items():
-        kind: Any = int | float if key == "seconds" else int
-        if isinstance(config[key], bool) or not isinstance(config[key], kind) or config[key] < least:
-            raise InputError(f"{key}: {config[key]!r} is no number from {least:g} on")
-    if not config.ckpt:
-        raise InputError("ckpt: name at least one checkpoint")
-
-
-def of_runs(runs: list[dict[str, Any]], sample_rate: int, data: DictConfig) -> list[Catalogue | None]:
-    """The recordings of each run, None of an imported model; with data.root also where they are there no more."""
+def of_runs(runs: list[dict[str, Any]], sample_rate: int, root: str | None, cache: str | None) -> list[Catalogue | None]:
+    """The recordings of each run, None of an imported model, or where neither they nor those at `root` are its any more."""
     found: list[Catalogue | None] = []
     for number, run in enumerate(runs):
         same = next((i for i in range(number) if runs[i]["data"] == run["data"] and runs[i]["seed"] == run["seed"]), None)
         try:
             found.append(None if not run["data"]["root"] else found[same] if same is not None else
-                         recordings(run, sample_rate, cache=data.cache))
-        except InputError:
-            if not data.root:
-                raise
-            found.append(None)
+                         recordings(run, sample_rate, cache=cache))
+        except InputError as error:
+            if not root:
+                raise InputError(f"{error}\nhave the recordings of {run['name']} moved? say data.root=DIR") from error
+            found.append(moved(run, sample_rate, located(root), cache))
     return found
 
 
+def moved(run: dict[str, Any], sample_rate: int, root: str, cache: str | None) -> Catalogue | None:
+    """A run's recordings at another place, where they give as many minutes to train on as the run had; otherwise None."""
+    try:
+        found = recordings(run | {"data": run["data"] | {"root": root}}, sample_rate, cache=cache)
+    except InputError:
+        return None
+    return found if math.isclose(found.minutes(found.train), run["minutes"], rel_tol=1e-4) else None
+
+
 def chosen(config: DictConfig, known: list[Catalogue | None], sample_rate: int, cache: str | None) -> list[tuple[str, Clip]]:
-    """What is shown of the runs' recordings, held-out clips first, or of data.root, each with where its file is."""
-    if config.data.root:
-        root, given = located(config.data.root), listed(config.data.root, "data.root", sample_rate, cache)
-        clips = [(root, clip) for clip in some(given, config.files, config.seed)]
+    """What is shown, each with where its file is: of data.root, unless a run's recordings are there now; or of the runs'."""
+    different = list({id(found): found for found in known if found is not None}.values())
+    root = masked(located(config.data.root)) if config.data.root else None
+    if root and not any(found.root == root for found in different):
+        clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache)]
+        clips = some(clips, config.files, config.seed)
     else:
-        different = list({id(found): found for found in known if found is not None}.values())
         held = [(found.root, clip) for found in different for clip in found.held_out]
         heard = [(found.root, clip) for found in different
                  for clip in to_compare(found, -(-config.heard // len(different)), config.seed)]
         clips = some(unlike(held), config.files, config.seed) + unlike(heard)[: config.heard]
-    short = shortened([clip for _, clip in clips], config.seconds, sample_rate)
-    return [(side_by_side.location(root, clip.source), clip) for (root, _), clip in zip(clips, short, strict=True)]
+    roots = {source: {root for root, clip in clips if clip.source == source} for source in {c.source for _, c in clips}}
+    called = lambda root, clip: f"{Path(root).name}/{clip.source}" if len(roots[clip.source]) > 1 else clip.source
+    return [(side_by_side.location(root, clip.source), replace(clip, source=called(root, clip))) for root, clip in clips]
 
 
 def unlike(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
@@ -108,10 +116,6 @@ def unlike(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
 def some(clips: list[T], most: int, seed: int) -> list[T]:
     """All, or `most` of them drawn with `seed`, in their order."""
     return [clips[i] for i in sorted(np.random.default_rng(seed).permutation(len(clips))[:most])]
-
-
-def shortened(clips: list[Clip], seconds: float, sample_rate: int) -> list[Clip]:
-    return [replace(clip, stop=min(clip.stop, clip.start + round(seconds * sample_rate))) for clip in clips]
 
 
 def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:

@@ -9,12 +9,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from rave_lite.data.augmentation import Augmentation
 from rave_lite.errors import InputError
 from rave_lite.jobs import augmentation as transforms
-from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads
+from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads, unsaid
+from rave_lite.jobs.overrides import named
 
 
 def run(job: str, *settings: str) -> None:
@@ -28,9 +29,11 @@ def run(job: str, *settings: str) -> None:
     if name not in FUNCTIONS:
         raise InputError(f"there is no job {job!r}: rave-lite --help lists them")
     try:
-        with configured(name, *settings) as config:
+        with configured(name, *named(job, list(settings))) as config:
             limit_threads(config)
             FUNCTIONS[name](config)
+    except MissingMandatoryValue as error:
+        raise InputError(unsaid(error, job)) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(str(error)) from error
 

@@ -49,6 +49,7 @@ def grid(model: RAVE, name: str, hit: str, sound: np.ndarray) -> Iterator[str]:
     rate, shares = model.sample_rate, model.principal.shares().tolist()
     rows = latents.moved(model, sound)
     top = max((float(pictures.log_mel(made, rate).max()) for row in rows for made in row), default=0.0)
+    peak = max([1.0, *(float(np.abs(made).max(initial=0)) for row in rows for made in row)])  # all are heard at one gain
     heads = "".join(f'<th scope="col">{move(m)}</th>' for m in MOVES)
     yield (f'<table role="grid" aria-label="{escaped(hit)} by {escaped(name)}, moved along each direction">\n'
            f'<thead><tr><th scope="col">direction</th>{heads}</tr></thead>\n<tbody>\n')
@@ -56,7 +57,7 @@ def grid(model: RAVE, name: str, hit: str, sound: np.ndarray) -> Iterator[str]:
         yield f'<tr><th scope="row">{number}<small>{escaped(latents.percent(shares[number - 1]))}</small></th>'
         for m, made in zip(MOVES, row, strict=True):
             focus = "0" if number == 1 and m == 0 else "-1"  # one stop for the tab key: arrows do the rest
-            drawn, played = map(page.base64, (pictures.thumbnail(made, rate, WIDTH, top=top), page.mp3(made, rate)))
+            drawn, played = map(page.base64, (pictures.thumbnail(made, rate, WIDTH, top=top), page.mp3(made / peak, rate)))
             yield (f'<td role="gridcell"><button type="button" class="play" tabindex="{focus}" '
                    f'aria-label="Direction {number}, {move(m)}" data-sound="{played}">'
                    f'<img alt="" width="{WIDTH}" height="72" src="data:image/webp;base64,{drawn}"></button></td>')

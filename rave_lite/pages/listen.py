@@ -65,15 +65,16 @@ def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySi
 
 
 def mean_table(models: list[str], shown: list[SideBySide]) -> str:
-    """The mean figures per mark and model, the best of each mark in bold."""
+    """The mean figures per mark and model, the best of each mark in bold where they are of the same recordings."""
     found = [means(shown, number) for number in range(len(models))]
     groups = []
     for mark in dict.fromkeys(mark for one in found for mark in one):
         rows = [(model, *one[mark]) for model, one in zip(models, found, strict=True) if mark in one]
-        counts = ", ".join(map(str, dict.fromkeys(count for _, count, _ in rows)))
-        groups.append((f"{chip(mark)} <small>{counts} {'sound' if counts == '1' else 'sounds'}</small>", [
+        same = all(sounds == rows[0][1] for _, sounds, _ in rows)
+        count = str(len(rows[0][1])) if same else f"different ones: {', '.join(str(len(sounds)) for _, sounds, _ in rows)}"
+        groups.append((f"{chip(mark)} <small>{count} {'sound' if count == '1' else 'sounds'}</small>", [
             (escaped(model),
-             [f"<b>{value:.2f}</b>" if best(name, value, [other[name] for _, _, other in rows]) else f"{value:.2f}"
+             [f"<b>{value:.2f}</b>" if same and best(name, values, [other for _, _, other in rows]) else f"{value:.2f}"
               for name, value in values.items()]) for model, _, values in rows]))
     return table("Mean", list(shown[0].made[0].figures), groups)
 
@@ -98,9 +99,14 @@ def table(title: str, columns: list[str], groups: list[tuple[str, list[tuple[str
             f'</th>{head}</tr></thead>{"".join(bodies)}</table></div>')
 
 
-def best(name: str, value: float, rivals: list[float]) -> bool:
-    """Whether it is, where rivals differ; never of a figure without a better side."""
-    return name in LOWER + HIGHER and min(rivals) < max(rivals) and value == (min if name in LOWER else max)(rivals)
+def best(name: str, figures: dict[str, float], rivals: list[dict[str, float]]) -> bool:
+    """Whether this figure is, where rivals differ; never one without a better side, or distances to different targets."""
+    values = [rival[name] for rival in rivals]
+    if name not in LOWER + HIGHER or min(values) == max(values):
+        return False
+    if name == "out_to_target" and len({rival.get("in_to_target") for rival in rivals}) > 1:
+        return False
+    return figures[name] == (min if name in LOWER else max)(values)
 
 
 def chip(mark: str) -> str:
@@ -125,7 +131,8 @@ def article(group: str, one: SideBySide, models: list[str], sample_rate: int) ->
         said = (chip(made.mark) if len(marks) > 1 else "") + figures(made.figures) if made else ""
         rows.append(f'<div class="row"><div class="of">{label}{said}</div>'
                     f'{picture(loud[number], scale, top, sample_rate)}</div>\n')
-    seconds, where = len(one.original) / sample_rate, f" from {one.start:.2f} s on" if one.start else ""
+    seconds = len(one.original) / sample_rate
+    where = (f" from {one.start:.2f} s on" if one.start else "") + (f" of {one.whole:.2f} s" if one.whole > seconds else "")
     return Template(ARTICLE).substitute(name=escaped(one.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
                                         where=where, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
 

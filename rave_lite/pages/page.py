@@ -10,9 +10,11 @@ from string import Template
 
 import numpy as np
 import soundfile
+import soxr
 
 from rave_lite.files import replacing
 
+MP3 = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, the rates it has
 FADE = 0.005  # s at the end of what was cut for a page
 
 
@@ -43,7 +45,9 @@ def base64(data: bytes) -> str:
 
 
 def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono, about 10 kB a second, its end faded, its peak at full scale at most."""
+    """Mono, about 10 kB a second, its end faded, divided by a peak above 1; at 48 kHz where MP3 lacks the rate."""
+    if sample_rate not in MP3:
+        sound, sample_rate = soxr.resample(sound, sample_rate, MP3[-1]), MP3[-1]
     return _encoded(sound, sample_rate, format="MP3")
 
 
@@ -53,9 +57,9 @@ def flac(sound: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _encoded(sound: np.ndarray, sample_rate: int, **options: str) -> bytes:
-    faded = sound.copy()
+    faded = sound / max(1.0, float(np.abs(sound).max(initial=0)))
     count = min(len(sound), round(FADE * sample_rate))
     faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
     out = io.BytesIO()
-    soundfile.write(out, faded / max(1.0, float(np.abs(faded).max(initial=0))), sample_rate, **options)
+    soundfile.write(out, faded, sample_rate, **options)
     return out.getvalue()

@@ -41,6 +41,14 @@ def test_marks(place, region, expected):
     assert side_by_side.mark(place, shown, None) == UNKNOWN
 
 
+def test_a_copy_elsewhere_is_known_by_its_samples():
+    heard, hidden = parts("t.wav", 0, 400), parts("h.wav", 0, 1000)
+    found = catalogue("/a", [heard], [hidden])
+    for copy, expected in ((heard, TRAINED_ON), (replace(heard, start=400, stop=500), HELD_OUT), (hidden, HELD_OUT),
+                           (parts("t.wav", 0, 400), ELSEWHERE)):
+        assert side_by_side.mark("/b/copy.wav", copy, found) == expected
+
+
 def test_locations():
     assert location("/a/b", "c.wav") == location("/a/b/", "c.wav") == location("/a", "b/c.wav") == "/a/b/c.wav"
     assert location("/a/b/c.wav", "c.wav") == "/a/b/c.wav"  # a root that is the file
@@ -50,7 +58,7 @@ def test_locations():
 def test_means_by_mark():
     shown = [SideBySide(str(n), np.ones(9), [Made(np.ones(9), {"x": float(n)}, HELD_OUT if n % 2 else TRAINED_ON)])
              for n in range(5)]
-    assert side_by_side.means(shown, 0) == {HELD_OUT: (2, {"x": 2.0}), TRAINED_ON: (3, {"x": 2.0})}
+    assert side_by_side.means(shown, 0) == {HELD_OUT: ([1, 3], {"x": 2.0}), TRAINED_ON: ([0, 2, 4], {"x": 2.0})}
 
 
 def test_models_of_two_rates_stay_in_sync(monkeypatch):

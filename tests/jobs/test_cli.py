@@ -188,8 +188,9 @@ def test_foreign_sounds_that_are_none(trained, tmp_path, write):
                              ([f"inputs={hush}"], "none of its 1 audio files is usable"),
                              (["inputs=set/birds", f"others={hush}"], "others: "),
                              (["others=set/birds"], "others: what is made of inputs"),
-                             (["heard=some"], "heard: 'some' is no number of clips"),
-                             (["heard=-1"], "heard: -1 is no number of clips")):
+                             (["heard=some"], "heard: 'some' is no whole number from 0 on"),
+                             (["heard=-1"], "heard: -1 is no whole number"), (["seed=abc"], "seed: 'abc' is no whole"),
+                             (["threads=abc"], "threads: 'abc' is no whole number from 1 on")):
         said = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
         assert not options[0].startswith("inputs=/") or "rave-lite: inputs: " in said
     assert not out.exists()

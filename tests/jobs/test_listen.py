@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 import soundfile
 import torch
 
-from rave_lite.__main__ import named
 from rave_lite.evaluation.evaluate import played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.jobs.listen import labels
+from rave_lite.jobs.overrides import named
 from rave_lite.model import RAVE
 from tests.evaluation.test_curation import clip
 from tests.jobs.test_cli import fails, rave_lite, trained  # noqa: F401
@@ -123,8 +124,14 @@ def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa:
     shown = listen(trained, tmp_path / "page", imported, CHECKPOINT, f"data.root={folder}")
     assert shown.marks == [["not known", "not of its set"]] * 2
     moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))
-    shown = listen(trained, tmp_path / "page", moved, "data.root=set/drums", "files=3")
+    (tmp_path / "now").symlink_to(trained / "set/drums")
+    shown = listen(trained, tmp_path / "page", moved, f"data.root={tmp_path / 'now'}", "files=1", "heard=1")
+    assert shown.marks == [["held out"], ["trained on"]]
+    shown = listen(trained, tmp_path / "page", moved, "data.root=set/birds", "files=3")
     assert shown.marks == [["not known"]] * 3
+    shutil.copytree(trained / "set/drums", tmp_path / "copy")
+    shown = listen(trained, tmp_path / "page", CHECKPOINT, f"data.root={tmp_path / 'copy'}", "files=99")
+    assert {mark for (mark,) in shown.marks} == {"held out", "trained on"}
 
 
 def test_wrong_input(trained, tmp_path, write):  # noqa: F811
@@ -138,10 +145,13 @@ def test_wrong_input(trained, tmp_path, write):  # noqa: F811
             ([moved], "gone: no such file or folder"), ([CHECKPOINT, f"inputs={hush}"], "inputs: "),
             ([CHECKPOINT, f"data.root={hush}"], "data.root: "),
             ([CHECKPOINT, "seconds=0"], "seconds: 0 is no number from 0.1 on"),
-            ([CHECKPOINT, "files=0"], "files: 0 is no number from 1 on"),
-            ([CHECKPOINT, "heard=true"], "heard: True is no number")):
+            ([CHECKPOINT, "files=0"], "files: 0 is no whole number from 1 on"),
+            ([CHECKPOINT, "heard=true"], "heard: True is no whole number"),
+            ([CHECKPOINT, "seconds=inf"], "seconds: inf is no number"), ([CHECKPOINT, "seed=-1"], "seed: -1 is no whole")):
         fails(message, "listen", *arguments, f"out={tmp_path / 'page'}", cwd=trained)
     assert not (tmp_path / "page").exists()
+    (tmp_path / "page").touch()
+    fails("a file is there", "listen", CHECKPOINT, f"out={tmp_path / 'page'}", cwd=trained)
 
 
 def test_the_latent_of_each_model_around_the_chosen_hit(trained, tmp_path):  # noqa: F811
@@ -170,6 +180,13 @@ def test_names_on_the_command_line(tmp_path, monkeypatch):
             (["x=1.ckpt", "b.ckpt", "seed=1"], ["ckpt=['x=1.ckpt','b.ckpt']", "seed=1"]),
             (["inputs=birds, (1)", "out=p/", "data.root=null"], ["inputs='birds, (1)'", "out='p/'", "data.root=null"])):
         assert named("listen", arguments) == expected
+    for arguments, expected in ((["run=runs/it's (1), <b>", "seconds=2"], ["run='runs/it\\'s (1), <b>'", "seconds=2"]),
+                                (["run=5", "out=null"], ["run='5'", "out=null"])):
+        assert named("gallery", arguments) == expected
+    for argument, expected in (("data.root=it's (1)", "data.root='it\\'s (1)'"), ("name=2024", "name='2024'"),
+                               ("name=1e3", "name='1e3'"), ("name=a,b", "name=a,b"), ("data.root=my drums", None),
+                               ("out=runs/${name}", None), ("name='a'", None), ("data.root=null", None), ("seed=3", None)):
+        assert named("train", [argument]) == [expected or argument]
     assert named("evaluate", ["ckpt=a.ckpt,b.ckpt"]) == ["ckpt=a.ckpt,b.ckpt"]  # a sweep
 
 

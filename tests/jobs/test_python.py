@@ -39,7 +39,9 @@ def test_other_jobs(tmp_path, capsys):
 @pytest.mark.parametrize(("asked", "said"), [
     (("trian",), "there is no job 'trian'"), (("common",), "there is no job 'common'"),
     (("train", "data.rot=x"), "data.rot"), (("train", "model=huge"), "huge"), (("train",), "data.root"),
-    (("evaluate", "ckpt=nowhere.ckpt"), "nowhere.ckpt: no such checkpoint")])
+    (("evaluate", "ckpt=nowhere.ckpt"), "nowhere.ckpt: no such checkpoint"),
+    (("listen", "ckpt=it's (1),b"), r"it's \(1\): no such checkpoint"),
+    (("gallery",), "run: needs a value, as in run=...; see rave-lite gallery")])
 def test_what_is_wrong_is_said(asked, said):
     with pytest.raises(InputError, match=said):
         run(*asked)

@@ -200,6 +200,14 @@ def test_the_gallery_of_a_run(trained):
     (begins,) = (step for step, names in zip(columns(path), heads, strict=True) if "phase2" in names)
     assert begins == min(step for step in columns(path) if step > 6)
 
+    shutil.copytree(trained / "runs/mine", trained / "runs/it's <b>🥁 (1), x")
+    (trained / "runs/mine").rename(trained / "runs/mine.away")
+    (trained / "2024").symlink_to("runs/it's <b>🥁 (1), x")
+    for name in ("runs/it's <b>🥁 (1), x", "2024"):
+        done = rave_lite("gallery", f"run={name}", "columns=1", "files=1", "seconds=0.1", cwd=trained)
+        assert done.returncode == 0, done.stderr
+    (trained / "runs/mine.away").rename(trained / "runs/mine")
+
     done = rave_lite("gallery", "run=runs/mine", "out=few.html", "columns=1", "files=1", "seconds=0.1", cwd=trained)
     assert done.returncode == 0, done.stderr
     assert columns(trained / "few.html") == sorted({3, 6, 12, best})  # what every run has is never left out
@@ -236,8 +244,8 @@ def test_what_is_no_run(trained, tmp_path):
     fails("run: needs a value", "gallery")
     fails("no folder of a run", "gallery", f"run={tmp_path / 'nowhere'}")
     fails("no folder of a run", "gallery", f"run={trained / 'runs/mine/checkpoints/last.ckpt'}")
-    for wrong in ("files=0", "columns=none", "seconds=-1"):
-        fails("is no number above 0", "gallery", f"run={trained / 'runs/mine'}", wrong)
+    for wrong in ("files=0", "columns=none", "seconds=-1", "seconds=inf", "seconds=nan", "seed=-1"):
+        fails("number from", "gallery", f"run={trained / 'runs/mine'}", wrong)
     checkpoint = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
     checkpoint["config"]["data"]["root"] = None
     (tmp_path / "imported/checkpoints").mkdir(parents=True)

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,7 @@ def test_marks_are_said_once_or_each_where_they_differ(page, shown):
 
 
 def test_means_are_by_mark_and_the_best_stand_out(shown):
+    shown = shown[:-1]  # of the last one the marks differ
     text = listen.mean_table(MODELS, shown)
     held, trained = text.split('"rowgroup"')[1:]
     assert "held out" in held
@@ -106,8 +108,29 @@ def test_means_are_by_mark_and_the_best_stand_out(shown):
     assert re.findall("<td>(?:<b>)?[0-9.]+(?:</b>)?</td>", held)[1::4] == [
         f"<td><b>{mean:.2f}</b></td>" if mean == min(expected) else f"<td>{mean:.2f}</td>" for mean in expected]
     assert held.count("<b>") == 1  # nobody is best where all are equal
-    assert listen.best("onset_f1", 0.9, [0.9, 0.5])
-    assert not listen.best("high_out", 0.9, [0.9, 0.5])
+    best = lambda name, *values: listen.best(name, {name: values[0]}, [{name: value} for value in values])
+    assert best("onset_f1", 0.9, 0.5)
+    assert not best("onset_f1", 0.5, 0.9)
+    assert best("out_to_target", 0.5, 0.9)
+    assert not best("high_out", 0.9, 0.5)
+
+
+def test_no_verdict_between_different_recordings_or_targets():
+    """The second model is better on both sounds, but they compare as held out for the first and for the second."""
+    def made(spectral: float, mark: str) -> Made:
+        return Made(ramp(), {"spectral": spectral}, mark)
+
+    shown = [SideBySide("easy", ramp(), [made(1, HELD_OUT), made(0.5, TRAINED_ON)]),
+             SideBySide("hard", ramp(), [made(9, TRAINED_ON), made(5, HELD_OUT)])]
+    text = listen.mean_table(MODELS[:2], shown)
+    assert "<b>" not in text
+    assert text.count("different ones: 1, 1 sounds") == 2
+    shown = [replace(one, made=[replace(made, mark=HELD_OUT) for made in one.made]) for one in shown]
+    assert "<b>2.75</b>" in listen.mean_table(MODELS[:2], shown)
+    for target, bold in ((0.7, 1), (0.8, 0)):
+        foreign = [SideBySide("bird", ramp(), [Made(ramp(), {"in_to_target": own, "out_to_target": out})
+                                               for own, out in ((0.7, 0.1), (target, 0.2))])]
+        assert listen.mean_table(MODELS[:2], foreign).count("<b>") == bold
 
 
 def test_the_page_is_the_same_again(page, shown, tmp_path):
