@@ -119,11 +119,12 @@ def summary(report: dict[str, Any]) -> str:
     """What of the report a table does not hold."""
     said = [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
     if found := report.get("memorisation"):
-        share, usual = found["held_out_share"], found["training_share"]
         hits, known = found["held_out_hits"], found["training_hits"]
-        said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training",
-                 f"memorised {found['memorised']:.2f}: what is made of {share:.0%} of {hits} held-out hits is nearer to one "
-                 f"of {known} training hits than to its own reference, and of {usual:.0%} of training hits (by file)"]
+        said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training"]
+        said += [f"memorised {found['memorised']:.2f}: what is made of {found['held_out_share']:.0%} of {hits} held-out "
+                 f"hits is nearer to one of {known} training hits than to its own reference, and of "
+                 f"{found['training_share']:.0%} of training hits (by file)" if "memorised" in found else
+                 f"memorised: training hits are too few to tell ({known})"]
     if found := report.get("transfer"):
         said += [f"{name}: inputs together {far['inputs']:.2f}, outputs {far['outputs']:.2f}; held-out recordings "
                  f"{far['held_out']:.2f}" for name, far in found["together"].items()]

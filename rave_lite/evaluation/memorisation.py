@@ -54,17 +54,20 @@ def memorisation(held_out: list[Played], trained: list[Played], training: Known)
     A poor reconstruction is near some hit by chance, so `training_share` and `training_octaves` say the same of the
     reconstructions of training hits, against the hits of other files. `memorised`, the difference of the shares, is about
     0 for a model that treats both alike, well or badly, and 1 for one that plays the nearest training hit; errors larger
-    than the distances between training hits hide that: see `made_to_reference` beside `reference_to_training`.
+    than the distances between training hits hide that: see `made_to_reference` beside `reference_to_training`. Where no
+    training hit has others to be compared with there are no `training_` figures, and no `memorised`.
     `reference_to_training`, `made_to_training`, `made_to_reference`: mean distances, of held-out hits.
     """
     targets = training.points
     foreign = [cdist(one.made, targets) for one in held_out]
     share, octaves = _nearer(held_out, foreign)
-    usual, usual_octaves = _nearer(trained, [_others(one, training) for one in trained])
+    report = {"held_out_share": share, "held_out_octaves": octaves}
+    others = [(one, found) for one in trained if (found := _others(one, training)).shape[1]]
+    if others:
+        usual, usual_octaves = _nearer([one for one, _ in others], [found for _, found in others])
+        report |= {"memorised": share - usual, "training_share": usual, "training_octaves": usual_octaves}
     to_reference = [cdist(one.points, targets).min(1).mean() for one in held_out]
-    return {"memorised": share - usual, "held_out_share": share, "training_share": usual,
-            "held_out_octaves": octaves, "training_octaves": usual_octaves,
-            "reference_to_training": float(np.mean(to_reference)),
+    return {**report, "reference_to_training": float(np.mean(to_reference)),
             "made_to_training": float(np.mean([d.min(1).mean() for d in foreign])),
             "made_to_reference": float(np.mean([_own(one).mean() for one in held_out])),
             "held_out_hits": sum(len(one.hits) for one in held_out), "training_hits": len(training.hits)}
@@ -84,11 +87,10 @@ def _others(one: Played, training: Known) -> np.ndarray:
 
 
 def _nearer(group: list[Played], distances: list[np.ndarray]) -> tuple[float, float]:
-    """The share nearer to a training hit than to the reference, and the mean octaves; a lone hit is left out."""
+    """The share nearer to a training hit than to the reference, and the mean octaves."""
     shares, octaves = [], []
     for one, to_known in zip(group, distances, strict=True):
-        if to_known.shape[1]:
-            own, near = np.maximum(_own(one), SAME), np.maximum(to_known.min(1), SAME)
-            shares.append((near < own).mean())
-            octaves.append(np.log2(own / near).mean())
-    return (float(np.mean(shares)), float(np.mean(octaves))) if shares else (0.0, 0.0)
+        own, near = np.maximum(_own(one), SAME), np.maximum(to_known.min(1), SAME)
+        shares.append((near < own).mean())
+        octaves.append(np.log2(own / near).mean())
+    return float(np.mean(shares)), float(np.mean(octaves))

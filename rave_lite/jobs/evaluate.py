@@ -5,13 +5,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.data import audio, drawn
+from rave_lite.data import audio, catalogue, drawn
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, save, summary, table
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.jobs.common import check_numbers, job
-from rave_lite.jobs.recordings import listed, recordings, to_compare
+from rave_lite.jobs.recordings import listed, to_compare, to_judge
 from rave_lite.model import RAVE, read_checkpoint
 
 
@@ -26,18 +26,20 @@ def evaluate(config: DictConfig) -> None:
     run, data, rate = checkpoint["config"], config.data, model.sample_rate
     cache = data.cache or run["data"]["cache"]
     inputs, others = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
-    found = recordings(run, rate, root=data.root, cache=cache)
-    clips = found.train + found.held_out if data.root else found.held_out
+    found, clips = to_judge(run, rate, data.root, cache)
+    own = found is not None and clips is found.held_out
+    heard = to_compare(found, config.heard, config.seed) if found and own else []
+    training = drawn(found.train, rate, config.seed) if found and heard else []
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
-    heard = [] if data.root else to_compare(found, config.heard, config.seed)
-    report = judge(model, clips, out, heard=heard, training=drawn(found.train, rate, config.seed), seed=config.seed)
-    show(table(report, "held-out figures" if not data.root else "figures"))
+    report = judge(model, clips, out, heard=heard, training=training, seed=config.seed)
+    show(table(report, "held-out figures" if own else "figures"))
     if inputs:
         names = names_of(inputs)
         wav = dict(zip(names, audio.as_wav(names), strict=True))
         keep = lambda name, made: audio.save(out / "transfer" / wav[name], made, rate)
-        sets = {"target": found.train} | ({"others": others} if others else {})
-        report["transfer"] = transfer(model, inputs, sets, found.held_out, keep, seed=config.seed)
+        taken = found or catalogue(data.root, rate, cache=cache)
+        sets = {"target": taken.train} | ({"others": others} if others else {})
+        report["transfer"] = transfer(model, inputs, sets, taken.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
     save(report, out)

@@ -13,7 +13,7 @@ from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.history import History, Moment, evenly, moment, some_hits
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.jobs.common import check_numbers, job
-from rave_lite.jobs.recordings import recordings
+from rave_lite.jobs.recordings import to_judge
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import gallery as page
 
@@ -62,8 +62,7 @@ def of_checkpoints(config: DictConfig, saved: dict[Path, int], boundary: int | N
     steps = sorted({*evenly(list(named), config.columns), *lasting})
     newest = read_checkpoint(named[steps[-1]][0])
     run, rate = newest["config"], newest["sample_rate"]
-    found = recordings(run, rate, root=config.data.root, cache=config.data.cache)
-    clips = some_hits(found.held_out, rate, config.files)
+    clips = some_hits(to_judge(run, rate, config.data.root, config.data.cache)[1], rate, config.files)
     originals = [clip.read(0, round(config.seconds * rate)) for clip in clips]
 
     def moments() -> Iterator[Moment]:

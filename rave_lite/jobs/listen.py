@@ -1,6 +1,5 @@
 """A page on which recordings and what models make of them are heard side by side."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from rave_lite.evaluation import side_by_side
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.jobs.common import check_numbers, job
-from rave_lite.jobs.recordings import UNKNOWN, listed, recordings, to_compare
+from rave_lite.jobs.recordings import UNKNOWN, are_at, known, listed, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import latents
 from rave_lite.pages import listen as page
@@ -41,8 +40,8 @@ def listen(config: DictConfig) -> None:
     cache = config.data.cache or runs[0]["data"]["cache"]
     given = listed(config.inputs, "inputs", rate, cache)
     inputs = some(given, config.files, config.seed)
-    known = of_runs(runs, rate, config.data.root, cache)
-    clips = chosen(config, known, rate, cache)
+    own = of_runs(runs, rate, config.data.root, cache)
+    clips = chosen(config, own, rate, cache)
     if not clips and not inputs:
         raise InputError(f"{paths[0]}: {UNKNOWN} or inputs=DIR")
     played = names_of([clip for _, clip in clips] or inputs)
@@ -50,8 +49,8 @@ def listen(config: DictConfig) -> None:
     names = labels(paths, checkpoints)
     most = f" of {len(given)}" if len(given) > len(inputs) else ""
     print(f"{len(clips)} recordings and {len(inputs)}{most} foreign inputs through {', '.join(names)}", flush=True)
-    shown = list(side_by_side.recordings(models, clips, known, rate, config.seed, config.seconds))
-    foreign, together = (side_by_side.foreign(models, inputs, known, rate, config.seed, config.seconds) if inputs
+    shown = list(side_by_side.recordings(models, clips, own, rate, config.seed, config.seconds))
+    foreign, together = (side_by_side.foreign(models, inputs, own, rate, config.seed, config.seconds) if inputs
                          else ([], []))
     page.write(path, names, shown, foreign, together, rate, latent(models, names, shown or foreign, hit, config.walks, rate))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
@@ -68,34 +67,19 @@ def latent(models: list[RAVE], names: list[str], shown: list[SideBySide], hit: s
 
 
 def of_runs(runs: list[dict[str, Any]], sample_rate: int, root: str | None, cache: str | None) -> list[Catalogue | None]:
-    """The recordings of each run, None of an imported model, or where neither they nor those at `root` are its any more."""
+    """The recordings of each run, as far as they are known."""
     found: list[Catalogue | None] = []
     for number, run in enumerate(runs):
         same = next((i for i in range(number) if runs[i]["data"] == run["data"] and runs[i]["seed"] == run["seed"]), None)
-        try:
-            found.append(None if not run["data"]["root"] else found[same] if same is not None else
-                         recordings(run, sample_rate, cache=cache))
-        except InputError as error:
-            if not root:
-                raise InputError(f"{error}\nhave the recordings of {run['name']} moved? say data.root=DIR") from error
-            found.append(moved(run, sample_rate, located(root), cache))
+        found.append(known(run, sample_rate, root=root, cache=cache) if same is None else found[same])
     return found
 
 
-def moved(run: dict[str, Any], sample_rate: int, root: str, cache: str | None) -> Catalogue | None:
-    """A run's recordings at another place, where they give as many minutes to train on as the run had; otherwise None."""
-    try:
-        found = recordings(run | {"data": run["data"] | {"root": root}}, sample_rate, cache=cache)
-    except InputError:
-        return None
-    return found if math.isclose(found.minutes(found.train), run["minutes"], rel_tol=1e-4) else None
-
-
-def chosen(config: DictConfig, known: list[Catalogue | None], sample_rate: int, cache: str | None) -> list[tuple[str, Clip]]:
+def chosen(config: DictConfig, own: list[Catalogue | None], sample_rate: int, cache: str | None) -> list[tuple[str, Clip]]:
     """What is shown, each with where its file is: of data.root, unless a run's recordings are there now; or of the runs'."""
-    different = list({id(found): found for found in known if found is not None}.values())
-    root = masked(located(config.data.root)) if config.data.root else None
-    if root and not any(found.root == root for found in different):
+    different = list({id(found): found for found in own if found is not None}.values())
+    if config.data.root and not any(are_at(config.data.root, found) for found in different):
+        root = masked(located(config.data.root))
         clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache)]
         clips = some(clips, config.files, config.seed)
     else:

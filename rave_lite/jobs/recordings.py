@@ -1,12 +1,13 @@
 """What a model is judged by: the recordings of its run, those to compare them with, foreign ones."""
 
+import math
 from typing import Any
 
 import numpy as np
 from rich import print as show
 from rich.markup import escape
 
-from rave_lite.data import Catalogue, Clip, alike, catalogue, narrowed, pieces
+from rave_lite.data import Catalogue, Clip, alike, catalogue, located, masked, narrowed, pieces
 from rave_lite.data.catalogue import usable
 from rave_lite.errors import InputError
 
@@ -14,19 +15,44 @@ UNKNOWN = "an imported model, which knows no recordings; say which: data.root=DI
 
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
-    """As a run, of which this is the configuration, trained on them and held them out; or of another `root`, unnarrowed.
-
-    Raises InputError where neither says which.
-    """
+    """As a run, of which this is the configuration, trained on them and held them out; `root`: where they are now."""
     data = run["data"]
-    if not root and not data["root"]:
-        raise InputError(f"{run['name']}: {UNKNOWN}")
     found = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
-                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20),
-                      kept=None if root else data.get("kept"))
-    if root:
-        return found
+                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
     return narrowed(found, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0), without=data.get("without"))
+
+
+def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue | None:
+    """The run's recordings, at `root` if they are not where they were but those there give as many minutes to train on.
+
+    None where that is not so, and of an imported model. Raises InputError where they cannot be read and `root` is None.
+    """
+    if not run["data"]["root"]:
+        return None
+    try:
+        return recordings(run, sample_rate, cache=cache)
+    except InputError as error:
+        if root is None:
+            raise InputError(f"{error}\nhave the recordings of {run['name']} moved? say data.root=DIR") from error
+    try:
+        found = recordings(run, sample_rate, root=located(root), cache=cache)
+    except InputError:
+        return None
+    return found if math.isclose(found.minutes(found.train), run["minutes"], rel_tol=1e-4) else None
+
+
+def are_at(root: str | None, found: Catalogue) -> bool:
+    """Whether a run's recordings are those of `root`; None: of no other place."""
+    return root is None or found.root == masked(located(root))
+
+
+def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
+             cache: str | None) -> tuple[Catalogue | None, list[Clip]]:
+    """The run's recordings, if `known`, and the clips to judge a model by: those it held out, or all of another `root`."""
+    found = known(run, sample_rate, root=root, cache=cache)
+    if found is None and not root:
+        raise InputError(f"{run['name']}: {UNKNOWN}")
+    return found, found.held_out if found and are_at(root, found) else listed(root, "data.root", sample_rate, cache)
 
 
 def to_compare(found: Catalogue, most: int, seed: int) -> list[Clip]:

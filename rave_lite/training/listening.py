@@ -67,7 +67,8 @@ class Listen(Callback):
         means = {f"held_out/{k}": float(np.mean([s[k] for s in scores])) for k in scores[0]}
         if self.judged:
             of_held_out, of_heard = ([played(clip, y, rate) for clip, y in group] for group in (held_out, heard))
-            means["memorised"] = memorisation(of_held_out, of_heard, self.known)["memorised"]
+            found = memorisation(of_held_out, of_heard, self.known)
+            means |= {"memorised": found["memorised"]} if "memorised" in found else {}
         for logger in trainer.loggers:
             logger.log_metrics(means, step)
         self._show(trainer, "held_out", made, picture, rate, step)
