@@ -260,6 +260,29 @@ def test_seeking_and_keys(page):
 
 
 @in_browser
+def test_keys_without_a_recording_in_focus(page):
+    """A wide table is scrolled by them; N goes to the first recording, then from the one that was heard to the next."""
+    with opened(page, 300) as (tab, _, _):
+        focus = "document.activeElement.closest('.file')?.dataset.name"
+        tab.keyboard.press("p")
+        assert tab.evaluate(focus) is None
+        tab.keyboard.press("n")
+        assert tab.evaluate(focus) == "ramp & <b>co</b>.wav"
+        tab.evaluate("deckOf(document.querySelector('main .file')).seek(0.5)")
+        table = tab.locator("main .scroll").first
+        table.focus()
+        tab.keyboard.press("ArrowRight")
+        until(tab, "document.activeElement.scrollLeft > 0")
+        assert float(tab.locator("main .at").first.input_value()) == 0.5
+        tab.keyboard.press("Space")
+        assert not tab.evaluate("current?.playing")
+        tab.locator("main .toggle").first.click()
+        table.focus()
+        tab.keyboard.press("n")
+        assert tab.evaluate(focus) == NASTY[0]
+
+
+@in_browser
 def test_one_sound_at_a_time(page):
     """A button of class play, as other parts of pages have them, stops the versions, and they stop it."""
     out = io.BytesIO()
