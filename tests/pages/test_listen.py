@@ -357,6 +357,44 @@ def test_abx_is_blind_and_counted(page, shown):
 
 
 @in_browser
+def test_unsaved_answers_are_not_lost(page):
+    """A trial ends by finishing; the result is come back to until it is saved, or until one agrees to lose it."""
+    with opened(page) as (tab, _, _):
+        asked: list[str] = []
+        tab.on("dialog", lambda box: (asked.append(box.message), box.accept() if len(asked) > 1 else box.dismiss()))
+        button, begin, back = (tab.locator(at) for at in ("#test", "#setup button.main", "#result .leave"))
+        button.click()
+        begin.click()
+        assert not button.is_visible()
+        tab.locator("#answers button").first.click()
+        tab.locator("#finish").click()
+        for leave in (back, button):
+            leave.click()
+            assert tab.locator("main").is_visible()
+            assert button.inner_text() == "Unsaved blind test"
+            button.click()
+            assert tab.locator("#result tbody tr").count() == 1
+            assert tab.locator("#result").is_visible()
+        tab.locator("#again").click()
+        begin.click()
+        assert len(asked) == 1
+        assert "not saved" in asked[0]
+        assert tab.locator("#result").is_visible()
+        tab.locator("#again").click()
+        begin.click()
+        assert tab.locator("#number").inner_text() == "Trial 1"
+        tab.locator("#answers button").first.click()
+        tab.locator("#finish").click()
+        tab.locator("#save").click()
+        back.click()
+        assert button.inner_text() == "Blind test"
+        button.click()
+        begin.click()
+        assert tab.locator("#trial").is_visible()
+        assert len(asked) == 2
+
+
+@in_browser
 def test_preferences_are_tallied_by_version(page):
     with opened(page, before=SEEDED) as (tab, _, faults):
         prefer = lambda trial, n: "none" if n == 5 else "a" if (trial["a"] == MODELS[2]) == (n < 4) else "b"
