@@ -168,8 +168,8 @@ repeat.addEventListener("change", () => current?.run?.voices.forEach(({source}) 
 player.addEventListener("play", () => current?.pause());  // a sound of page.js
 
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select, input[type=number], input[type=text]")) return;
-  if (event.target.closest(".latents")) return;  // whose keys are in latents.js
+  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.matches("select, input[type=number], input[type=text]")) return;
   if (event.target.closest(".scroll") && /^(Arrow| )/.test(event.key)) return;  // they scroll
   const files = shownFiles(), root = event.target.closest(".file") ?? files.find(file => file === current?.root);
   if (!files.length) return;

@@ -283,6 +283,23 @@ def test_keys_without_a_recording_in_focus(page):
 
 
 @in_browser
+def test_keys_of_a_table_of_players(page):
+    """There arrow keys walk, wherever the recording is, and the others do what they do elsewhere."""
+    with opened(page) as (tab, _, _):
+        tab.evaluate("""document.querySelector("main").insertAdjacentHTML("afterbegin", `<table><tr>
+          <td><button class="play" id="left">left</button><td><button class="play" id="right">right</button></table>`);
+          walkable(document.querySelector("main table"));""")
+        tab.locator("main .toggle").first.click()
+        until(tab, "current.run !== null")
+        tab.locator("#left").focus()
+        tab.keyboard.press("2")
+        assert tab.evaluate("current.playing && current.chosen") == 1
+        tab.evaluate("current.pause(), current.seek(0.5)")
+        tab.keyboard.press("ArrowRight")
+        assert tab.evaluate("[document.activeElement.id, current.position]") == ["right", 0.5]
+
+
+@in_browser
 def test_one_sound_at_a_time(page):
     """A button of class play, as other parts of pages have them, stops the versions, and they stop it."""
     out = io.BytesIO()
