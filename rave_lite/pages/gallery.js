@@ -1,5 +1,5 @@
 const cells = walkable(document.querySelector("#grid table"));
-let queue = [];  // what is still to be played of a row or column
+let queue = [], line = null;  // what is still to be played of a row or column, and the button of that
 
 function next() {
   const button = queue.shift();
@@ -9,11 +9,12 @@ function next() {
 }
 
 document.getElementById("grid").addEventListener("click", event => {
-  const button = event.target.closest("button");
+  const button = event.target.closest("button"), again = playing && button === line;
   if (!button) return;
-  queue = [];
+  [queue, line] = [[], button];
   if (button.matches(".play")) return;
   stop();
+  if (again) return;
   queue = "row" in button.dataset ? [...cells[button.dataset.row]] : cells.map(row => row[button.dataset.column]);
   next();
 });

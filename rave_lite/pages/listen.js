@@ -168,6 +168,7 @@ repeat.addEventListener("change", () => current?.run?.voices.forEach(({source}) 
 player.addEventListener("play", () => current?.pause());  // a sound of page.js
 
 document.addEventListener("keydown", event => {
+  if (event.key === "Escape") current?.pause();
   if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.target.matches("select, input[type=number], input[type=text]")) return;
   if (event.target.closest(".scroll") && /^(Arrow| )/.test(event.key)) return;  // they scroll

@@ -1,4 +1,4 @@
-// A button of class "play" plays the MP3 in its data-sound; pressed again, or when another is, it stops.
+// A button of class "play" plays the MP3 in its data-sound; pressed again, or when another is, it stops, as by Escape.
 const player = new Audio();
 let playing = null;
 
@@ -21,6 +21,7 @@ document.addEventListener("click", event => {
   if (button === playing) stop();
   else if (button) play(button);
 });
+document.addEventListener("keydown", event => { if (event.key === "Escape") stop(); });
 player.addEventListener("ended", stop);
 
 // Arrow keys, Home and End move between a table's buttons that play; the tab key stops at the one where one was last.

@@ -284,7 +284,7 @@ def test_keys_without_a_recording_in_focus(page):
 
 @in_browser
 def test_keys_of_a_table_of_players(page):
-    """There arrow keys walk, wherever the recording is, and the others do what they do elsewhere."""
+    """There arrow keys walk, wherever the recording is, and the others do what they do elsewhere; Escape stops."""
     with opened(page) as (tab, _, _):
         tab.evaluate("""document.querySelector("main").insertAdjacentHTML("afterbegin", `<table><tr>
           <td><button class="play" id="left">left</button><td><button class="play" id="right">right</button></table>`);
@@ -294,7 +294,9 @@ def test_keys_of_a_table_of_players(page):
         tab.locator("#left").focus()
         tab.keyboard.press("2")
         assert tab.evaluate("current.playing && current.chosen") == 1
-        tab.evaluate("current.pause(), current.seek(0.5)")
+        tab.keyboard.press("Escape")
+        assert not tab.evaluate("current.playing")
+        tab.evaluate("current.seek(0.5)")
         tab.keyboard.press("ArrowRight")
         assert tab.evaluate("[document.activeElement.id, current.position]") == ["right", 0.5]
 
