@@ -27,10 +27,12 @@ function shuffled(items) {
 }
 
 function letter(deck, key) {  // of the version to hear
-  const found = test && deck.radios.find(radio => radio.value === key);
-  if (found) deck.choose(deck.radios.indexOf(found));
-  return Boolean(found);
+  const found = deck.radios.findIndex(radio => radio.value === key);
+  deck.choose(found);
+  return found >= 0;
 }
+
+const unsaved = () => test?.trials.length > 0 && !test.saved;
 
 function begin(event) {
   event.preventDefault();
@@ -38,6 +40,7 @@ function begin(event) {
   const pair = [part("first").selectedIndex, part("second").selectedIndex];
   part("second").setCustomValidity(pair[0] === pair[1] ? "Choose two different versions" : "");
   if (!part("setup").reportValidity()) return;
+  if (unsaved() && !confirm("Your last answers are not saved. Begin a new test and lose them?")) return show("result");
   test = {mode: new FormData(part("setup")).get("mode"), pair, files: [...files], left: [], trials: []};
   show("trial");
   next();
@@ -95,7 +98,6 @@ function finish() {
     return row;
   }));
   show("result");
-  part("said").focus();
 }
 
 function saved() {
@@ -104,21 +106,23 @@ function saved() {
                          trials: test.trials}, null, 2) + "\n";
 }
 
-// One of "setup", "trial" and "result"; nothing: the page itself.
+// One of "setup", "trial", which is left by finishing it, and "result"; nothing: the page itself.
 function show(name) {
   current?.pause();
   main.hidden = Boolean(name);
   part("blind").hidden = !name;
+  part("test").hidden = name === "trial";
+  part("test").textContent = !name && unsaved() ? "Unsaved blind test" : "Blind test";
   part("test").setAttribute("aria-expanded", Boolean(name));
   for (const id of ["setup", "trial", "result"]) part(id).hidden = id !== name;
   if (name === "setup") part("blind-title").focus();
+  if (name === "result") part("said").focus();
   if (name === "trial")
     part("answers").replaceChildren(...QUESTIONS[test.mode].map(([value, text]) => {
       const button = Object.assign(document.createElement("button"), {type: "button", textContent: text, value});
       button.addEventListener("click", () => answered(value));
       return button;
     }));
-  if (!name) test = null;
 }
 
 for (const [i, id] of ["first", "second"].entries()) {
@@ -128,13 +132,13 @@ for (const [i, id] of ["first", "second"].entries()) {
 const sections = [...document.querySelectorAll("main section")].filter(section => section.id in places);
 part("which").append(...(sections.length > 1 ? [new Option("everything", "")] : []),
                      ...sections.map(section => new Option(places[section.id], `#${section.id}`)));
-part("test").addEventListener("click", () => show(part("blind").hidden ? "setup" : ""));
+part("test").addEventListener("click", () => show(!part("blind").hidden ? "" : unsaved() ? "result" : "setup"));
 part("setup").addEventListener("submit", begin);
 part("finish").addEventListener("click", finish);
 part("again").addEventListener("click", () => show("setup"));
 part("save").addEventListener("click", () => {
   download(`blind-${part("bar").dataset.page}-${test.mode}.json`, saved(), "application/json");
-  test.kept = test.trials.length;
+  test.saved = true;
 });
 for (const button of document.querySelectorAll(".leave")) button.addEventListener("click", () => show(""));
-addEventListener("beforeunload", event => { if (test && test.trials.length > (test.kept ?? 0)) event.preventDefault(); });
+addEventListener("beforeunload", event => { if (unsaved()) event.preventDefault(); });

@@ -168,12 +168,14 @@ repeat.addEventListener("change", () => current?.run?.voices.forEach(({source}) 
 player.addEventListener("play", () => current?.pause());  // a sound of page.js
 
 document.addEventListener("keydown", event => {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select, input[type=number], input[type=text]")) return;
-  if (event.target.closest(".latents")) return;  // whose keys are in latents.js
-  const files = shownFiles(), focused = event.target.closest(".file"), active = files.includes(current?.root) ? current.root : null;
-  const root = focused ?? active ?? files[0], radio = event.target.matches("input[type=radio]"), key = event.key.toLowerCase();
-  if (!root) return;
-  const deck = deckOf(root), step = {arrowleft: -1, arrowright: 1}[key], other = {n: 1, p: -1}[key];
+  if (event.key === "Escape") current?.pause();
+  if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.target.matches("select, input[type=number], input[type=text]")) return;
+  if (event.target.closest(".scroll") && /^(Arrow| )/.test(event.key)) return;  // they scroll
+  const files = shownFiles(), root = event.target.closest(".file") ?? files.find(file => file === current?.root);
+  if (!files.length) return;
+  const radio = event.target.matches("input[type=radio]"), key = event.key.toLowerCase();
+  const deck = deckOf(root ?? files[0]), step = {arrowleft: -1, arrowright: 1}[key], other = {n: 1, p: -1}[key];
   if (key === " " && !event.target.matches("button, summary, input[type=checkbox], #setup input")) deck.toggle();
   else if (step && !radio) deck.seek(deck.position + step * deck.seconds / 20);
   else if (key >= "1" && key <= "9") deck.choose(Number(key) - 1);
