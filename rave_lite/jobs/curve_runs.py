@@ -100,7 +100,7 @@ class Plan:
             lines.append(f"  fraction {f:g}: {files} file{'s' * (files > 1)}, {amount(minutes)} to train on")
         if self.without:
             steps = sum(self.without[0].steps)
-            lines.append(f"  without each of {len(self.without) // len(seeds)} training files, {steps} steps each")
+            lines.append(f"  without each of {len(self.without) // len(seeds)} training files, {steps} step{'s' * (steps > 1)} each")
         held = len({clip.source for clip in found.held_out})
         lines.append(f"each with seed {', '.join(map(str, seeds))}; all judged by the same {held} held-out "
                      f"file{'s' * (held > 1)}, {amount(found.minutes(found.held_out))}")
@@ -125,9 +125,10 @@ def planned(config: DictConfig, found: Catalogue) -> Plan:
     sources = sorted({clip.source for clip in narrowed(found, without=left_out(config)).train})
     if len(sources) < 2:
         raise InputError("influence: there is one file to train on; it cannot be left out")
-    shared = config.influence_steps is None and 1 in fractions
-    if config.influence_steps is not None:
-        steps, out = (config.influence_steps, 0), out / f"influence-{config.influence_steps}-steps"
+    less = (config.influence_steps or max(1, config.phase1.steps // 4), 0)
+    shared = less == steps and 1 in fractions
+    if less != steps:
+        steps, out = less, out / f"influence-{less[0]}-steps"
     whole = [r for r in curve if r.fraction == 1] if shared else [
         run(config, found, out / f"seed-{s}", 1, s, steps) for s in seeds]
     without = [run(config, found, out / f"{folder_name(f'without-{name}')}+seed-{s}", 1, s, steps, name)

@@ -157,7 +157,8 @@ def report(out: Path, curve: list[Point], whole: list[Point], without: list[Poin
              *(f"{v:.5f}" for v in r.changes)] for r in rows])
         show(table(rows))
         print(f"{advice(rows)}\n")
-    print(f"curve.csv, curve.png{', influence.csv' if without else ''} and a folder for each run are in {out}")
+    written = [name for name in ("curve.csv", "curve.png", "influence.csv") if (out / name).exists()]
+    print(f"{', '.join(written)} and a folder for each run are in {out}")
 
 
 def table(rows: Sequence[Influence], shown: int = 20) -> Table:

@@ -50,8 +50,8 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     plan = rave_lite(*CURVE, "influence=true", "plan_only=true", cwd=project)
     assert plan.returncode == 0, plan.stderr
     for line in ("fraction 0.5: 2 files, 0.8 s to train on", "fraction 1: 4 files, 1.6 s to train on",
-                 "without each of 4 training files, 2 steps each", "same 1 held-out file, 0.4 s",
-                 "12 runs; of the curve each takes 2 + 0 steps", "training takes about"):
+                 "without each of 4 training files, 1 step each", "same 1 held-out file, 0.4 s",
+                 "14 runs; of the curve each takes 2 + 0 steps", "training takes about"):
         assert line in plan.stdout
     assert not steps
     assert not (project / "curves").exists()
@@ -89,7 +89,7 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     assert "held-out distance" in done.stdout
 
     before_ = (out / "curve.csv").read_text()
-    done = rave_lite(*CURVE, "influence=true", cwd=project)
+    done = rave_lite(*CURVE, "influence=true", "influence_steps=2", cwd=project)
     assert done.returncode == 0, done.stderr
     assert (out / "curve.csv").read_text() == before_
     assert len(steps) == 8 + 4 * 2 * 2
@@ -98,7 +98,7 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     for row in influence:
         assert float(row["change"]) == pytest.approx((float(row["seed_0"]) + float(row["seed_1"])) / 2, abs=1e-4)
     assert "a's 0.wav" in done.stdout
-    done = rave_lite(*CURVE, "influence=true", cwd=project)
+    done = rave_lite(*CURVE, "influence=true", "influence_steps=2", cwd=project)
     assert done.returncode == 0
     assert len(steps) == 24  # nothing is repeated
     assert "12 runs, 12 of them finished" in done.stdout
@@ -173,7 +173,8 @@ def test_through_a_launcher(project, monkeypatch):
         asked.append(command[3:])
         return SimpleNamespace(returncode=1)
 
-    arguments = [*CURVE, "influence=true", "seeds=[0]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    arguments = [*CURVE, "influence=true", "influence_steps=2", "seeds=[0]", "hydra/launcher=slurm",
+                 "hydra.launcher.partition=gpu"]
     with monkeypatch.context() as patch:
         patch.setattr("subprocess.run", run)
         done = rave_lite(*arguments, cwd=project)
