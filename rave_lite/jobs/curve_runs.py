@@ -100,7 +100,8 @@ class Plan:
             lines.append(f"  fraction {f:g}: {files} file{'s' * (files > 1)}, {amount(minutes)} to train on")
         if self.without:
             steps = sum(self.without[0].steps)
-            lines.append(f"  without each of {len(self.without) // len(seeds)} training files, {steps} step{'s' * (steps > 1)} each")
+            lines.append(f"  without each of {len(self.without) // len(seeds)} training files, "
+                         f"{steps} step{'s' * (steps > 1)} each")
         held = len({clip.source for clip in found.held_out})
         lines.append(f"each with seed {', '.join(map(str, seeds))}; all judged by the same {held} held-out "
                      f"file{'s' * (held > 1)}, {amount(found.minutes(found.held_out))}")
