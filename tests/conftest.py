@@ -2,6 +2,7 @@ import os
 import zlib
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +14,8 @@ from omegaconf import DictConfig
 from rave_lite.jobs.common import CONF
 from rave_lite.model import RAVE
 
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any load
+hypothesis.settings.load_profile("steady")
 torch.set_num_threads(1)  # two test processes share two cores
 os.environ["OMP_NUM_THREADS"] = "1"  # and what they start
 os.environ["WANDB_MODE"] = "offline"

@@ -23,6 +23,7 @@ from tests.bench.tabla import HELD_OUT
 
 STARTED = ["transfer", "transfer_frozen_encoder", "malay_drums"]  # from the model that was trained on PERCUSSION
 RECIPES = ["scratch", "augmented", "long_low_lr", "curated", *STARTED]
+STEPS = 2000
 SOURCE_STEPS = ["phase1.steps=6000", "phase2.steps=1000"]
 FIGURES = ["spectral", "mel_db", "loud_db", "onset_f1"]
 
@@ -39,8 +40,9 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
     log, source = out / "prepare.log", out / "source"
     if not source.is_dir():
         rave_lite("drums", f"out={out / 'drums'}", log=log)
-        shutil.copytree(percussion, source / "percussion")
-        shutil.copytree(out / "drums/drums", source / "drums")
+        shutil.copytree(percussion, out / "source.part/percussion", dirs_exist_ok=True)
+        shutil.copytree(out / "drums/drums", out / "source.part/drums", dirs_exist_ok=True)
+        (out / "source.part").rename(source)
     if not (out / "pretrained.ckpt").exists():
         rave_lite("train", "recipe=minute_cpu", f"data.root={source}", f"out={out / 'pretraining'}", "threads=1",
                   "resume=auto", *SOURCE_STEPS, log=log)
@@ -57,7 +59,7 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
 def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path, tried: str = "") -> dict:
     """Train, evaluate after a quarter and at the end; the scorer's means and the gap."""
     label, _, override = tried.partition(":")
-    name = "-".join(filter(None, (recipe, label, str(seed))))
+    name = "-".join(filter(None, (recipe, label, str(seed), "" if steps == STEPS else f"{steps}-steps")))
     folder, log = out / name, out / f"{name}.log"
     result = folder / "result.json"
     if result.exists():
@@ -97,7 +99,7 @@ def spread(values: list[float]) -> str:
 
 def main() -> None:
     tabla, percussion, scorer, out = map(Path, sys.argv[1:5])
-    options = {"jobs": "2", "seeds": "0,1,2", "steps": "2000", "recipes": ",".join(RECIPES), "try": ""}
+    options = {"jobs": "2", "seeds": "0,1,2", "steps": str(STEPS), "recipes": ",".join(RECIPES), "try": ""}
     options |= dict(a.split("=", 1) for a in sys.argv[5:])
     recipes, seeds, steps = options["recipes"].split(","), list(map(int, options["seeds"].split(","))), int(options["steps"])
     prepare(tabla, percussion, out)

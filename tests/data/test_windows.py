@@ -63,7 +63,7 @@ def test_long_files_count_by_length_and_short_hits_are_not_lost(tmp_path):
     assert windows.probability == pytest.approx([1 / 9, 4 / 9, 4 / 9])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(-400, 299))
 def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
     source = clip(tmp_path_factory.mktemp("clips"), "x", np.ones(length))
@@ -90,7 +90,6 @@ def of(*lengths: int) -> list[Clip]:
     return [Clip(f"{i}", Decoded(Path("nowhere")), 10 * i, 10 * i + n) for i, n in enumerate(lengths)]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=12), st.lists(st.integers(1, 500), min_size=1, max_size=12),
        st.integers(0, 3))
 def test_as_many_alike_are_of_near_lengths_and_taken_in_turn(held_out, train, seed):

@@ -31,7 +31,7 @@ def bell(seed: int, seconds: float = 1.0) -> np.ndarray:
 
 
 @given(st.floats(1e-6, 1e3), st.booleans())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_level_and_sign_do_not_matter(gain, flip):
     sound = drum(0)
     assert embed(sound * (-gain if flip else gain), RATE) == pytest.approx(embed(sound, RATE), abs=1e-6)

@@ -27,7 +27,7 @@ def slow(x: np.ndarray, target: np.ndarray) -> float:
     return within(x) + within(target) - 2 * np.mean([kernel(a, b) for a in x for b in target])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 6), st.integers(3, 8), st.integers(0, 1000), st.floats(1e-3, 1e3))
 def test_the_kernel_distance_is_its_definition_in_any_unit(n, m, seed, unit):
     rng = np.random.default_rng(seed)

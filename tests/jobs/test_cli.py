@@ -17,6 +17,7 @@ import torch
 
 from rave_lite import set_noise
 from rave_lite.__main__ import JOBS, main
+from rave_lite.data import catalogue
 from rave_lite.evaluation.reconstruct import Reconstruction, reconstruct
 from rave_lite.model import RAVE
 from tests.data.test_audio import broken
@@ -173,6 +174,34 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     report = json.loads((tmp_path / "birds/figures.json").read_text())
     assert report.keys() == {"files", "mean", "silence_dbfs"}
     assert len(report["files"]) == 6
+
+
+def test_recordings_elsewhere_and_moved_ones(trained, tmp_path, write):
+    """Others are judged whole, and inputs still compared with what was trained on; moved ones are as they were."""
+    saved = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
+    held = sorted(path.stem for path in (trained / "set/drums").rglob("*.wav"))[:2]
+    train = saved["config"]["data"] | {"held_out": held}
+    here, gone = tmp_path / "here.ckpt", tmp_path / "gone.ckpt"
+    torch.save(saved | {"config": saved["config"] | {"data": train}}, here)
+    found = catalogue(trained / "set/drums", 44100, held_out=held, cache=trained / "cache")
+    torch.save(saved | {"config": saved["config"] | {"data": train | {"root": str(tmp_path / "lost")},
+                                                     "minutes": found.minutes(found.train)}}, gone)
+
+    def judged(checkpoint: Path, *arguments: object) -> dict:
+        done = rave_lite("evaluate", f"ckpt={checkpoint}", f"out={tmp_path / 'out'}", "heard=2", *arguments, cwd=trained)
+        assert done.returncode == 0, done.stderr
+        return json.loads((tmp_path / "out/figures.json").read_text())
+
+    own, short = judged(here, "inputs=set/birds"), write("short.wav", 0.3).parent
+    assert {Path(name).stem for name in own["files"]} == set(held)
+    other = judged(here, f"data.root={short}", "inputs=set/birds")
+    assert other["files"].keys() == {"short.wav"}
+    assert "gap" not in other
+    assert other["transfer"] == own["transfer"]
+    fails("have the recordings of mine moved? say data.root=DIR", "evaluate", f"ckpt={gone}", cwd=trained)
+    (tmp_path / "now").symlink_to(trained / "set/drums")
+    assert judged(gone, f"data.root={tmp_path / 'now'}", "inputs=set/birds") == own
+    assert judged(gone, "data.root=set/birds").keys() == {"files", "mean", "silence_dbfs"}
 
 
 def test_foreign_sounds_that_are_none(trained, tmp_path, write):

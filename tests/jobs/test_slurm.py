@@ -249,7 +249,7 @@ def test_jobs_that_would_share_a_folder_are_refused(project):
     fails("Could not find 'model/v3'", *sweep("model=tiny,v3"), cwd=project)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
 def test_folder_names(values):
     """Any value gives a name that needs no quotes, in a shell or in Hydra's ckpt=, and another than other values."""

@@ -41,7 +41,7 @@ def test_what_lies_above_the_lower_rates_half_is_gone():
     assert level(Resample(147, 320, 1)(tone)[..., 500:]) < -75
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rates=st.sampled_from(RATES), hop=st.sampled_from([1, 7, 128, 2048]), latency=st.integers(0, 500),
        sizes=st.lists(st.integers(1, 3000), min_size=1))
 def test_there_and_back_is_the_signal_later_whatever_the_blocks(rates, hop, sizes, latency):

@@ -54,7 +54,7 @@ def test_every_layer_streams(name, tmp_path):
     assert_streams(make(), hop=hop, channels=channels, folder=tmp_path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(kernel=st.integers(1, 9), dilation=st.integers(1, 9), stride=st.integers(1, 5),
        alignment=st.sampled_from(ALIGNMENTS), delay=st.integers(0, 20))
 def test_any_convolution_streams(kernel, dilation, stride, alignment, delay):
