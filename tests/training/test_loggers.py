@@ -23,7 +23,7 @@ from rave_lite.training.loggers import Tables, TensorBoard, WeightsAndBiases
 from tests.training import wandb_file
 from tests.training.test_run import SETTINGS, run, settings, stop_at  # noqa: F401
 
-NAMES = ["tabla é 🥁", "it's a <b>bold</b> one".replace("/", " "), 'q"uote', "a.b,c"]
+NAMES = ["tabla é 🥁", "it's a <b>bold</b> one".replace("/", " "), 'q"uote a.b,c', "鼓" * 83]
 LISTENED = [0, 5, 10, 12]  # every 5 steps of 12, and at the first and last; validations are at 4, 8 and 12
 ACCOUNT = ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE", "NETRC")
 
