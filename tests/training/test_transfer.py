@@ -203,6 +203,32 @@ def test_filters_of_another_bank_are_not_copied(tmp_path):
     assert torch.equal(module.model.pqmf.analysis, before)
 
 
+def test_what_has_no_place_is_said(tmp_path):
+    """A noise synthesiser that the new model does not have, to the weight."""
+    checkpoint = saved("model.noise={ratios: [4, 4, 2], hidden: 8, filter_bands: 5}")
+    report = start_from(build(configured("train", *TINY)), checkpoint, tmp_path)
+    lost = sum(v.numel() for k, v in checkpoint["state_dict"].items() if k.startswith("model.decoder.noise."))
+    assert report.left == {"decoder.noise": lost}
+    assert report.table().caption == f"left behind: decoder.noise, {lost:,} weights"
+    assert start_from(build(configured("train", *TINY)), saved(), tmp_path).table().caption == ""
+
+
+@pytest.mark.parametrize(("key", "there", "note", "new"), [
+    ("dilations", [[1, 3], [1, 3, 9], [1, 3, 9], [1, 3]], "other layers, so encoder.net and decoder.net are new", True),
+    ("dilations", [[1, 2, 4], [1, 3, 9], [1, 3, 9], [1, 3]], "what is copied works at other scales of time", False),
+    ("ratios", [2, 4, 4, 2], "what is copied works at other scales of time", False)])
+def test_layers_of_another_stage_are_not_taken_for_ours(key, there, note, new, tmp_path):
+    checkpoint = saved(f"model.{key}={there}")
+    module = build(configured("train", *TINY))
+    before = copy.deepcopy(module.model.state_dict())
+    report = start_from(module, checkpoint, tmp_path)
+    assert report.notes == [f"model.{key} was {there}: {note}"]
+    kept = {k: torch.equal(v, module.model.state_dict()[k]) for k, v in before.items() if k.endswith("weight.original1")}
+    assert all(kept[k] == (new and ".net." in k) for k in kept)
+    assert (report.new["encoder"] > 0) == (report.left["encoder.net"] > 0) == new
+    assert report.copied["discriminators"] > 0
+
+
 def test_nothing_that_fits_is_an_error(tmp_path):
     checkpoint = saved()
     checkpoint["state_dict"] = {"model.of.another": torch.zeros(3)}
