@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
     if not brief:
         show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
                                 device=trainer.strategy.root_device)))
-    with signals_restored():
+    with signals_restored(), workers_words():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
@@ -96,6 +98,16 @@ def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
     if any(len(state["param_groups"]) > 1 for state in saved["optimizer_states"]):
         raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
                          f"resumed: start a new run with transfer.from={path}")
+
+
+@contextmanager
+def workers_words() -> Iterator[None]:
+    """An InputError of one of the data's workers as it was, without the traceback that torch puts in its message."""
+    try:
+        yield
+    except InputError as error:
+        kind = type(error)
+        raise kind(str(error).split(f"{kind.__module__}.{kind.__qualname__}: ", 1)[-1].rstrip()) from error
 
 
 def heard(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:
