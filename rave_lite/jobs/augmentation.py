@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -17,26 +18,31 @@ HOMES = ("rave_lite.data.augmentation", "audiomentations")
 def augmentation(config: DictConfig, sample_rate: int) -> Augmentation | None:
     """Those transforms of `config.augmentation` that are not switched off; None without any.
 
-    Raises InputError for one that does not exist, saying which do, or whose parameters are wrong.
+    Raises InputError for one that does not exist, switched off or not, saying which do, or whose parameters are wrong.
     """
     asked = {str(name): wanted for name, wanted in config.augmentation.items() if wanted is not None}
-    made = {name: transform(name, wanted) for name, wanted in asked.items() if probability(name, wanted)}
+    for name, wanted in asked.items():
+        check(name, wanted)
+    made = {name: transform(name, wanted) for name, wanted in asked.items() if wanted.p}
     return Augmentation(made, sample_rate=sample_rate) if made else None
 
 
-def probability(name: str, wanted: Any) -> float:
-    if not OmegaConf.is_dict(wanted) or not isinstance(wanted.get("_target_"), str):
+def check(name: str, wanted: Any) -> None:
+    if not OmegaConf.is_dict(wanted) or not isinstance(target := wanted.get("_target_"), str):
         raise InputError(f"augmentation.{name}: no such transform, as it has no _target_. There are:\n{existing()}")
+    home, _, kind = target.rpartition(".")
+    try:
+        found = kind in transforms(home) if home in HOMES else home and callable(locate(target))
+    except ErrorDuringImport as error:
+        raise InputError(f"augmentation.{name}: {target} cannot be imported: {error}") from error
+    if not found:
+        raise InputError(f"augmentation.{name}: {target} does not exist. There are:\n{existing()}")
     p = wanted.get("p")
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         raise InputError(f"augmentation.{name}.p: {p} is no probability; say 0 (never) to 1 (always)")
-    return p
 
 
 def transform(name: str, wanted: DictConfig) -> Any:
-    home, _, kind = wanted._target_.rpartition(".")
-    if home in HOMES and kind not in transforms(home):
-        raise InputError(f"augmentation.{name}: {wanted._target_} does not exist. There are:\n{existing()}")
     try:
         return instantiate(wanted, _convert_="all")
     except InstantiationException as error:

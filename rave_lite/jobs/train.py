@@ -1,8 +1,11 @@
 """Train a model on a folder of recordings."""
 
 import hashlib
+import json
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
         if warning:
             show(f"[yellow]warning:[/] {warning}")
     if saved and resume:
+        resumable(module, saved, resume)
         load_matching(module, saved["state_dict"], resume)
         then, now = chosen(saved.get("config", {}).get("data", {})), chosen(plain["data"])
         for what in (what for what in now if then[what] != now[what]):
@@ -78,9 +82,32 @@ def train(config: DictConfig, brief: bool = False) -> None:
     if not brief:
         show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
                                 device=trainer.strategy.root_device)))
-    with signals_restored():
+    with signals_restored(), workers_words():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
+
+
+def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
+    """Raise InputError where `module` lacks what settings of the training gave a checkpoint, or the reverse."""
+    there, here = ({name.split(".")[0] for name in state} for state in (saved["state_dict"], module.state_dict()))
+    for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
+        if (part in there) != (part in here):
+            began = f"training.{setting}={json.dumps(saved['config']['training'][setting])}".replace('"', "")
+            raise InputError(f"{path}: this run began with {began}; to resume does not switch that on or off: say '{began}' "
+                             f"again, or start a new run with transfer.from={path}")
+    if any(len(state["param_groups"]) > 1 for state in saved["optimizer_states"]):
+        raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
+                         f"resumed: start a new run with transfer.from={path}")
+
+
+@contextmanager
+def workers_words() -> Iterator[None]:
+    """An InputError of one of the data's workers as it was, without the traceback that torch puts in its message."""
+    try:
+        yield
+    except InputError as error:
+        kind = type(error)
+        raise kind(str(error).split(f"{kind.__module__}.{kind.__qualname__}: ", 1)[-1].rstrip()) from error
 
 
 def heard(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:

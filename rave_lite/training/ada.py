@@ -27,9 +27,9 @@ class AdaptiveAugmentation(nn.Module):
 
     def __init__(self, *, target: float = 0.6, ramp: float = 50_000):
         super().__init__()
-        if not -1 < target < 1:
+        if not isinstance(target, int | float) or not -1 < target < 1:
             raise InputError(f"training.ada.target: {target} is not between -1 and 1; say 0.6")
-        if not ramp > 0:
+        if not isinstance(ramp, int | float) or not ramp > 0:
             raise InputError(f"training.ada.ramp: {ramp} is no number of windows; say 50000")
         self.target, self.ramp = target, ramp
         self.register_buffer("p", torch.zeros(()))

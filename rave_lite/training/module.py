@@ -21,9 +21,10 @@ from rave_lite.training.losses import (
     hinge_generator,
     reconstruction_distance,
 )
-from rave_lite.training.paces import Paces
+from rave_lite.training.paces import Paces, factor
 from rave_lite.training.runner import Runner, frozen, tf32
 
+Named = list[tuple[str, nn.Parameter]]
 DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the pieces
 
 
@@ -47,7 +48,7 @@ class RAVETraining(L.LightningModule):
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
                  ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
-                 freeze: dict[str, int] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
+                 freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
                  config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
@@ -57,8 +58,9 @@ class RAVETraining(L.LightningModule):
         self.ema_decay = ema or 0.0
         self.ada = ada
         self.paces = Paces(freeze, lr_scale)
+        self.paces.check(name for names in self.named() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
-        self.pull = pull
+        self.pull = factor("pull", pull, 0.001)
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
@@ -87,12 +89,15 @@ class RAVETraining(L.LightningModule):
         return self.model if self.ema is None else self.ema
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam twice; a group for each part that has a pace of its own."""
-        made = dict(self.model.named_parameters())
-        heard = {f"discriminator.{name}": p for name, p in self.discriminator.named_parameters()}
-        self.paces.check((*made, *heard))
-        return [torch.optim.Adam(self.paces.groups(made.items()), self.lr[0], self.betas, fused=True),
-                torch.optim.Adam(self.paces.groups(heard.items()), self.discriminator_lr, self.betas, fused=True)]
+        """Adam twice, whose state does not depend on the paces."""
+        made, heard = self.named()
+        return [torch.optim.Adam(made, self.lr[0], self.betas, fused=True),
+                torch.optim.Adam(heard, self.discriminator_lr, self.betas, fused=True)]
+
+    def named(self) -> tuple[Named, Named]:
+        """The parameters of the model and of the discriminators, by the names that parts go by."""
+        heard = [(f"discriminator.{name}", p) for name, p in self.discriminator.named_parameters()]
+        return list(self.model.named_parameters()), heard
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
         """One update on `(B, 1, T)`; the losses by name."""
@@ -105,16 +110,14 @@ class RAVETraining(L.LightningModule):
               backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
         self._draw_anew()
-        self.paces.set(generator, self.generator_lr(), self.step)
-        self.paces.set(discriminator, self.discriminator_lr, self.step)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
-            self._update(discriminator, losses["discriminator"], backward)
+            self._update(discriminator, self.discriminator_lr, losses["discriminator"], backward)
         else:
             with frozen(self.discriminator):
                 losses = self.generator_losses(x)
                 total = torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum()
-                self._update(generator, total, backward)
+                self._update(generator, self.generator_lr(), total, backward)
             self._average()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
@@ -124,13 +127,18 @@ class RAVETraining(L.LightningModule):
         state = np.random.SeedSequence([self.seed, self.step, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
-    def _update(self, optimizer: Any, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
+    def waits(self, part: str) -> bool:
+        """Whether all of a part, or a parameter, keeps its weights in this step, as the encoder does in phase 2."""
+        return (self.phase == 2 and part.split(".")[0] == "encoder") or self.paces.waits(part, self.step)
+
+    def _update(self, optimizer: Any, lr: float, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
         first = (self.broken < 0) & ~loss.detach().isfinite()
         self.broken.copy_(torch.where(first, self.step, self.broken))
         optimizer.zero_grad()
         with tf32(True):
             backward(loss)
-        optimizer.step()
+        with self.paces.kept(optimizer, lr, self.waits):
+            optimizer.step()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -175,8 +183,7 @@ class RAVETraining(L.LightningModule):
 
     def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
-        learning = self.phase == 1 and not self.paces.waits("encoder", self.step)
-        with torch.set_grad_enabled(learning and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.waits("encoder")):
             bands = self.model.pqmf(x)
             z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
         return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty

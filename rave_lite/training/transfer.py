@@ -19,15 +19,19 @@ BANK = ("n_bands", "attenuation", "bank")  # of RAVE's arguments: where they dif
 
 @dataclass
 class Report:
-    """What became of the weights of each part: counts by part."""
+    """What became of the weights of each part: counts by part. `left`: what of the source has no place; `notes`: on both."""
 
     path: Path
+    notes: list[str]
     copied: Counter = field(default_factory=Counter)
     resized: Counter = field(default_factory=Counter)
     new: Counter = field(default_factory=Counter)
+    left: Counter = field(default_factory=Counter)
 
     def table(self) -> Table:
-        table = Table(title=f"starting from {self.path}", title_justify="left")
+        left = [f"left behind: {name}, {count:,} weights" for name, count in self.left.items()]
+        table = Table(title=f"starting from {self.path}", title_justify="left", caption="\n".join([*left, *self.notes]),
+                      caption_justify="left")
         for column in ("part", "weights copied", "resized", "new"):
             table.add_column(column, justify="left" if column == "part" else "right")
         for name in {**self.copied, **self.resized, **self.new}:
@@ -43,11 +47,11 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
     function. Raises InputError for another sampling rate or hop, and where nothing fits.
     """
     comparable(module.model, checkpoint["model"], path)
-    theirs = started(checkpoint["state_dict"])
-    if any(checkpoint["model"].get(k) != module.model.config.get(k) for k in BANK):
-        theirs = {k: v for k, v in theirs.items() if not k.startswith("model.pqmf.")}
+    everything = started(checkpoint["state_dict"])
+    others, notes = differences(module.model.config, checkpoint["model"])
+    theirs = {k: v for k, v in everything.items() if not k.startswith(tuple(others))}
     own = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
-    made, report = {}, Report(path)
+    made, report = {}, Report(path, notes)
     for name, value in own.items():
         part = name.split(".")[1] if name.startswith("model.") else "discriminators"
         if name in theirs and theirs[name].shape == value.shape:
@@ -57,6 +61,9 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
             report.resized[part] += value.numel()
         else:
             report.new[part] += value.numel()
+    for name in (name for name in everything if name not in theirs or name not in own):
+        part = ".".join(name.split(".")[1:3]) if name.startswith("model.") else "discriminators"
+        report.left[part] += everything[name].numel()
     if not made:
         raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
     module.load_state_dict(made, strict=False)
@@ -77,6 +84,22 @@ def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:
     if hop != model.hop:
         raise InputError(f"transfer.from: a latent frame of {path} is {hop} samples, of this model {model.hop}: its weights "
                          f"would mean nothing. Leave out model= and model.ratios, and the model is the trained one's")
+
+
+def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Beginnings of the names of weights that mean something else in the trained model, and what to know of the others.
+
+    Both are arguments of `RAVE`. Layers are numbered through: one dilation more, and a number is another stage's layer.
+    """
+    others, notes = [], []
+    if any(trained.get(k) != model.get(k) for k in BANK):
+        others.append("model.pqmf.")
+    for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
+        notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
+    if [len(stack) for stack in trained["dilations"]] != [len(stack) for stack in model["dilations"]]:
+        others += ["model.encoder.net.", "model.decoder.net."]
+        notes[-1] = f"model.dilations was {trained['dilations']}: other layers, so encoder.net and decoder.net are new"
+    return others, notes
 
 
 def started(state: dict[str, Tensor]) -> dict[str, Tensor]:

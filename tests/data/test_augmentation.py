@@ -19,6 +19,7 @@ from rave_lite.jobs.common import CONF
 from tests.conftest import configured
 from tests.data.test_windows import clip
 from tests.jobs.test_cli import fails, rave_lite
+from tests.training.test_run import SETTINGS
 
 RATE, LENGTH = 44100, 32768
 NAMES = list(configured("train").augmentation)
@@ -385,6 +386,9 @@ def test_training_batches_are_changed_and_pieces_to_judge_by_are_not(clips):
     (["augmentation.pitch.p=1", "augmentation.pitch._target_=audiomentations.PichShift"],
      "audiomentations.PichShift does not exist.*PitchShift"),
     (["augmentation.mute.p=1", "augmentation.mute._target_=rave_lite.data.augmentation.Mut"], "Mut does not exist.*Mute"),
+    *(([f"+augmentation.it={{_target_: {target}, p: {p}}}"], f"{target} does not exist.*Speed.*audiomentations:.*PitchShift")
+      for p in (0, 1) for target in ("PitchShift", "audiomentation.PitchShift", "rave_lite.augmentation.Speed", "math.pi",
+                                     "rave_lite.data.augmentation.Sped", "audiomentations.core.PitchShift", "a..b")),
     (["augmentation.mute.p=often"], "augmentation.mute.p: often is no probability"),
     (["augmentation.mute.p=1.5"], "augmentation.mute.p: 1.5 is no probability"),
     (["augmentation.mute.p=1", "augmentation.mute.seconds=[3,1]"], r"augmentation.mute: seconds: \[3, 1\] is no range"),
@@ -398,6 +402,34 @@ def test_training_batches_are_changed_and_pieces_to_judge_by_are_not(clips):
 def test_what_cannot_be_had(overrides, message):
     with pytest.raises(InputError, match=f"(?s){message}"):
         chain(*overrides)
+
+
+def test_ones_own_transforms_may_be_of_any_module_and_a_broken_one_says_why(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_effects.py").write_text(
+        "class Half:\n    p = 1\n    def __init__(self, p): pass\n    def __call__(self, x, rate, rng): return x / 2\n")
+    change = chain("+augmentation.half={_target_: my_effects.Half, p: 1}")
+    assert np.array_equal(change(noise(), 0), noise() / 2)
+    (tmp_path / "my_broken_effects.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(InputError, match=r"my_broken_effects.Half cannot be imported: .*nowhere_to_be_found"):
+        chain("+augmentation.half={_target_: my_broken_effects.Half, p: 1}")
+
+
+def test_a_transform_that_changes_the_length_of_some_windows_only_is_named():
+    """Trim leaves the second of noise by which transforms are tried as it is."""
+    change = chain("+augmentation.trim={_target_: audiomentations.Trim, p: 1}")
+    assert np.array_equal(change(noise(), 0), noise())
+    with pytest.raises(InputError, match=r"augmentation.trim: it makes .* must keep the length of the window"):
+        change(np.concatenate([np.zeros(20000, np.float32), noise()]), 0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_ends_with_that_alone(tmp_path, write, workers):
+    for i in range(2):
+        write(f"{i}.wav", samples=np.concatenate([np.zeros(15000), 0.1 * noise(8000)]))
+    said = fails("augmentation.trim: it makes", "train", "data.root=audio", "data.cache=cache", *SETTINGS,
+                 f"data.workers={workers}", "+augmentation.trim={_target_: audiomentations.Trim, p: 1}", cwd=tmp_path)
+    assert len(said.splitlines()) < 5
 
 
 def test_all_settings_are_shown(tmp_path):

@@ -173,7 +173,7 @@ def test_a_resumed_run_goes_on_with_its_p(settings, tmp_path, monkeypatch):  # n
 
 @pytest.mark.parametrize(("ada", "message"), [
     ("{target: 2}", "training.ada.target: 2"), ("{ramp: 0}", "training.ada.ramp: 0"), ("{speed: 1}", "say null, or"),
-    ("0.6", "say null, or")])
+    ("{target: high}", "training.ada.target: high"), ("{ramp: abc}", "training.ada.ramp: abc"), ("0.6", "say null, or")])
 def test_settings_that_are_wrong(ada, message):
     with pytest.raises(InputError, match=message):
         training(f"training.ada={ada}")

@@ -34,11 +34,13 @@ def test_phase_1_trains_encoder_and_decoder():
     assert gradients(module.discriminator) == {False}
 
 
-def test_phase_2_freezes_the_encoder_and_spares_the_discriminators():
-    module = training()
+@pytest.mark.parametrize("pull", [0, 1])
+def test_phase_2_freezes_the_encoder_and_spares_the_discriminators(pull):
+    module = training(f"training.pull={pull}")
     module.step = 11
     losses = module.learn(audio(), *module.configure_optimizers())
-    assert losses.keys() == {"linear", "mel", "bands", "penalty", "adversarial", "feature_matching"}
+    assert losses.keys() - {"pull"} == {"linear", "mel", "bands", "penalty", "adversarial", "feature_matching"}
+    assert ("pull" in losses) == bool(pull)
     assert gradients(module.model.encoder) == {False}
     assert gradients(module.model.decoder) == {True}
     assert gradients(module.discriminator) == {False}

@@ -1,6 +1,8 @@
 """Runs that start from a trained model: what is copied, what is refused, what is recorded."""
 
+import copy
 import hashlib
+import shutil
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from rave_lite.jobs.train import build, start
 from rave_lite.model import read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
 from tests.conftest import configured
-from tests.training.test_run import SETTINGS, run, settings
+from tests.training.test_run import SETTINGS, run, settings, stop_at
 
 __all__ = ["settings"]
 TINY = ["data.root=x", *SETTINGS]
@@ -90,28 +92,90 @@ def test_another_rate_or_hop_is_refused(typed, what, tmp_path):
         start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}", typed), [typed])
 
 
-def test_parts_keep_their_weights_for_so_many_steps_and_learn_at_their_own_pace():
-    module = build(configured("train", *TINY, "training.freeze={encoder: 2, decoder.net.0: 3}",
-                              "training.lr_scale={decoder.waveform: 0.0}"))
+def moves(*overrides: str, steps: int = 4, first: int = 0) -> list[dict[str, float]]:
+    """How far each parameter of the model moves, by step from `first` on; phase 2 begins at step 6."""
+    torch.manual_seed(0)
+    module = build(configured("train", *TINY, "training.lr=[1e-3,1e-3]", *overrides))
     optimizers = module.configure_optimizers()
-    x = 0.1 * torch.randn(2, 1, 8192)
-    moved = {}
-    for step in range(4):
-        before = {k: v.clone() for k, v in module.model.named_parameters()}
+    x, moved = 0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0)), []
+    for module.step in range(first, first + steps):
+        before = {k: v.detach().clone() for k, v in module.model.named_parameters()}
         module.learn(x, *optimizers)
-        moved[step] = {k for k, v in module.model.named_parameters() if not torch.equal(v, before[k])}
-    assert [any(k.startswith("encoder") for k in moved[s]) for s in range(4)] == [False, False, True, True]
-    assert [any(k.startswith("decoder.net.0.") for k in moved[s]) for s in range(4)] == [False, False, False, True]
-    assert not any(k.startswith("decoder.waveform") for s in moved for k in moved[s])
-    assert all(any(k.startswith("decoder.net.2.") for k in moved[s]) for s in moved)
-    module.paces.set(optimizers[0], 1.0, module.step)
-    paces = {g["part"]: g["lr"] for g in optimizers[0].param_groups}
-    assert paces == {"": 1.0, "encoder": 1.0, "decoder.net.0": 1.0, "decoder.waveform": 0.0}
+        moved.append({k: float((v - before[k]).detach().abs().max()) for k, v in module.model.named_parameters()})
+    return moved
+
+
+def when(part: str, moved: list[dict[str, float]]) -> list[bool]:
+    """At which steps all of a part moved; asserts that otherwise none of it did."""
+    found = [{far > 0 for name, far in step.items() if name.startswith(f"{part}.")} for step in moved]
+    assert all(len(step) == 1 for step in found)
+    return [True in step for step in found]
+
+
+@pytest.mark.parametrize("pull", [0, 1])
+def test_parts_keep_their_weights_for_so_many_steps_and_learn_at_their_own_pace(pull):
+    moved = moves("training.freeze={encoder: 2, decoder.net.0: 3}", "training.lr_scale={decoder.waveform: 0.0}",
+                  f"training.pull={pull}")
+    assert when("encoder", moved) == [False, False, True, True]
+    assert when("decoder.net.0", moved) == [False, False, False, True]
+    assert when("decoder.waveform", moved) == [False] * 4
+    assert when("decoder.net.2", moved) == [True] * 4
+
+
+def test_in_phase_2_nothing_moves_the_encoder():
+    """Not the momentum of phase 1, nor a pull from where it has come to."""
+    moved = moves("training.pull=1", first=5)
+    assert when("encoder", moved) == [True, False, False, False]
+    assert when("decoder.net.0", moved) == [True, True, True, False]  # step 8 is the discriminators'
+
+
+def test_freeze_and_lr_scale_of_nested_parts_count_each_by_itself():
+    plain, = moves(steps=1)
+    slow = moves("training.lr_scale={decoder: 0.1, decoder.net.0: 0.5}", "training.freeze={decoder.net.0: 1}", steps=2)
+    assert when("decoder.net.0", slow) == [False, True]
+    for name, far in plain.items():
+        share = 0.5 if name.startswith("decoder.net.0.") else 0.1 if name.startswith("decoder.") else 1
+        assert slow[share == 0.5][name] == pytest.approx(share * far, rel=0.02), name  # Adam's first step: its size is lr
+    within = moves("training.freeze={decoder: 2, encoder: 2, encoder.net.0: 1}", "training.lr_scale={decoder.net.0: 0.5}")
+    assert when("decoder.net.0", within) == when("encoder.net.1", within) == [False, False, True, True]
+    assert when("encoder.net.0", within) == [False, True, True, True]
+
+
+def test_what_waits_may_be_everything():
+    assert when("decoder", moves("training.freeze={decoder: 10}", first=6)) == [False] * 4
+
+
+def test_a_factor_is_one_of_the_learning_rate():
+    """A scaled run is the one at that learning rate, until rounding has grown."""
+    scaled = moves("training.lr_scale={encoder: 0.1, decoder: 0.1}", steps=3)
+    slower = moves("training.lr=[1e-4,1e-4]", steps=3)
+    assert all(one == pytest.approx(other, rel=0.01) for one, other in zip(scaled, slower, strict=True))
+
+
+def test_the_discriminators_may_wait_too():
+    module = build(configured("train", *TINY, "training.freeze={discriminator: 9}"))
+    before = copy.deepcopy(module.discriminator.state_dict())
+    optimizers = module.configure_optimizers()
+    for module.step, same in ((8, True), (12, False)):
+        module.learn(0.1 * torch.randn(2, 1, 8192), *optimizers)
+        assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items()) == same
 
 
 def test_a_part_that_is_not_there_is_named():
     with pytest.raises(InputError, match="no part 'encodre'"):
-        build(configured("train", *TINY, "training.freeze={encodre: 2}")).configure_optimizers()
+        build(configured("train", *TINY, "training.freeze={encodre: 2}"))
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("freeze=encoder", r"training.freeze: encoder .*say null, or \{encoder: 1000\}"),
+    ("freeze={encoder: many}", "training.freeze.encoder: many is no number from 0 up; say 1000"),
+    ("freeze={encoder: -1}", "training.freeze.encoder: -1 "), ("freeze={encoder: null}", "training.freeze.encoder: None"),
+    ("lr_scale={encoder: fast}", "training.lr_scale.encoder: fast .*say 0.1"), ("lr_scale=0.1", "training.lr_scale: 0.1 "),
+    ("pull=much", "training.pull: much is no number from 0 up; say 0.001"), ("pull=-1", "training.pull: -1 "),
+    ("pull=nan", "training.pull: nan"), ("pull=null", "training.pull: None")])
+def test_values_that_are_none(setting, message):
+    with pytest.raises(InputError, match=message):
+        build(configured("train", *TINY, f"training.{setting}"))
 
 
 def test_the_pull_holds_the_weights_near_their_start(tmp_path):
@@ -137,6 +201,32 @@ def test_filters_of_another_bank_are_not_copied(tmp_path):
     before = module.model.pqmf.analysis.clone()
     start_from(module, checkpoint, tmp_path)
     assert torch.equal(module.model.pqmf.analysis, before)
+
+
+def test_what_has_no_place_is_said(tmp_path):
+    """A noise synthesiser that the new model does not have, to the weight."""
+    checkpoint = saved("model.noise={ratios: [4, 4, 2], hidden: 8, filter_bands: 5}")
+    report = start_from(build(configured("train", *TINY)), checkpoint, tmp_path)
+    lost = sum(v.numel() for k, v in checkpoint["state_dict"].items() if k.startswith("model.decoder.noise."))
+    assert report.left == {"decoder.noise": lost}
+    assert report.table().caption == f"left behind: decoder.noise, {lost:,} weights"
+    assert start_from(build(configured("train", *TINY)), saved(), tmp_path).table().caption == ""
+
+
+@pytest.mark.parametrize(("key", "there", "note", "new"), [
+    ("dilations", [[1, 3], [1, 3, 9], [1, 3, 9], [1, 3]], "other layers, so encoder.net and decoder.net are new", True),
+    ("dilations", [[1, 2, 4], [1, 3, 9], [1, 3, 9], [1, 3]], "what is copied works at other scales of time", False),
+    ("ratios", [2, 4, 4, 2], "what is copied works at other scales of time", False)])
+def test_layers_of_another_stage_are_not_taken_for_ours(key, there, note, new, tmp_path):
+    checkpoint = saved(f"model.{key}={there}")
+    module = build(configured("train", *TINY))
+    before = copy.deepcopy(module.model.state_dict())
+    report = start_from(module, checkpoint, tmp_path)
+    assert report.notes == [f"model.{key} was {there}: {note}"]
+    kept = {k: torch.equal(v, module.model.state_dict()[k]) for k, v in before.items() if k.endswith("weight.original1")}
+    assert all(kept[k] == (new and ".net." in k) for k in kept)
+    assert (report.new["encoder"] > 0) == (report.left["encoder.net"] > 0) == new
+    assert report.copied["discriminators"] > 0
 
 
 def test_nothing_that_fits_is_an_error(tmp_path):
@@ -173,6 +263,46 @@ def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
     resumed = read_checkpoint(tmp_path / "second/checkpoints/last.ckpt")
     assert resumed["step"] == 3
     assert resumed["config"]["transfer"] == found["config"]["transfer"]
+
+
+def test_a_resumed_run_may_change_what_waits_and_how_fast_parts_learn(settings, tmp_path, monkeypatch):
+    """With the same paces it is bit for bit the uninterrupted one, with others those count, though the state is the same."""
+    first = ["training.freeze={encoder: 5}", "training.lr_scale={decoder: 0.5}"]
+    other = ["training.freeze={decoder.net.0: 99}", "training.lr_scale={encoder: 0}"]
+    run(tmp_path / "whole", *settings, *first)
+    with monkeypatch.context() as patch:
+        stop_at(3, patch)
+        run(tmp_path / "half", *settings, *first)
+    for name, paces in (("same", first), ("other", other), ("none", [])):
+        shutil.copytree(tmp_path / "half", tmp_path / name)
+        run(tmp_path / name, *settings, *paces, "resume=last")
+    half, whole, same, changed, none = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"]
+                                        for name in ("half", "whole", "same", "other", "none"))
+    assert all(torch.equal(value, whole[name]) for name, value in same.items())
+    for name in (name for name in half if name.startswith("model.") and "parametrizations" in name):
+        stays = name.startswith(("model.encoder.", "model.decoder.net.0."))
+        assert torch.equal(changed[name], half[name]) == stays, name
+        assert not torch.equal(none[name], same[name]), name
+
+
+def test_what_a_resume_cannot_switch_on_or_off_is_named(settings, tmp_path):
+    pulled, hidden = ["training.pull=0.1"], ["training.ada={target: 0.5}"]
+    short = ["phase1.steps=1", "phase2.steps=0", "callbacks.listen.every=null"]
+    run(tmp_path / "pulled", *settings, *pulled, *short)
+    run(tmp_path / "hidden", *settings, *hidden, *short)
+    for name, typed, message in [("pulled", [], "began with training.pull=0.1;.*say 'training.pull=0.1' again"),
+                                 ("hidden", [], "say 'training.ada={target: 0.5}' again.*transfer.from="),
+                                 ("hidden", [*hidden, *pulled], "began with training.pull=0.0"),
+                                 ("pulled", [*hidden, *pulled], "began with training.ada=null"),
+                                 ("pulled", ["training.ema=null", *pulled], "began with training.ema=0.999")]:
+        with pytest.raises(InputError, match=message):
+            run(tmp_path / name, *settings, *typed, *short, "resume=last")
+    last = tmp_path / "pulled/checkpoints/last.ckpt"
+    old = read_checkpoint(last)
+    old["optimizer_states"][0]["param_groups"] *= 2
+    torch.save(old, last)
+    with pytest.raises(InputError, match=r"training.freeze or training.lr_scale in a version .* transfer.from="):
+        run(tmp_path / "pulled", *settings, *pulled, *short, "resume=last")
 
 
 def test_what_cannot_be_started_from(tmp_path):

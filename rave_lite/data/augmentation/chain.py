@@ -26,7 +26,7 @@ class Augmentation:
     The result depends on the samples and `key` (seed and number of the window) alone, so that a run can be resumed and
     shared among workers; each transform draws by `key` and its own name: one more or less leaves the others' draws as they
     were. A window louder than full scale is turned down to it, or to its peak before if that was higher. Takes our
-    transforms and audiomentations'. Raises InputError for one that fails on a second of noise.
+    transforms and audiomentations'. Raises InputError for one that fails on a second of noise, or changes a length.
     """
 
     def __init__(self, transforms: Mapping[str, Any], *, sample_rate: int):
@@ -42,7 +42,7 @@ class Augmentation:
         for name, transform in self.transforms.items():
             rng = np.random.default_rng([*key, crc32(name.encode())])
             if rng.random() < transform.p:
-                made = transform(made, self.sample_rate, rng)
+                made = same_length(name, made, transform(made, self.sample_rate, rng))
         peak, allowed = np.abs(made).max(initial=0), max(1.0, np.abs(samples).max(initial=0))
         return made if peak <= allowed else made * np.float32(allowed / peak)
 
@@ -53,12 +53,17 @@ class Augmentation:
             made = self.transforms[name](noise, self.sample_rate, rng)
         except Exception as error:
             raise InputError(f"augmentation.{name}: it fails on a second of noise: {error}") from error
-        if made.shape != noise.shape:
-            raise InputError(f"augmentation.{name}: it makes {made.shape} samples of {noise.shape}; a transform must keep "
-                             f"the length of the window")
+        same_length(name, noise, made)
         if made.dtype != np.float32 or not np.isfinite(made).all():
             raise InputError(f"augmentation.{name}: of a second of noise it makes {made.dtype} samples, "
                              f"{(~np.isfinite(made)).sum()} of them not finite")
+
+
+def same_length(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    if after.shape != before.shape:
+        raise InputError(f"augmentation.{name}: it makes {after.shape} samples of {before.shape}; a transform must keep the "
+                         f"length of the window: leave it out")
+    return after
 
 
 class Borrowed:
