@@ -74,7 +74,7 @@ def of_checkpoints(config: DictConfig, saved: dict[Path, int], boundary: int | N
             made = [play(x[None], seed=config.seed)[0] for x in originals]
             yield moment(step, [p.stem for p in named[step] if not p.stem.startswith(STEP)], originals, made, rate)
 
-    return History(rate, [str(Path(name).with_suffix("")) for name in names_of(clips)], originals, list(moments()), boundary)
+    return History(rate, names_of(clips), originals, list(moments()), boundary)
 
 
 def listened(folder: Path) -> dict[int, Path]:

@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
                None)
+in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 
 
 class Parsed(HTMLParser):

@@ -19,7 +19,7 @@ from rave_lite.pages import gallery as page
 from tests.data.test_manifest import NASTY
 from tests.evaluation.test_embedding import RATE, drum
 from tests.jobs.test_cli import fails, rave_lite
-from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
+from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
 from tests.training.test_run import SETTINGS
 
 STEPS = [0, 100, 200, 300, 1000]
@@ -138,7 +138,7 @@ def test_nothing_comes_from_elsewhere_and_no_name_is_markup(written):
     assert len(found.all("script")) == 1
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@in_browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_in_a_browser(written, width):
     path, _ = written

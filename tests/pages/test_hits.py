@@ -15,7 +15,7 @@ from rave_lite.pages import hits as page
 from tests.data.test_manifest import NASTY
 from tests.evaluation.test_curation import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
-from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
+from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
 
 SEEN = """
   const seen = {plain: manifest()}, boxes = [...document.querySelectorAll("li input")], all = document.querySelector(".all");
@@ -78,7 +78,7 @@ def test_hits_alone_in_their_group_are_shown_together_first():
         ("On their own", "cd"), ("Group 4", "ef"), ("Group 1", "ab")]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@in_browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_in_a_browser(written, tmp_path, width):
     """Unedited the page saves the manifest byte for byte; ticks, groups and the limit change what they should."""

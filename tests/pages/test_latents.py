@@ -16,7 +16,7 @@ from tests.data.test_manifest import NASTY
 from tests.evaluation.test_curation import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
 from tests.evaluation.test_latents import measured
-from tests.pages.browser import BROWSER, Parsed, seen_by_browser, self_contained
+from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
 
 NAME = "<i>'x'&\"y\"</i>"
 SEEN = """
@@ -86,7 +86,7 @@ def test_a_model_whose_directions_were_never_measured_says_so(written):
     assert "never measured" in "".join(latents.section(model, "it", {}, hit))
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@in_browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_in_a_browser(written, width):
     """One stop for the tab key; arrows, Home and End move by cells and stop at the edges; a click plays and moves there."""

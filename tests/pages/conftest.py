@@ -1,0 +1,41 @@
+"""The listening page of some sounds and three models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, Made, SideBySide
+from rave_lite.pages import listen
+from tests.data.test_manifest import NASTY
+from tests.evaluation.test_embedding import RATE, bell, drum
+
+MODELS = ["a <i>model</i>", "b's \"last\" </script>&amp;", "c 🥁"]
+FIGURES = {"spectral": 7.25, "mel_db": 5.5, "loud_db": 3.0, "onset_f1": 1.0}
+SECONDS = 1.5
+
+
+def ramp() -> np.ndarray:
+    """Every moment has a value of its own: what is heard tells the position."""
+    return np.linspace(0.02, 0.5, round(SECONDS * RATE), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def shown() -> list[SideBySide]:
+    sound = ramp()
+    first = SideBySide("ramp & <b>co</b>.wav", sound, [Made(made, FIGURES | {"mel_db": n}, HELD_OUT)
+                                                       for n, made in enumerate((-sound, 0.5 * sound, 3 * sound))])
+    others = [SideBySide(name, drum(n), [Made(scale * drum(n + 1), FIGURES, HELD_OUT if n % 2 else TRAINED_ON)
+                                         for scale in (0.1, 1, 4)], 1.5)
+              for n, name in enumerate([*NASTY, "x</script>.wav"])]
+    short = SideBySide("click.wav", drum(0)[:882], [Made(0 * drum(0)[:882], FIGURES, mark)
+                                                    for mark in (HELD_OUT, TRAINED_ON, HELD_OUT)])
+    return [first, *others, short]
+
+
+@pytest.fixture(scope="module")
+def page(shown, tmp_path_factory) -> Path:
+    foreign = [SideBySide("burung.wav", bell(0), [Made(drum(0), {"onset_f1": 0.5, "out_to_target": 0.25}) for _ in MODELS])]
+    path = tmp_path_factory.mktemp("page") / "sub folder" / "index.html"
+    listen.write(path, MODELS, shown, foreign, [{"inputs": 1.25, "outputs": 0.5, "held_out": 0.1}, {}, {}], RATE)
+    return path
