@@ -4,6 +4,7 @@ import warnings
 
 import librosa
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # a click is short
 
@@ -79,10 +80,30 @@ def onset_f1(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float
 
 
 def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Times of onsets in s; silence is put before the audio so that one at its very start is heard."""
-    lead = 2048
-    found = librosa.onset.onset_detect(y=np.pad(audio, (lead, 0)).astype(np.float32), sr=sample_rate, units="time")
-    return found - lead / sample_rate
+    """Times of onsets in s, as librosa.onset.onset_detect; silence is put before, so that one at the start is heard."""
+    lead, hop = 2048, 512
+    strength = librosa.onset.onset_strength(y=np.pad(audio, (lead, 0)).astype(np.float32), sr=sample_rate, hop_length=hop)
+    strength -= strength.min()
+    found = peaks(strength / max(strength.max(), 1e-30), round(0.03 * sample_rate // hop), round(0.1 * sample_rate // hop))
+    return (np.array(found) * hop - lead) / sample_rate
+
+
+def peaks(strength: np.ndarray, near: int, far: int) -> list[int]:
+    """The highest of the last `near` frames that are 0.07 above the mean of those up to `far` away, so far apart.
+
+    As librosa.util.peak_pick, which numba compiles into a cache: two processes that fill it at once leave code that crashes
+    there from then on (numba's issue 10128).
+    """
+    frames = np.arange(len(strength))
+    highest = sliding_window_view(np.pad(strength, (near, 0), constant_values=-np.inf), near + 1).max(1)
+    first, last = np.maximum(frames - far, 0), np.minimum(frames + far + 1, len(strength))
+    sums = np.append(0, np.cumsum(strength, dtype=np.float64))
+    mean = (sums[last] - sums[first]) / (last - first)
+    found: list[int] = []
+    for n in np.flatnonzero((strength == highest) & (strength >= mean + 0.07)).tolist():
+        if not found or n > found[-1] + near:
+            found.append(n)
+    return found
 
 
 def level_db(audio: np.ndarray) -> float:

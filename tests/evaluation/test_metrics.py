@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from rave_lite.evaluation.metrics import figures, level_db, loud_db, mel_db, onset_f1, onsets, spectral
+from rave_lite.evaluation.metrics import figures, level_db, loud_db, mel_db, onset_f1, onsets, peaks, spectral
 from rave_lite.evaluation.pictures import save, spectrograms
 
 RATE = 44100
@@ -39,6 +42,24 @@ def test_onsets_are_found_where_they_are_and_matched():
     assert onset_f1(hits(times), hits([0.25, 0.8]), RATE) == 0
     assert onset_f1(np.zeros(RATE), np.zeros(RATE), RATE) == 1
     assert onset_f1(hits(times), np.zeros(RATE), RATE) == 0
+
+
+@given(arrays(np.float32, st.integers(1, 60), elements=st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0])), st.integers(0, 4),
+       st.integers(1, 9))
+def test_peaks_are_what_they_are_said_to_be(strength, near, far):
+    expected, n = [], 0
+    while n < len(strength):
+        around = strength[max(0, n - far) : n + far + 1]
+        if strength[n] == max(strength[max(0, n - near) : n + 1]) and strength[n] >= around.mean(dtype=np.float64) + 0.07:
+            expected.append(n)
+            n += near
+        n += 1
+    assert peaks(strength, near, far) == expected
+
+
+def test_sounds_without_onsets():
+    for sound in (np.zeros(RATE), np.zeros(10), np.full(RATE, 0.5)[:1]):
+        assert len(onsets(sound, RATE)) == 0
 
 
 def test_level():

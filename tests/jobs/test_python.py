@@ -17,7 +17,8 @@ from tests.training.test_run import SETTINGS, settings  # noqa: F401
 
 
 def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
-    """What was typed is known: a transfer keeps it."""
+    """What was typed is known: a transfer keeps it. Hydra is left as it was."""
+    before = HydraConfig.instance().cfg
     run("train", *settings, f"out={tmp_path / 'one'}")
     done = command("train", *settings, f"out={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr
@@ -27,7 +28,7 @@ def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
     run("train", *settings, "model.capacity=6", f"transfer.from={tmp_path / 'one/checkpoints/last.ckpt'}",
         f"out={tmp_path / 'wider'}")
     assert RAVE.from_checkpoint(tmp_path / "wider/checkpoints/last.ckpt").config["capacity"] == 6
-    assert not HydraConfig.initialized()
+    assert HydraConfig.instance().cfg is before
 
 
 def test_other_jobs(tmp_path, capsys):
@@ -43,9 +44,10 @@ def test_other_jobs(tmp_path, capsys):
     (("listen", "ckpt=it's (1),b"), r"it's \(1\): no such checkpoint"),
     (("gallery",), "run: needs a value, as in run=...; see rave-lite gallery")])
 def test_what_is_wrong_is_said(asked, said):
+    before = HydraConfig.instance().cfg
     with pytest.raises(InputError, match=said):
         run(*asked)
-    assert not HydraConfig.initialized()
+    assert HydraConfig.instance().cfg is before
 
 
 def test_augmentation_by_name():
