@@ -24,7 +24,7 @@ INTRODUCTION = {
                "out_to_target below in_to_target: the timbre of the training set is taken; held_out is what its own "
                "recordings reach. high: the share above 4 kHz.</p>"}
 ARTICLE = """<article class="file" data-name="$name" data-seconds="$exact">
-<h3><span class="name">$name</span> $chip <small>$seconds s$where</small></h3>
+<h3><span class="name">$name</span> $chip <small>$seconds&nbsp;s$where</small></h3>
 <div class="transport"><button type="button" class="toggle" aria-label="Play $name"></button>
 <input type="range" class="at" min="0" max="$exact" step="any" value="0" aria-label="Position in $name, seconds">
 <output class="time" aria-hidden="true">0.00 / $seconds s</output></div>
