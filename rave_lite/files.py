@@ -14,7 +14,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises InputError naming `path` when writing fails; what it held before is then untouched.
     """
-    aside = path.with_name(f".{shortened(path.name)}.{os.getpid()}")
+    aside = path.with_name(f".{short_name(path.name)}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -29,6 +29,6 @@ def replacing(path: Path) -> Iterator[Path]:
             aside.unlink()
 
 
-def shortened(name: str, most: int = 200) -> str:
+def short_name(name: str, most: int = 200) -> str:
     """`name` of `most` bytes at most: file systems take 255, and ours have more before and after."""
     return name.encode()[:most].decode(errors="ignore")

@@ -3,7 +3,7 @@
 import pytest
 
 from rave_lite import InputError
-from rave_lite.files import replacing, shortened
+from rave_lite.files import replacing, short_name
 
 
 @pytest.mark.parametrize("name", ["a.wav", "x" * 251 + ".wav", "鼓" * 83 + ".wav", ".hidden"])
@@ -34,5 +34,5 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 
 
 def test_names_are_cut_between_letters():
-    assert shortened("鼓.wav") == "鼓.wav"
-    assert shortened("鼓" * 80, 100) == "鼓" * 33
+    assert short_name("鼓.wav") == "鼓.wav"
+    assert short_name("鼓" * 80, 100) == "鼓" * 33

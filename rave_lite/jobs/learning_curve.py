@@ -23,7 +23,7 @@ from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
 from rave_lite.files import replacing
-from rave_lite.jobs.common import job
+from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
 from rave_lite.jobs.train import heard, limit_memory, quieten, start, train
 from rave_lite.model import RAVE, read_checkpoint
@@ -77,9 +77,8 @@ def check(config: DictConfig) -> None:
         raise InputError(f"data.fraction: {config.data.fraction}: a curve has fractions=[0.25,0.5,1]")
     if {config.phase1.until, config.phase2.until} != {"steps"}:
         raise InputError("phase1.until, phase2.until: runs are compared after the same number of steps; leave them at steps")
-    steps = config.influence_steps
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise InputError(f"influence_steps: {steps!r} is no number of steps")
+    if config.influence_steps is not None:
+        check_numbers(config, influence_steps=1)
     if config.phase1.steps + config.phase2.steps < 1:
         raise InputError("phase1.steps, phase2.steps: no step to train")
 

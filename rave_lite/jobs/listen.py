@@ -16,7 +16,7 @@ from rave_lite.evaluation import side_by_side
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.jobs.common import check_numbers, job
-from rave_lite.jobs.recordings import UNKNOWN, are_at, known, listed, to_compare
+from rave_lite.jobs.recordings import IMPORTED, are_at, known, listed, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import latents
 from rave_lite.pages import listen as page
@@ -43,7 +43,7 @@ def listen(config: DictConfig) -> None:
     own = of_runs(runs, rate, config.data.root, cache)
     clips = chosen(config, own, rate, cache)
     if not clips and not inputs:
-        raise InputError(f"{paths[0]}: {UNKNOWN} or inputs=DIR")
+        raise InputError(f"{paths[0]}: {IMPORTED} or inputs=DIR")
     played = names_of([clip for _, clip in clips] or inputs)
     hit = played[0] if config.hit is None else min(named([config.hit], played, "hit: no recording on the page"))
     names = labels(paths, checkpoints)

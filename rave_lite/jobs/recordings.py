@@ -11,7 +11,7 @@ from rave_lite.data import Catalogue, Clip, alike, catalogue, located, masked, n
 from rave_lite.data.catalogue import usable
 from rave_lite.errors import InputError
 
-UNKNOWN = "an imported model, which knows no recordings; say which: data.root=DIR"
+IMPORTED = "an imported model, which knows no recordings; say which: data.root=DIR"
 
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
@@ -51,7 +51,7 @@ def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
     """The run's recordings, if `known`, and the clips to judge a model by: those it held out, or all of another `root`."""
     found = known(run, sample_rate, root=root, cache=cache)
     if found is None and not root:
-        raise InputError(f"{run['name']}: {UNKNOWN}")
+        raise InputError(f"{run['name']}: {IMPORTED}")
     return found, found.held_out if found and are_at(root, found) else listed(root, "data.root", sample_rate, cache)
 
 

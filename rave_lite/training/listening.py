@@ -13,7 +13,7 @@ from rave_lite.evaluation import pictures
 from rave_lite.evaluation.memorisation import known, memorisation, played
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.files import shortened
+from rave_lite.files import short_name
 from rave_lite.training.loggers import RunLogger
 
 
@@ -31,7 +31,7 @@ class Listen(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pieces, rate = trainer.datamodule.held_out, pl_module.best_model.sample_rate  # type: ignore[attr-defined]
         chosen = [pieces[i] for i in range(min(self.count, len(pieces)))]
-        self.names = [f"{i}_{shortened(Path(name).stem)}" for i, (_, name) in enumerate(chosen)]
+        self.names = [f"{i}_{short_name(Path(name).stem)}" for i, (_, name) in enumerate(chosen)]
         self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in chosen]
         self.listened = -1
         if trainer.is_global_zero and self.judged:

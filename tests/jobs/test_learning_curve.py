@@ -138,7 +138,7 @@ def test_the_distance_is_that_of_training(project, monkeypatch):
     (["seeds=[]"], "seeds: [] is no list"), (["seeds=[0.5]"], "seeds: [0.5] is no list"),
     (["data.fraction=0.5"], "a curve has fractions="), (["phase1.until=plateau"], "the same number of steps"),
     (["data.without=[22]"], "data.without: no training file is named 22; near it: 2.wav"),
-    (["data.without=['*']"], "nothing is left to train on"), (["influence_steps=0"], "influence_steps: 0 is no number"),
+    (["data.without=['*']"], "nothing is left to train on"), (["influence_steps=0"], "influence_steps: 0 is no whole"),
     (["data.without=[2,3,4]", "influence=true", "fractions=[1]"], "influence: there is one file to train on"),
     (["data.root=gone"], "gone: no such file or folder"), (["phase1.steps=0"], "no step to train")])
 def test_bad_input(arguments, message, project):
