@@ -1,6 +1,7 @@
 """Foreign sounds through a model: is the gesture kept, and the timbre taken?"""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,11 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
     rate, play = sample_rate or model.sample_rate, Reconstruction(model)
     files: dict[str, dict[str, float]] = {}
     heard: dict[str, list[np.ndarray]] = {"inputs": [], "outputs": []}
-    targets = {name: timbre(_some(clips, rate, seed), rate, seed) for name, clips in sets.items()}
+    targets = {name: _heard(tuple(drawn(clips, rate, seed, MINUTES)), rate, seed) for name, clips in sets.items()}
     for name, clip in zip(names_of(inputs), inputs, strict=True):
         x, y = played_through(play, clip, seed, rate)
         keep(name, y)
-        before, after = (timbre([sound], rate, seed) for sound in (x, y))
+        before, after = _heard((clip,), rate, seed), timbre([y], rate, seed)
         apart = {f"{side}_to_{of}": kernel_distance(points, target) for of, target in targets.items()
                  for side, points in (("in", before), ("out", after))}
         files[name] = {"onset_f1": onset_f1(x, y, rate), "loudness": loudness_correlation(x, y, rate), **apart,
@@ -42,11 +43,13 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
         heard["outputs"].append(after)
     rng = np.random.default_rng(seed)
     pooled = {name: rng.permutation(np.concatenate(points))[:MOST] for name, points in heard.items()}
-    pooled["held_out"] = timbre(_some(held_out, rate, seed), rate, seed)
+    pooled["held_out"] = _heard(tuple(drawn(held_out, rate, seed, MINUTES)), rate, seed)
     return {"files": files, "mean": mean(list(files.values())),
             "together": {of: {name: kernel_distance(points, target) for name, points in pooled.items()}
                          for of, target in targets.items()}}
 
 
-def _some(clips: list[Clip], sample_rate: int, seed: int) -> list[np.ndarray]:
-    return [clip.read() for clip in drawn(clips, sample_rate, seed, MINUTES)]
+@lru_cache(maxsize=256)
+def _heard(clips: tuple[Clip, ...], sample_rate: int, seed: int) -> np.ndarray:
+    """The timbre of clips: several models are compared by the same ones."""
+    return timbre([clip.read() for clip in clips], sample_rate, seed)
