@@ -1,10 +1,10 @@
 """Stateful leaves and blocks of the network: they know torch only, and script."""
 
-from rave_lite.layers.conv import ALIGNMENTS, Conv1d, ConvTranspose1d, MatrixConv, leaky_relu
+from rave_lite.layers.conv import ALIGNMENTS, Conv1d, ConvTranspose1d, MatrixConv, leaky_relu, weight_norm
 from rave_lite.layers.noise import Noise, NoiseSynth, SeededNoise, seed_noise, set_noise
 from rave_lite.layers.past import CachedPast, Past, reset, stream
 from rave_lite.layers.pqmf import PQMF
 from rave_lite.layers.residual import ResidualUnit
 
 __all__ = ["ALIGNMENTS", "PQMF", "CachedPast", "Conv1d", "ConvTranspose1d", "MatrixConv", "Noise", "NoiseSynth", "Past",
-           "ResidualUnit", "SeededNoise", "leaky_relu", "reset", "seed_noise", "set_noise", "stream"]
+           "ResidualUnit", "SeededNoise", "leaky_relu", "reset", "seed_noise", "set_noise", "stream", "weight_norm"]

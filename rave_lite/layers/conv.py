@@ -6,14 +6,48 @@ as a symmetric window whose output is late by half its span. The other alignment
 impulse responses show them: its strided windows end at or near the first sample of their frame.
 """
 
+from typing import TypeVar
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 from rave_lite.layers.past import Past
 
+Layer = TypeVar("Layer", nn.Conv1d, nn.ConvTranspose1d)
 LEAK = 0.2  # slope of every activation below zero
 ALIGNMENTS = ("causal", "centered", "release-causal", "release-centered")
+
+
+REFERENCE_FAN_IN = 384  # where a direction starts as long as its weight
+
+
+class WeightNorm(nn.Module):
+    """Weight normalisation whose first Adam steps move a layer's output equally far at any width.
+
+    `weight = g * v / |v|` per index of the first dimension (Salimans and Kingma, 2016). Adam moves every element of `v` by
+    about the learning rate, all in step with the input, so an output of `fan_in` terms moves by
+    `lr * fan_in / |v|` of itself: the reason why the rates of hidden layers must fall as 1 / fan_in (Yang et al., Tensor
+    Programs V, arXiv 2203.03466, table 3). The length of `v` does not change the weight, so it carries that factor:
+    `|v| = |weight| * fan_in / REFERENCE_FAN_IN`, whenever a weight is assigned.
+    """
+
+    def __init__(self, fan_in: int):
+        super().__init__()
+        self.fan_in = fan_in
+
+    def forward(self, g: Tensor, v: Tensor) -> Tensor:
+        return torch._weight_norm(v, g, 0)
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.norm_except_dim(weight, 2, 0), weight * (self.fan_in / REFERENCE_FAN_IN)
+
+
+def weight_norm(layer: Layer, fan_in: int | None = None) -> Layer:
+    """`layer` with `WeightNorm`; `fan_in`: terms of an output, by default all weights of a row."""
+    register_parametrization(layer, "weight", WeightNorm(fan_in or layer.weight[0].numel()))
+    return layer
 
 
 def lookahead(alignment: str, span: int, stride: int) -> int:
@@ -86,7 +120,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         self.past = Past(in_channels, 1)
         self.delay = delay * stride + (0 if alignment == "causal" else stride // 2)
         nn.init.normal_(self.weight, std=(1 / in_channels / (1 + LEAK**2)) ** 0.5)  # He: two taps reach each output
-        weight_norm(self)
+        weight_norm(self, 2 * in_channels)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         x = self.past(x)

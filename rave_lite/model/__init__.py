@@ -1,5 +1,5 @@
 """Encoder, latent, decoder, and RAVE, the module that users hold."""
 
-from rave_lite.model.rave import RAVE, load_matching, load_plain, read_checkpoint
+from rave_lite.model.rave import RAVE, load_matching, load_plain, migrate, read_checkpoint
 
-__all__ = ["RAVE", "load_matching", "load_plain", "read_checkpoint"]
+__all__ = ["RAVE", "load_matching", "load_plain", "migrate", "read_checkpoint"]

@@ -13,8 +13,11 @@ class Decoder(nn.Module):
 
     `ratios` and `dilations` are the encoder's, in its order. The waveform is multiplied by a sigmoid amplitude, joined
     by filtered noise where `noise` gives `NoiseSynth` its ratios, hidden and filter_bands, and bounded by tanh.
+    `band_gain` `(n_bands, 1)`: factor of each band before tanh, so that quiet bands are learned as fast as loud ones.
     `delay` arrives in frames and leaves in band samples.
     """
+
+    band_gain: Tensor
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
                  noise: dict | None = None, alignment: str = "causal", delay: int = 0):
@@ -32,6 +35,7 @@ class Decoder(nn.Module):
         self.waveform = Conv1d(channels, 2 * n_bands, 7, alignment=alignment, delay=delay)
         with torch.no_grad():
             self.waveform.weight = self.waveform.weight * 0.1  # start quiet
+        self.register_buffer("band_gain", torch.ones(n_bands, 1))
         self.delay = self.waveform.delay
         self.noise = NoiseSynth(channels, n_bands, **noise, alignment=alignment, delay=delay) if noise else None
         if self.noise is not None:
@@ -45,4 +49,4 @@ class Decoder(nn.Module):
         y = self.waveform_skew(waveform * torch.sigmoid(amplitude))[..., : x.shape[-1]]
         if self.noise is not None:
             y = y + self.noise_skew(self.noise(x))[..., : x.shape[-1]]
-        return torch.tanh(y)
+        return torch.tanh(self.band_gain * y)

@@ -17,6 +17,11 @@ from rave_lite.model.latent import LATENTS
 from rave_lite.model.principal import Principal
 
 
+NOISE_START = 0.1  # weight of the decoder's noise channels beside its latents'
+OUTPUT_START = 0.1  # level of the output beside the recordings': full level would be a loud error first
+LEAST_BAND = 1e-4  # of the level of all bands together: an empty band's
+
+
 class RAVE(nn.Module):
     """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, 1, T) -> (B, 1, T)`, T a multiple of `hop`.
 
@@ -43,6 +48,7 @@ class RAVE(nn.Module):
         self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)
         self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
         self.decoder.delay -= self.pqmf.skew  # from the bands on
+        self._quieten_noise()
         self.principal = Principal(self.latent.size)
         self.sample_rate = sample_rate
         self.hop = n_bands * math.prod(ratios)
@@ -77,6 +83,31 @@ class RAVE(nn.Module):
         self.principal.fit(z.transpose(1, 2).flatten(0, 1), level.flatten())
 
     @torch.jit.unused
+    @torch.no_grad()
+    def _quieten_noise(self) -> None:
+        """The decoder starts by hearing the latents: many more channels of noise would drown them."""
+        first = self.decoder.net[0]
+        weight = first.weight.clone()
+        weight[:, self.latent.size :] *= NOISE_START
+        first.weight = weight
+
+    @torch.jit.unused
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop` (Salimans and Kingma, 2016, sec. 3).
+
+        Afterwards the latents have a standard deviation of 1, and each band of the output `OUTPUT_START` of the level that
+        the recordings have in it. In several processes it is their common level.
+        """
+        bands = self.pqmf(x)
+        spread = across_processes(self.latent.mean(self.encoder(bands)).square().mean()).sqrt()
+        self.encoder.net[-1].parametrizations.weight.original0[: self.latent.size] /= spread.clamp_min(1e-6)
+        made = self.decoder(self.latent.widen(self.latent.sample(self.encoder(bands))[0]))
+        wanted, given = (across_processes(y.square().mean((0, 2))).sqrt() for y in (bands, made))
+        wanted = wanted.clamp_min(LEAST_BAND * wanted.norm()).clamp_min(1e-6)
+        self.decoder.band_gain.mul_((OUTPUT_START * wanted / given.clamp_min(1e-6)).unsqueeze(1))
+
+    @torch.jit.unused
     def reconstruct(self, x: Tensor) -> Tensor:
         """`(B, 1, T) -> (B, 1, T)` for any T: padded to whole blocks, and the latency taken out."""
         length = x.shape[-1]
@@ -101,6 +132,14 @@ class RAVE(nn.Module):
         return model.eval()
 
 
+def across_processes(value: Tensor) -> Tensor:
+    """The mean of `value` over the processes that train together."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(value)
+        value = value / torch.distributed.get_world_size()
+    return value
+
+
 def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
     """Memory of the convolutions in `parts`, in samples, and samples per frame after them, from `rate` before them."""
     total = 0
@@ -118,7 +157,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
         raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
                          f"of acids-rave? rave-lite import reads those")
+    migrate(checkpoint["state_dict"])
     return checkpoint
+
+
+def migrate(state: dict[str, Tensor]) -> None:
+    """Give weights of earlier versions, in place, what they lack: a gain of 1 for each band."""
+    for name in [name for name in state if name.endswith("decoder.waveform.parametrizations.weight.original0")]:
+        gain = name.replace("waveform.parametrizations.weight.original0", "band_gain")
+        state.setdefault(gain, torch.ones(len(state[name]) // 2, 1))
 
 
 def load_plain(path: str | Path) -> Any:

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
+
+from rave_lite.layers import weight_norm
 
 
 class ConvStack(nn.Module):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.losses import (
     SpectralDistance,
@@ -31,7 +31,8 @@ DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the piec
 class RAVETraining(L.LightningModule):
     """Phase 1: spectral distance and latent penalty. Phase 2: the encoder frozen, a discriminator beside the distance.
 
-    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1; `weights`: of each
+    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1 after a linear rise over
+    the first `warmup` steps; `weights`: of each
     loss by name, applied once; `penalty_warmup`: (first weight, steps) of a geometric rise, or None; `ema`: decay per
     step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
     instead of the generator; `ada`: what changes all that the discriminators hear, or None; `run`: how the networks are
@@ -47,7 +48,7 @@ class RAVETraining(L.LightningModule):
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
-                 ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
+                 warmup: int = 0, ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
                  freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
                  config: dict[str, Any] | None = None):
         super().__init__()
@@ -63,11 +64,12 @@ class RAVETraining(L.LightningModule):
         self.pull = factor("pull", pull, 0.001)
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
-        self.lr, self.discriminator_lr, self.betas = lr, discriminator_lr, betas
+        self.lr, self.discriminator_lr, self.betas, self.warmup = lr, discriminator_lr, betas, warmup
         self.discriminator_every = discriminator_every
         self.run, self.seed = run or Runner(), seed
         self.config = config or {}
         self.step = 0  # of this loop; saved with the weights
+        self.calibrated = False  # whether the weights come from somewhere else
         self.phase1_ended: int | None = None  # at which step, when that was earlier than planned
         self.register_buffer("broken", torch.tensor(-1), persistent=False)  # the first step whose loss was not finite
 
@@ -110,6 +112,8 @@ class RAVETraining(L.LightningModule):
               backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
         self._draw_anew()
+        if self.step == 0 and not self.calibrated:
+            self._calibrate(x)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
             self._update(discriminator, self.discriminator_lr, losses["discriminator"], backward)
@@ -121,6 +125,14 @@ class RAVETraining(L.LightningModule):
             self._average()
         self.step += 1
         return {name: loss.detach() for name, loss in losses.items()}
+
+    @tf32(False)
+    def _calibrate(self, x: Tensor) -> None:
+        """The first batch sets the levels that the model starts with."""
+        self.model.calibrate(x)
+        if self.ema is not None:
+            self.ema.load_state_dict(self.model.state_dict())
+        self.calibrated = True
 
     def _draw_anew(self) -> None:
         """What is random depends on seed, step and process alone, so that nothing of it needs to be saved."""
@@ -200,7 +212,8 @@ class RAVETraining(L.LightningModule):
 
     def generator_lr(self) -> float:
         first, last = self.lr
-        return first + (last - first) * min(1.0, self.step / max(1, self.phase1_steps))
+        rate = first + (last - first) * min(1.0, self.step / max(1, self.phase1_steps))
+        return rate * min(1.0, (self.step + 1) / max(1, self.warmup))
 
     def weight(self, name: str) -> float:
         if name == "pull":
@@ -224,6 +237,9 @@ class RAVETraining(L.LightningModule):
         self.step, ended = state.tolist()
         if ended >= 0:
             self.end_phase1(ended)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        migrate(checkpoint["state_dict"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,

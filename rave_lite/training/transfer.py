@@ -68,6 +68,7 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
         raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
     module.load_state_dict(made, strict=False)
     resize(module, theirs, made, checkpoint["model"])
+    module.calibrated = True
     for follower in (module.ema, module.start):
         if follower is not None:
             follower.load_state_dict(module.model.state_dict())

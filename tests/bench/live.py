@@ -1,6 +1,6 @@
 """Block times of exported files, ours and the public release's, random weights, in turns in one process, one thread.
 
-    python tests/bench/live.py FOLDER [RELEASE_PYTHON]     [SECONDS=60]
+    python tests/bench/live.py FOLDER [RELEASE_PYTHON] [SECONDS=60] [DEVICE=cpu] [PRECISIONS=float32,int8]
 
 Writes the files to FOLDER and the figures to FOLDER/*.json. The release is a black box in a venv of its own:
 python3 -m venv release; release/bin/pip install acids-rave==2.3.1 torch==2.11.0 torchaudio==2.11.0, and RELEASE_PYTHON is
@@ -30,7 +30,7 @@ def release(folder: Path) -> None:
     subprocess.run([command, "export", "--run", run, "--streaming", "--output", folder, "--name", "release"], check=True)
 
 
-def ours(folder: Path) -> None:
+def ours(folder: Path, precisions: list[str]) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
@@ -40,23 +40,26 @@ def ours(folder: Path) -> None:
     for name in ("v2", "v2_small", "low_latency"):
         with initialize_config_dir(str(CONF), version_base="1.3"):
             model = instantiate(compose("train", [f"model={name}"]).model).eval()
-        for precision in ("float32", "int8"):
+        for precision in precisions:
             export(Live(model, batch_size=16, precision=precision), folder / f"{name}_{precision}.ts", {})
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    others = [a for a in sys.argv[2:] if not a.startswith("SECONDS=")]
-    seconds = next((a.split("=")[1] for a in sys.argv[2:] if a.startswith("SECONDS=")), "60")
-    ours(folder)
+    others = [a for a in sys.argv[2:] if "=" not in a]
+    settings = {"SECONDS": "60", "DEVICE": "cpu", "PRECISIONS": "float32,int8"}
+    settings |= dict(a.split("=", 1) for a in sys.argv[2:] if "=" in a)
+    precisions = settings["PRECISIONS"].split(",")
+    ours(folder, precisions)
     if others:
         subprocess.run([others[0], __file__, "release", folder], check=True, capture_output=True)
     first = [folder / "release_streaming.ts"] if others else []
     for name, block in (("v2", 2048), ("v2_small", 512), ("low_latency", 128)):
-        files = [*first, folder / f"{name}_float32.ts", folder / f"{name}_int8.ts"]
-        subprocess.run([sys.executable, "-m", "rave_lite", "bench", *files, f"blocks=[{block}]", f"seconds={seconds}",
-                        f"out={folder / name}.json"], check=True)
+        files = [*first, *(folder / f"{name}_{precision}.ts" for precision in precisions)]
+        subprocess.run([sys.executable, "-m", "rave_lite", "bench", *files, f"blocks=[{block}]",
+                        f"seconds={settings['SECONDS']}", f"device={settings['DEVICE']}", f"out={folder / name}.json"],
+                       check=True)
         first = []
 
 

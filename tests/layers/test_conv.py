@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit
+from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit, weight_norm
+from rave_lite.layers.conv import REFERENCE_FAN_IN
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
 
@@ -113,3 +114,31 @@ def test_residual_skip_waits_for_the_branch():
     with torch.no_grad():
         unit.branch[3].weight = torch.zeros(1, 1, 1) + 1e-12
     assert impulse_delay(unit, 50) - 50 == unit.delay - 2 == 9
+
+
+@pytest.mark.parametrize("make", [lambda n: Conv1d(n, n, 3), lambda n: Conv1d(n, 2 * n, 8, stride=4),
+                                  lambda n: ConvTranspose1d(n, n // 2, 4), lambda n: weight_norm(torch.nn.Conv1d(n, n, 5))])
+def test_an_adam_step_moves_the_output_equally_far_at_any_width(make):
+    """The output after one step relative to the output before, at 16 and at 256 channels: with torch's own weight norm the
+    wide layer moves some sixteen times as far."""
+    moved = []
+    for width in (16, 256):
+        torch.manual_seed(0)
+        layer, x = make(width), torch.randn(1, width, 8)
+        before = layer(x).detach()
+        optimizer = torch.optim.Adam([layer.parametrizations.weight.original1], 1e-4)
+        (layer(x) * torch.randn_like(before)).sum().backward()
+        optimizer.step()
+        moved.append(float((layer(x).detach() - before).norm() / before.norm()))
+    narrow, wide = moved
+    assert 0.8 < wide / narrow < 1.25
+
+
+@pytest.mark.parametrize("layer", [Conv1d(48, 8, 3), ConvTranspose1d(48, 8, 4), weight_norm(torch.nn.Conv1d(3, 8, 5))])
+def test_an_assigned_weight_is_kept_and_its_direction_as_long_as_its_fan_in_says(layer):
+    weight = torch.randn_like(layer.weight)
+    with torch.no_grad():
+        layer.weight = weight
+    assert torch.allclose(layer.weight, weight, atol=1e-6)
+    ratio = layer.parametrizations.weight.original1 / weight
+    assert torch.allclose(ratio, torch.full_like(ratio, layer.parametrizations.weight[0].fan_in / REFERENCE_FAN_IN))

@@ -96,6 +96,7 @@ def moves(*overrides: str, steps: int = 4, first: int = 0) -> list[dict[str, flo
     """How far each parameter of the model moves, by step from `first` on; phase 2 begins at step 6."""
     torch.manual_seed(0)
     module = build(configured("train", *TINY, "training.lr=[1e-3,1e-3]", *overrides))
+    module.calibrated = True  # as when it starts from a trained model
     optimizers = module.configure_optimizers()
     x, moved = 0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0)), []
     for module.step in range(first, first + steps):
