@@ -57,6 +57,11 @@ def search_and_cut(clips: list[Clip], sample_rate: int, most: int | None = None,
     return parts or [replace(clip, searched=True) for clip in taken]
 
 
+def audible(clips: list[Clip], sample_rate: int) -> list[Clip]:
+    """The clips, which are read, but for those below -60 dBFS throughout, unless there are no others."""
+    return [clip for clip in clips if sounding_parts(clip, sample_rate)] or clips
+
+
 @lru_cache(1 << 12)
 def sounding_parts(clip: Clip, sample_rate: int) -> tuple[Clip, ...]:
     """The parts of a clip, which is read, between its long silent stretches; none where it is below -60 dBFS throughout."""

@@ -10,8 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
-from rave_lite.data.clip import search_and_cut
-from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, pieces
+from rave_lite.data.clip import audible, search_and_cut
+from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, judged, pieces
 from rave_lite.errors import InputError
 
 
@@ -36,16 +36,15 @@ class Recordings(L.LightningDataModule):
 
     @cached_property
     def held_out(self) -> Pieces:
-        """The held-out clips; remote ones are read, to leave silence out."""
-        rate = self.catalogue.sample_rate
-        return Pieces(pieces(search_and_cut(self.catalogue.held_out, rate), rate))
+        """The held-out clips, which are read, to leave silence out."""
+        return Pieces(judged(self.catalogue.held_out, self.catalogue.sample_rate))
 
     @cached_property
     def heard(self) -> Pieces:
-        """As many pieces of training clips, of like lengths; as many remote ones are read."""
+        """As many pieces of training clips, of like lengths, but for silent ones; they are read to know."""
         rate, held_out = self.catalogue.sample_rate, self.held_out.clips
         train = search_and_cut(pieces(self.catalogue.train, rate), rate, len(held_out), self.seed)
-        return Pieces(alike(held_out, train, self.seed))
+        return Pieces(audible(alike(held_out, train, self.seed), rate))
 
     def sources(self, step: int) -> list[str]:
         """The files heard at a step."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rave_lite.data.clip import Clip, search_and_cut, sounding_parts
+from rave_lite.data.clip import Clip, audible, search_and_cut, sounding_parts
 
 FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
 PIECE = 10.0  # s judged at once
@@ -122,6 +122,11 @@ def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[
         edges = [clip.start + len(clip) * i // parts for i in range(parts + 1)]
         made += [replace(clip, start=start, stop=stop) for start, stop in pairwise(edges)]
     return made
+
+
+def judged(clips: list[Clip], sample_rate: int) -> list[Clip]:
+    """The pieces of clips that a model is judged by: without long silences, and the ends of decays below -60 dBFS."""
+    return audible(pieces(search_and_cut(clips, sample_rate), sample_rate), sample_rate)
 
 
 def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:

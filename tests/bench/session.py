@@ -52,7 +52,7 @@ def write(strokes: dict[str, np.ndarray], out: Path) -> None:
 def losses(run: Path) -> list[float]:
     """`linear` of each entry in the run's tables."""
     rows = [row for path in sorted(run.glob("logs/**/*.csv")) for row in csv.DictReader(path.open())]
-    return [float(row["linear"]) for row in rows if row.get("linear")]
+    return [float(row["loss/linear"]) for row in rows if row.get("loss/linear")]
 
 
 def main() -> None:

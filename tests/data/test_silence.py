@@ -154,6 +154,18 @@ def test_of_a_lone_session_whole_hits_are_held_out(recorded, tmp_path):
                for pieces in (data.held_out, data.heard) for piece in pieces)
 
 
+def test_the_silent_end_of_a_long_decay_is_not_judged_by(write, tmp_path):
+    t = np.arange(30 * 44100) / 44100
+    for name in ("a", "b"):
+        path = write(f"gong/{name}.wav", samples=0.1 * np.sin(700 * t) * 10 ** (-59 / 20 * t / t[-1]), subtype="FLOAT")
+        quiet = write(f"quiet/{name}.wav", samples=5e-4 * np.sin(700 * t[:44100]), subtype="FLOAT")
+    for folder, count in ((path.parent, 2), (quiet.parent, 1)):
+        found = catalogue(folder, 44100, held_out=["a"], cache=tmp_path / "cache")
+        data = Recordings(found, window=8192, batch_size=1, gap=0.1, seed=0)
+        assert 1 <= len(data.heard) <= len(data.held_out) == count
+        assert max(clip.stop for clip in data.held_out.clips) == count * len(found.held_out[0]) // (3 if count == 2 else 1)
+
+
 def test_a_manifest_keeps_sound(recorded, tmp_path):
     load = partial(catalogue, recorded[0], 44100, cache=tmp_path / "cache")
     plain = load()
