@@ -34,7 +34,7 @@ def build(*overrides: str) -> RAVE:
 
 @pytest.fixture
 def write(tmp_path: Path):
-    """Write a wav (or other) file of `seconds` of decaying noise under tmp_path/audio, or of the samples given."""
+    """Write a wav (or other) file under tmp_path/audio: the samples, or `seconds` of noise that decays anew each second."""
 
     def write_file(name: str, seconds: float = 0.5, *, rate: int = 44100, channels: int = 1, samples=None,
                    **options) -> Path:
@@ -43,7 +43,7 @@ def write(tmp_path: Path):
         if samples is None:
             rng = np.random.default_rng(zlib.crc32(name.encode()))
             t = np.arange(round(seconds * rate)) / rate
-            samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * t)[:, None]
+            samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * (t % 1))[:, None]
         soundfile.write(path, samples, rate, format={"AIF": "AIFF"}.get(path.suffix[1:].upper()), **options)
         return path
 

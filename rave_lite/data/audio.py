@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,12 +30,14 @@ class UnreadableError(InputError):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one file: its length in samples at the rate asked for, and why it was skipped, if it was."""
+    """What is known of one file: its length in samples at the rate asked for, why it was skipped, if it was, and start and
+    stop, in samples, of each long silent stretch, where the samples were read."""
 
     samples: int
     source_rate: int
     channels: int
     skipped: str | None = None
+    silent: list[list[int]] = field(default_factory=list)
 
 
 def find(root: Path) -> list[Path]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from rich.markup import escape
@@ -14,37 +13,15 @@ from rich.table import Table
 
 from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
+from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, masked
 from rave_lite.errors import InputError
 
 GUARD = 1.0  # s between the regions of a lone file
-LONE = 4.0  # s that a lone file must last to be split
+LONE = 4.0  # s from the first to the last sound of a lone file that can be split
+HIT = 10.0  # s: shorter sounds of a lone file are not split
 ROUNDING = 0.0006  # s: a manifest's times are whole milliseconds
-
-
-class Samples(Protocol):
-    """The samples of a whole recording, mono float32 at one rate, wherever they are kept."""
-
-    def read(self, start: int, stop: int) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Samples `start` to `stop` of a recording, which is named `source` after its file."""
-
-    source: str
-    samples: Samples
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples relative to the clip's own start. Raises InputError when a remote file fails."""
-        stop = len(self) if stop is None else min(stop, len(self))
-        return self.samples.read(self.start + start, self.start + stop)
 
 
 @dataclass
@@ -62,7 +39,13 @@ class Catalogue:
 
     def summary(self) -> str:
         return (f"{self.root}: {self.minutes(self.train):.2f} min to train on, "
-                f"{self.minutes(self.held_out):.2f} min held out")
+                f"{self.minutes(self.held_out):.2f} min held out" +
+                (f"; {silence:.2f} min of silence left out" if (silence := self.silence()) >= 0.005 else ""))
+
+    def silence(self) -> float:
+        """Minutes of long silent stretches in the usable recordings."""
+        silent = [stretch for entry in self.entries.values() if entry.skipped is None for stretch in entry.silent]
+        return sum(stop - start for start, stop in silent) / self.sample_rate / 60
 
     def table(self) -> Table:
         """Per file: seconds, rate, channels, use; long folders are summed up, except for what was skipped."""
@@ -79,7 +62,9 @@ class Catalogue:
         for name, e in shown.items():
             use = "held out" if name in held else "train, its end held out" if name in lone else "train"
             used_s = kept.get(name, 0) / self.sample_rate
-            use += f", {used_s:.2f} s of it" if name not in lone and used_s < e.samples / self.sample_rate else ""
+            whole_s = (e.samples - sum(stop - start for start, stop in e.silent)) / self.sample_rate
+            use += (f", {used_s:.2f} s of sound" if e.silent and (name in lone or used_s == whole_s) else
+                    f", {used_s:.2f} s of it" if name not in lone and used_s < whole_s else "")
             use = use if name in kept else "left out"
             table.add_row(escape(name), f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
         if len(shown) < len(used):
@@ -99,11 +84,16 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     A lone file is split by region, its end held out behind a guard gap of a second.
     `cache`: folder; default the user's cache. `cache_gb`: GiB of a URL's audio kept there, in pieces of `chunk` samples.
     `kept`: the regions of a manifest; what lies outside them is neither trained on nor held out.
+    Long silent stretches of local recordings are left out, also of regions that are kept.
     Raises InputError when nothing is usable, with the reasons, or when nothing would be left on either side.
     """
     place, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
     if kept is not None:
         clips = restricted(clips, kept, sample_rate, entries)
+    clips = without_silence(root, clips, entries, sample_rate)
+    if kept is not None:
+        if not clips:
+            raise InputError("data.manifest: all that it keeps is silent")
         left = {clip.source for clip in clips}
         entries = {name: entry if entry.skipped or name in left else replace(entry, skipped="not kept by the manifest")
                    for name, entry in entries.items()}
@@ -113,7 +103,7 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
 
 def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,
            chunk: int = remote.CHUNK) -> tuple[str, dict[str, Entry], list[Clip]]:
-    """A place as it may be shown, the verdict on its files, and a clip of each that is usable; see `catalogue`."""
+    """A place as it may be shown, the verdict on its files, and each usable one whole, as a clip; see `catalogue`."""
     folder = Path(cache).expanduser() if cache else default_cache()
     found: Iterable[tuple[str, Entry, Samples]]
     if is_url(root):
@@ -127,7 +117,7 @@ def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = Non
     for name, entry, samples in found:
         entries[name] = entry
         if entry.skipped is None:
-            clips.append(Clip(name, samples, 0, entry.samples))
+            clips.append(Clip(name, samples, 0, entry.samples, searched=not is_url(root)))
     if not clips:
         raise InputError(_nothing_usable(place, entries))
     return place, entries, clips
@@ -139,6 +129,13 @@ def restricted(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[st
         why = f"cannot be used ({entries[name].skipped})" if name in entries else "is not in data.root"
         raise InputError(f"data.manifest: it keeps regions of {name!r}, which {why}; put it there, or say no under keep")
     return [_region(clip, start, end, sample_rate) for clip in clips for start, end in kept.get(clip.source, [])]
+
+
+def without_silence(root: str | Path, clips: list[Clip], entries: dict[str, Entry], sample_rate: int) -> list[Clip]:
+    """The sounding parts of clips of a local place; those of a URL, where only headers were read, as they are."""
+    if is_url(root):
+        return clips
+    return [part for clip in clips for part in cut_silence(clip, entries[clip.source].silent, sample_rate)]
 
 
 def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
@@ -191,17 +188,18 @@ def named(patterns: Sequence[str], sources: Sequence[str], none: str) -> set[str
 
 
 def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
-    """`clips`: the regions of one file, ascending."""
-    total = sum(map(len, clips))
-    wanted = max(sample_rate, round(fraction * total))
+    """`clips`: the regions of one file, ascending. Those of 10 s at most are not cut if that holds out no more than half."""
+    total, held = sum(map(len, clips)), 0
+    wanted = max(min(sample_rate, total // 4), round(fraction * total))
     for clip in reversed(clips):
-        wanted -= len(clip)
-        if wanted <= 0:
+        held += len(clip)
+        if held >= wanted:
             break
-    start = clip.start - wanted
+    whole = len(clip) <= HIT * sample_rate and held <= total / 2
+    start = clip.start if whole else clip.start + held - wanted
     end = start - round(GUARD * sample_rate)
     train = _part(clips, 0, end, sample_rate)
-    if total < LONE * sample_rate or not train:
+    if clips[-1].stop - clips[0].start < LONE * sample_rate or not train:
         raise InputError(f"{clip.source}: {total / sample_rate:.1f} s of one file cannot be split into training and "
                          f"held-out parts; add a second file, or {LONE:.0f} s at least")
     return train, _part(clips, start, clips[-1].stop, sample_rate)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import soundfile
 
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
+from rave_lite.data.silence import LevelMeter
 from rave_lite.files import replacing
 
 
@@ -54,14 +55,17 @@ class Cache:
         where = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
         note = where.with_suffix(".json")
         try:
-            entry = Entry(**json.loads(note.read_text()))
-            if entry.skipped is not None or where.stat().st_size == 4 * entry.samples:
-                return entry, where
+            noted = json.loads(note.read_text())
+            entry = Entry(**noted)
+            if entry.skipped is None and where.stat().st_size != 4 * entry.samples:
+                entry, noted = self._decode(path, where), {}
+            elif entry.skipped is None and "silent" not in noted:  # of an older version
+                entry, noted = replace(entry, silent=self._silent(where)), {}
         except (OSError, ValueError, TypeError):
-            pass
-        entry = self._decode(path, where)
-        with replacing(note) as aside:
-            aside.write_text(json.dumps(asdict(entry)))
+            entry, noted = self._decode(path, where), {}
+        if not noted:
+            with replacing(note) as aside:
+                aside.write_text(json.dumps(asdict(entry)))
         return entry, where
 
     def close(self) -> None:
@@ -80,16 +84,23 @@ class Cache:
         return self.memo[key][2]
 
     def _decode(self, path: Path, where: Path) -> Entry:
-        samples, peak = 0, 0.0
+        meter = LevelMeter(self.sample_rate)
         try:
             with replacing(where) as aside, aside.open("wb") as file:
                 for block in audio.blocks(path, self.sample_rate):
                     mono = audio.mono(block)
                     file.write(mono.tobytes())
-                    samples, peak = samples + len(mono), max(peak, float(np.abs(mono).max(initial=0)))
+                    meter.add(mono)
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
-        info, fault = soundfile.info(path), audio.fault(samples / self.sample_rate, peak)
+        info, fault = soundfile.info(path), audio.fault(meter.samples / self.sample_rate, meter.peak)
         if fault:
             where.unlink()
-        return Entry(samples, info.samplerate, info.channels, fault)
+        return Entry(meter.samples, info.samplerate, info.channels, fault, [] if fault else meter.silent())
+
+    def _silent(self, where: Path) -> list[list[int]]:
+        """The silent stretches of a decoded recording."""
+        meter, samples = LevelMeter(self.sample_rate), np.memmap(where, np.float32, "r")
+        for start in range(0, len(samples), audio.BLOCK):
+            meter.add(samples[start : start + audio.BLOCK])
+        return meter.silent()

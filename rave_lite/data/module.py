@@ -1,6 +1,7 @@
 """The recordings as Lightning wants them."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import lightning as L
@@ -9,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
-from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, pieces
+from rave_lite.data.clip import audible, search_and_cut
+from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, judged, pieces
 from rave_lite.errors import InputError
 
 
@@ -18,8 +20,8 @@ class Recordings(L.LightningDataModule):
 
     Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
     each batch: together they hear what one alone would. `gap`: s; `workers`: processes that compose windows beside the
-    training one; `augmentation`: as for `Windows`, never of pieces. `heard`: as many pieces of training clips as
-    `held_out` has, of like lengths. Raises InputError where `batch_size` is not positive, or cannot be shared.
+    training one; `augmentation`: as for `Windows`, never of pieces. Raises InputError where `batch_size` is not
+    positive, or cannot be shared.
     """
 
     def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0,
@@ -30,8 +32,19 @@ class Recordings(L.LightningDataModule):
         self.batch_size, self.workers = batch_size, workers
         self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed,
                                augmentation=augmentation)
-        held_out, train = (pieces(c, catalogue.sample_rate) for c in (catalogue.held_out, catalogue.train))
-        self.held_out, self.heard = Pieces(held_out), Pieces(alike(held_out, train, seed))
+        self.catalogue, self.seed = catalogue, seed
+
+    @cached_property
+    def held_out(self) -> Pieces:
+        """The held-out clips, which are read, to leave silence out."""
+        return Pieces(judged(self.catalogue.held_out, self.catalogue.sample_rate))
+
+    @cached_property
+    def heard(self) -> Pieces:
+        """As many pieces of training clips, of like lengths, but for silent ones; they are read to know."""
+        rate, held_out = self.catalogue.sample_rate, self.held_out.clips
+        train = search_and_cut(pieces(self.catalogue.train, rate), rate, len(held_out), self.seed)
+        return Pieces(audible(alike(held_out, train, self.seed), rate))
 
     def sources(self, step: int) -> list[str]:
         """The files heard at a step."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from rave_lite.data import audio
-from rave_lite.data.catalogue import Catalogue, Clip, named
+from rave_lite.data.catalogue import Catalogue, named
+from rave_lite.data.clip import Clip
 from rave_lite.errors import InputError
 
 

@@ -1,6 +1,6 @@
 """What the training loop sees: windows composed of clips, each drawn from its number alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count, pairwise
 
@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from rave_lite.data.catalogue import Clip
+from rave_lite.data.clip import Clip, audible, search_and_cut, sounding_parts
 
 FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
 PIECE = 10.0  # s judged at once
+STRETCH = 20.0  # s of a remote recording searched for silence at once
+TRIES = 8  # stretches drawn to find one with sound
 
 
 class Windows(Dataset):
@@ -20,7 +22,8 @@ class Windows(Dataset):
 
     Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
     window is as likely as its length says. A shorter one is likelier the shorter it is (as the root of its length), or
-    clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s.
+    clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s. Of a clip that
+    was not searched for silence a stretch of 20 s is drawn, up to eight times until it has sound, and a sounding part of it.
     `augmentation`: what changes the composed samples `(length,)` as a function of them, seed and number.
     """
 
@@ -28,12 +31,12 @@ class Windows(Dataset):
                  augmentation: Callable[[np.ndarray, int, int], np.ndarray] | None = None):
         self.clips = clips
         self.length = length
+        self.sample_rate = sample_rate
         self.gap = round(gap * sample_rate)
         self.seed = seed
         self.augmentation = augmentation
-        ratio = np.array([len(clip) / length for clip in clips])
-        weight = np.maximum(ratio, ratio**-0.5)
-        self.probability = weight / weight.sum()
+        self.probability = self._likelihood(clips)
+        self.stretches = {clip: pieces([clip], sample_rate, STRETCH) for clip in clips if not clip.searched}
 
     def __getitem__(self, index: int) -> Tensor:
         window = self._composed(index)
@@ -66,7 +69,22 @@ class Windows(Dataset):
             clip = self._draw(rng)
 
     def _draw(self, rng: np.random.Generator) -> Clip:
-        return self.clips[rng.choice(len(self.clips), p=self.probability)]
+        clip = self.clips[rng.choice(len(self.clips), p=self.probability)]
+        return clip if clip.searched else self._sounding(self.stretches[clip], rng)
+
+    def _sounding(self, stretches: list[Clip], rng: np.random.Generator) -> Clip:
+        """A sounding part of one of the stretches, or a silent stretch where eight draws find no sound."""
+        for _ in range(TRIES):
+            stretch = stretches[rng.integers(len(stretches))] if len(stretches) > 1 else stretches[0]
+            if parts := sounding_parts(stretch, self.sample_rate):
+                return parts[rng.choice(len(parts), p=self._likelihood(parts))] if len(parts) > 1 else parts[0]
+        return stretch
+
+    def _likelihood(self, clips: Sequence[Clip]) -> np.ndarray:
+        """How likely each is drawn."""
+        ratio = np.array([len(clip) / self.length for clip in clips])
+        weight = np.maximum(ratio, ratio**-0.5)
+        return weight / weight.sum()
 
 
 def lay(window: np.ndarray, clip: Clip, position: int) -> None:
@@ -106,6 +124,11 @@ def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[
     return made
 
 
+def judged(clips: list[Clip], sample_rate: int) -> list[Clip]:
+    """The pieces of clips that a model is judged by: without long silences, and the ends of decays below -60 dBFS."""
+    return audible(pieces(search_and_cut(clips, sample_rate), sample_rate), sample_rate)
+
+
 def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
     """For each of `clips` the one of `among` whose length is nearest, its end cut off where it is longer.
 
@@ -123,13 +146,13 @@ def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
 
 
 def drawn(clips: list[Clip], sample_rate: int, seed: int, minutes: float = 20.0) -> list[Clip]:
-    """All of the clips; of more than `minutes` as much, in pieces of a minute drawn with `seed`."""
+    """All of the clips; of more than `minutes` as much, in pieces of a minute drawn with `seed`. Silence is left out."""
     if sum(map(len, clips)) <= minutes * 60 * sample_rate:
-        return clips
+        return search_and_cut(clips, sample_rate)
     cut = pieces(clips, sample_rate, 60.0)
     order = np.random.default_rng(seed).permutation(len(cut))
     count = int(np.searchsorted(np.cumsum([len(cut[i]) for i in order]), minutes * 60 * sample_rate, "right"))
-    return [cut[i] for i in sorted(order[: max(1, count)])]
+    return search_and_cut([cut[i] for i in sorted(order[: max(1, count)])], sample_rate)
 
 
 class CountFrom(Sampler[int]):

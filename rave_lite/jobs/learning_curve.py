@@ -18,7 +18,7 @@ from rich import print as show
 from rich.markup import escape
 from rich.table import Table
 
-from rave_lite.data import Catalogue, Clip, pieces
+from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_cut
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
@@ -125,8 +125,9 @@ def judge(run: Run, found: Catalogue, module: RAVETraining, device: torch.device
 
     @torch.no_grad()
     def distance(clips: list[Clip], most: int | None = None) -> float:
-        cut = pieces(clips, found.sample_rate)
-        chosen = cut[:: 1 if most is None else -(-len(cut) // most)]
+        rate = found.sample_rate
+        cut = judged(clips, rate) if most is None else pieces(clips, rate)
+        chosen = cut if most is None else audible(search_and_cut(cut[:: -(-len(cut) // most)], rate), rate)
         each = [reconstruction_distance(ruler, model, torch.from_numpy(clip.read()).to(device)[None, None])
                 for clip in chosen]
         return float(torch.stack(each).mean())

@@ -80,7 +80,7 @@ def chosen(config: DictConfig, own: list[Catalogue | None], sample_rate: int, ca
     different = list({id(found): found for found in own if found is not None}.values())
     if config.data.root and not any(are_at(config.data.root, found) for found in different):
         root = masked(located(config.data.root))
-        clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache)]
+        clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache, whole=False)]
         clips = some(clips, config.files, config.seed)
     else:
         held = [(found.root, clip) for found in different for clip in found.held_out]

@@ -1,24 +1,29 @@
 """What a model is judged by: the recordings of its run, those to compare them with, foreign ones."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from rich import print as show
 from rich.markup import escape
 
-from rave_lite.data import Catalogue, Clip, alike, catalogue, located, masked, narrowed, pieces
-from rave_lite.data.catalogue import usable
+from rave_lite.data import Catalogue, Clip, alike, catalogue, located, masked, narrowed, pieces, search_and_cut
+from rave_lite.data.catalogue import usable, without_silence
 from rave_lite.errors import InputError
 
 IMPORTED = "an imported model, which knows no recordings; say which: data.root=DIR"
 
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
-    """As a run, of which this is the configuration, trained on them and held them out; `root`: where they are now."""
+    """As a run, of which this is the configuration, trained on them and held them out; `root`: where they are now.
+
+    Held-out recordings that are remote are read, to leave silence out.
+    """
     data = run["data"]
     found = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
                       cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
+    found = replace(found, held_out=search_and_cut(found.held_out, sample_rate))
     return narrowed(found, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0), without=data.get("without"))
 
 
@@ -52,18 +57,24 @@ def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
     found = known(run, sample_rate, root=root, cache=cache)
     if found is None and not root:
         raise InputError(f"{run['name']}: {IMPORTED}")
-    return found, found.held_out if found and are_at(root, found) else listed(root, "data.root", sample_rate, cache)
+    if found is not None and are_at(root, found):
+        return found, found.held_out
+    return found, listed(root, "data.root", sample_rate, cache, whole=False)
 
 
 def to_compare(found: Catalogue, most: int, seed: int) -> list[Clip]:
     """As many training clips as held-out ones, of like lengths, but `most` at most."""
     some = [found.held_out[i] for i in np.random.default_rng(seed).permutation(len(found.held_out))[:most]]
     longest = max(map(len, found.held_out)) / found.sample_rate
-    return alike(some, pieces(found.train, found.sample_rate, max(10.0, longest)), seed)
+    parts = pieces(found.train, found.sample_rate, max(10.0, longest))
+    return alike(some, search_and_cut(parts, found.sample_rate, len(some), seed), seed)
 
 
-def listed(root: str | None, key: str, sample_rate: int, cache: str | None) -> list[Clip]:
-    """The clips of a folder or file, none for None. Says which files cannot be used; raises InputError where none can."""
+def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, whole: bool = True) -> list[Clip]:
+    """The recordings of a folder or file, none for None: `whole`, or without long silent stretches.
+
+    Says which files cannot be used; raises InputError where none can.
+    """
     if root is None:
         return []
     try:
@@ -73,4 +84,4 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None) -> l
     for name, entry in entries.items():
         if entry.skipped is not None:
             show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")
-    return clips
+    return clips if whole else search_and_cut(without_silence(str(root), clips, entries, sample_rate), sample_rate)

@@ -14,15 +14,18 @@ class SpectralDistance(nn.Module):
 
     Each is a sum over STFTs of `n_fft` samples, hop n_fft / 4, windows of unit energy (full-scale noise is near 1).
     `linear`: squared error relative to the reference's energy, plus mean absolute difference of logarithms with `floor`
-    added to the magnitudes (Engel et al., DDSP, 2020; RAVE, eq. 4). `mel`, where `sample_rate` (Hz) is given: mean absolute
-    difference of log magnitudes in `n_fft / mel_every` mel bands, `mel_floor` added (Kumar et al., DAC, 2023, section 3.3).
+    added to the magnitudes (Engel et al., DDSP, 2020; RAVE, eq. 4). The energy is at least that of the RMS magnitude
+    `silence`, so that silence weighs no more than what is made of it is heard. `mel`, where `sample_rate` (Hz) is given:
+    mean absolute difference of log magnitudes in `n_fft / mel_every` mel bands, `mel_floor` added (Kumar et al., DAC,
+    2023, section 3.3).
     """
 
-    def __init__(self, n_fft: list[int], floor: float, *, sample_rate: int | None = None, mel_every: float = 12.8,
-                 mel_floor: float = 1e-5):
+    def __init__(self, n_fft: list[int], floor: float, *, silence: float = 1e-3, sample_rate: int | None = None,
+                 mel_every: float = 12.8, mel_floor: float = 1e-5):
         super().__init__()
         self.n_fft = n_fft
-        self.floor, self.mel_floor, self.mel = floor, mel_floor, sample_rate is not None
+        self.floor, self.silence = floor, silence
+        self.mel_floor, self.mel = mel_floor, sample_rate is not None
         for n in n_fft:
             window = torch.hann_window(n)
             self.register_buffer(f"window_{n}", window / window.norm(), persistent=False)
@@ -46,7 +49,7 @@ class SpectralDistance(nn.Module):
         return total
 
     def linear(self, a: Tensor, b: Tensor) -> Tensor:
-        relative = ((a - b) ** 2).mean() / (a**2).mean().clamp_min(self.floor**2)
+        relative = ((a - b) ** 2).mean() / (a**2).mean().clamp_min(self.silence**2)
         return relative + (torch.log(a + self.floor) - torch.log(b + self.floor)).abs().mean()
 
     def power(self, x: Tensor, n_fft: int) -> Tensor:

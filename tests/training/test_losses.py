@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rave_lite import InputError
 from rave_lite.training.losses import RealFFT, SpectralDistance, feature_matching, hinge_discriminator, hinge_generator
@@ -73,3 +75,37 @@ def test_feature_matching_skips_the_first_and_is_relative():
     real = [[torch.ones(4), 2 * torch.ones(4), torch.ones(1)]]
     fake = [[9 * torch.ones(4), torch.ones(4), torch.zeros(1)]]
     assert float(feature_matching(real, fake)) == pytest.approx((0.5 + 1) / 2)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from([0.0, 1e-5, 0.005, 0.5]), min_size=1, max_size=3), st.sampled_from([0.0, 1e-5, 1e-3, 0.1]),
+       st.integers(0, 99))
+def test_silence_weighs_no_more_than_what_is_made_of_it(peaks, made, seed):
+    """For batches that are silent, quiet, or in part either: bounded by the level of what is made, gradients too."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = lambda: torch.rand(len(peaks), 1, 2000, generator=generator) * 2 - 1
+    x, y = torch.tensor(peaks)[:, None, None] * noise(), (made * noise()).requires_grad_()
+    distance = SpectralDistance([512, 128], 1e-7, silence=1e-3)
+    total = distance(x, y)["linear"]
+    level = lambda signal: [float(distance.power(signal, n).detach().mean()) for n in (512, 128)]
+    relative = sum(2 * (a + b) / max(a, 1e-6) for a, b in zip(level(x), level(y), strict=True))
+    logarithms = sum(np.log((distance.power(signal, n).max().item() ** 0.5 + 1e-7) / 1e-7)
+                     for signal in (x, y) for n in (512, 128))
+    assert float(total.detach()) <= relative + logarithms
+    if max(peaks) <= 1e-5:
+        assert float(total.detach()) <= sum(2 * (b + 1e-10) / 1e-6 for b in level(y)) + logarithms
+    gradient, = torch.autograd.grad(total, y)
+    assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("level", [1e-4, 1e-3, 1e-2, 0.1])
+def test_the_relative_term_of_silence_is_the_level_over_that_of_silence(level):
+    """Of digital silence and of a batch at -60 dBFS alike, 0 dB at -60 dBFS; a louder reference is not touched."""
+    y = level * torch.randn(4, 1, 8000)
+    distance = SpectralDistance([512], 1e-7, silence=1e-3)
+    b = distance.power(y, 512).sqrt()
+    log = lambda a: (torch.log(a + 1e-7) - torch.log(b + 1e-7)).abs().mean()
+    silence = torch.zeros_like(b)
+    assert float(distance.linear(silence, b) - log(silence)) == pytest.approx((level / 1e-3) ** 2, rel=0.05)
+    loud = 0.5 + silence
+    assert float(distance.linear(loud, b) - log(loud)) == pytest.approx(float(((loud - b) ** 2).mean() / 0.25), rel=1e-4)

@@ -1,0 +1,74 @@
+"""Clips of recordings, and how silence is cut out of them."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from rave_lite.data import audio
+from rave_lite.data.silence import QUIET, LevelMeter, sounding
+
+
+class Samples(Protocol):
+    """The samples of a whole recording, mono float32 at one rate, wherever they are kept."""
+
+    def read(self, start: int, stop: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Samples `start` to `stop` of a recording, which is named `source` after its file.
+
+    `searched`: False where long silent stretches may be in it that only reading a remote file would find.
+    """
+
+    source: str
+    samples: Samples
+    start: int
+    stop: int
+    searched: bool = True
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples relative to the clip's own start. Raises InputError when a remote file fails."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        return self.samples.read(self.start + start, self.start + stop)
+
+
+def cut_silence(clip: Clip, silent: list[list[int]], sample_rate: int) -> list[Clip]:
+    """The parts of a clip outside the silent stretches of its recording; shreds are left out."""
+    parts = [replace(clip, start=start, stop=stop, searched=True) for start, stop in sounding(silent, clip.start, clip.stop)]
+    return [part for part in parts if not silent or len(part) >= audio.SHORTEST * sample_rate]
+
+
+def search_and_cut(clips: list[Clip], sample_rate: int, most: int | None = None, seed: int = 0) -> list[Clip]:
+    """The clips, those not searched for silence yet replaced by their sounding parts, for which they are read.
+
+    Of the latter at most `most` are read and returned, drawn with `seed`. Parts that are quiet throughout (below -60 dBFS)
+    are left out, unless there is nothing else. Raises InputError when a remote file fails.
+    """
+    unknown = [number for number, clip in enumerate(clips) if not clip.searched]
+    chosen = {unknown[i] for i in np.random.default_rng(seed).permutation(len(unknown))[:most]}
+    taken = [clip for number, clip in enumerate(clips) if clip.searched or number in chosen]
+    parts = [part for clip in taken for part in ([clip] if clip.searched else sounding_parts(clip, sample_rate))]
+    return parts or [replace(clip, searched=True) for clip in taken]
+
+
+def audible(clips: list[Clip], sample_rate: int) -> list[Clip]:
+    """The clips, which are read, but for those below -60 dBFS throughout, unless there are no others."""
+    return [clip for clip in clips if sounding_parts(clip, sample_rate)] or clips
+
+
+@lru_cache(1 << 12)
+def sounding_parts(clip: Clip, sample_rate: int) -> tuple[Clip, ...]:
+    """The parts of a clip, which is read, between its long silent stretches; none where it is below -60 dBFS throughout."""
+    meter = LevelMeter(sample_rate)
+    for start in range(0, len(clip), audio.BLOCK):
+        meter.add(clip.read(start, start + audio.BLOCK))
+    if meter.powers().max() <= QUIET:
+        return ()
+    silent = [[clip.start + edge for edge in stretch] for stretch in meter.silent()]
+    return tuple(cut_silence(clip, silent, sample_rate))
