@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.data import Clip, audio
-from rave_lite.evaluation import pictures
+from rave_lite.evaluation import pictures, vital_signs
 from rave_lite.evaluation.memorisation import Played, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import Reconstruction
@@ -25,11 +25,13 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
              training: list[Clip] | None = None, seed: int = 0) -> dict[str, Any]:
     """Reconstruct every clip into `out`/wav, and draw spectrograms.png beside; returns the figures.
 
-    `{"files": {name: figures}, "mean": figures, "silence_dbfs": level of what silence gives}`. Where `heard` gives clips
+    `{"files": {name: figures}, "mean": figures, "silence_dbfs": level of what silence gives}`. Of a dead model also
+    "warnings": sentences. Where `heard` gives clips
     that the model was trained on, also their mean under "training", "gap": mean minus training, "clips": how many of
     either, and under "memorisation" how what is made compares with the hits of all `training` clips.
     """
     rate, play = model.sample_rate, Reconstruction(model)
+    warnings = vital_signs.warnings(model)
     files: dict[str, dict[str, float]] = {}
     pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
     answers: list[Played] = []
@@ -45,6 +47,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     report: dict[str, Any] = {
         "files": files, "mean": mean(list(files.values())),
         "silence_dbfs": level_db(play(np.zeros((1, 4 * rate), np.float32)))}
+    report |= {"warnings": warnings} if warnings else {}
     rows = {"original": [x for _, x, _ in pairs], "model": [y for _, _, y in pairs]}
     pictures.save(pictures.spectrograms(rows, [name for name, _, _ in pairs], rate), out / "spectrograms.png")
     if heard:
@@ -117,7 +120,8 @@ def table(report: dict[str, Any], title: str) -> Table:
 
 def summary(report: dict[str, Any]) -> str:
     """What of the report a table does not hold."""
-    said = [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
+    said = [f"warning: {warning}" for warning in report.get("warnings", [])]
+    said += [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
     if found := report.get("memorisation"):
         hits, known = found["held_out_hits"], found["training_hits"]
         said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training"]

@@ -1,8 +1,6 @@
-"""Does an exported file do what hosts rely on, and is it the checkpoint's model? Asked in a new process:
+"""Does an exported file do what hosts rely on, and is it the checkpoint's model? Asked in a new process, on one thread:
 
-    python -m rave_lite.export.verify FILE.ts [CHECKPOINT] [BLOCKS]
-
-prints the findings as JSON. Everything is measured on one thread.
+    python -m rave_lite.export.verify FILE.ts [CHECKPOINT] [BLOCKS]     # prints the findings as JSON
 """
 
 import json
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
+from rave_lite.export.answers import answers
 from rave_lite.export.torchscript import load
 from rave_lite.layers import set_noise
 from rave_lite.layers.resample import host_rate
@@ -32,6 +31,7 @@ STEADY = 1.5  # third call to median
 GROWTH = 4.0  # MiB over all blocks
 IRREGULAR = [1, 3, 2, 7, 1, 5, 4, 1]  # hops in a block, over and over
 TESTED = 24  # hops, beside the latency
+DEAD = "answers to sound"  # the check that a dead model fails
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,18 @@ def own(file: Path) -> Any:
 
 @torch.no_grad()
 def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
-    """Every check in turn. As in hosts, blocks run in inference mode, loading and setters outside."""
+    """Every check in turn; of a dead model the first alone. As in hosts, blocks run in inference mode, all else outside."""
     live = own(file)
-    yield from protocol(live)
-    yield from sameness(live, model)
-    yield from fresh_start(live)
-    yield from recovery(live)
-    yield from attributes(live)
-    yield steady(file)
-    yield memory(live, blocks)
+    alive = Finding(DEAD, *answers(live))
+    yield alive
+    if alive.well:  # else the other findings would hide it
+        yield from protocol(live)
+        yield from sameness(live, model)
+        yield from fresh_start(live)
+        yield from recovery(live)
+        yield from attributes(live)
+        yield steady(file)
+        yield memory(live, blocks)
 
 
 def protocol(live: Any) -> Iterator[Finding]:

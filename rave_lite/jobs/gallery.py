@@ -9,6 +9,7 @@ from rich.progress import track
 
 from rave_lite.data import audio
 from rave_lite.errors import InputError
+from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.history import History, Moment, evenly, moment, some_hits
 from rave_lite.evaluation.reconstruct import Reconstruction
@@ -70,6 +71,8 @@ def of_checkpoints(config: DictConfig, saved: dict[Path, int], boundary: int | N
             model = RAVE.from_checkpoint(named[step][0])
             if model.sample_rate != rate:
                 raise InputError(f"{named[step][0]}: made for {model.sample_rate} Hz, the last one for {rate}: two runs?")
+            for warning in vital_signs.warnings(model, named[step][0].name):
+                print(f"warning: {warning}")
             play = Reconstruction(model)
             made = [play(x[None], seed=config.seed)[0] for x in originals]
             yield moment(step, [p.stem for p in named[step] if not p.stem.startswith(STEP)], originals, made, rate)

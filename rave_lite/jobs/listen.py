@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rave_lite.data import Catalogue, Clip, located, masked
 from rave_lite.data.catalogue import named
 from rave_lite.errors import InputError
-from rave_lite.evaluation import side_by_side
+from rave_lite.evaluation import side_by_side, vital_signs
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.jobs.common import check_numbers, job
@@ -47,6 +47,8 @@ def listen(config: DictConfig) -> None:
     played = names_of([clip for _, clip in clips] or inputs)
     hit = played[0] if config.hit is None else min(named([config.hit], played, "hit: no recording on the page"))
     names = labels(paths, checkpoints)
+    for warning in (w for model, name in zip(models, names, strict=True) for w in vital_signs.warnings(model, name)):
+        print(f"warning: {warning}")
     most = f" of {len(given)}" if len(given) > len(inputs) else ""
     print(f"{len(clips)} recordings and {len(inputs)}{most} foreign inputs through {', '.join(names)}", flush=True)
     shown = list(side_by_side.recordings(models, clips, own, rate, config.seed, config.seconds))

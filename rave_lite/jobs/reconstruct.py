@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from rave_lite.data import audio
 from rave_lite.errors import InputError
+from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
 from rave_lite.jobs.common import job
 from rave_lite.model import RAVE
@@ -22,6 +23,8 @@ def reconstruct(config: DictConfig) -> None:
     targets = [out / name for name in audio.as_wav(names)]
     if lost := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
         raise InputError(f"out: {out}: this would overwrite {min(lost)}, which is to be played; choose another folder")
+    for warning in vital_signs.warnings(model):
+        print(f"warning: {warning}")
     failed = []
     for path, target in zip(paths, targets, strict=True):
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rave_lite.errors import InputError
-from rave_lite.export.verify import own, report
+from rave_lite.export.verify import DEAD, own, report
 from rave_lite.export.verify import verify as check
 from rave_lite.jobs.common import job
 from rave_lite.model import read_checkpoint
@@ -20,7 +20,10 @@ def verify(config: DictConfig) -> None:
         read_checkpoint(checkpoint)
     findings = check(file, checkpoint, blocks=config.blocks)
     print(report(findings))
-    if not all(f.well for f in findings):
+    failed = [f for f in findings if not f.well]
+    if dead := next((f for f in failed if f.check == DEAD), None):
+        raise InputError(f"{file}: failed: {dead.found}")
+    if failed:
         raise InputError(f"{file}: failed; export it anew")
     print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))
 

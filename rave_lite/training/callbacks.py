@@ -17,8 +17,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rave_lite.errors import InputError
 from rave_lite.evaluation.latents import measure
+from rave_lite.evaluation.vital_signs import ADVICE
 from rave_lite.files import replacing
-from rave_lite.training.alarms import refuse_broken, say
+from rave_lite.training.alarms import looks_dead, refuse_broken, say
 from rave_lite.training.module import DISTANCES
 
 
@@ -35,7 +36,8 @@ class Checkpoints(Callback):
     every `keep` steps, for good, `step-N.ckpt`.
 
     Before each, the principal directions of the latent are fitted to `heard` seconds of training windows, as
-    recorded. A state that is not finite is never saved.
+    recorded. A state that is not finite is never saved. Nor is one in which the model looks dead, except as `last.ckpt` at
+    the end of a run that has none: so a run that was stopped can always go on.
     """
 
     def __init__(self, folder: str | Path, every: int, heard: float = 30.0, keep: int | None = None):
@@ -51,6 +53,7 @@ class Checkpoints(Callback):
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
         for half in self.folder.glob(".*.ckpt.*") if trainer.is_global_zero else []:  # left by a kill
             half.unlink(missing_ok=True)
+        self.has_last = (self.folder / "last.ckpt").exists()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         if pl_module.step == pl_module.phase1_steps:
@@ -60,7 +63,7 @@ class Checkpoints(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         distance = float(trainer.callback_metrics["held_out/distance"])
-        if distance < self.best:
+        if distance < self.best and not looks_dead(trainer, pl_module):
             self.best = distance
             self._save(trainer, pl_module, "best.ckpt")
         if pl_module.step == pl_module.phase1_ended:
@@ -68,7 +71,7 @@ class Checkpoints(Callback):
         self._save_due(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._save(trainer, pl_module, "last.ckpt")
+        self._save(trainer, pl_module, "last.ckpt", anyway=not self.has_last)
 
     def _save_due(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self.keep and pl_module.step % self.keep == 0:
@@ -76,10 +79,16 @@ class Checkpoints(Callback):
         if pl_module.step % self.every == 0 and not trainer.should_stop:
             self._save(trainer, pl_module, "last.ckpt")
 
-    def _save(self, trainer: L.Trainer, pl_module: Any, name: str) -> None:
+    def _save(self, trainer: L.Trainer, pl_module: Any, name: str, anyway: bool = False) -> None:
         refuse_broken(trainer, pl_module, self.folder / "last.ckpt")
+        if trouble := looks_dead(trainer, pl_module):
+            say(trainer, f"warning: step {pl_module.step}: the model looks dead: it {trouble}. {name} is "
+                         f"{'written, since there is none' if anyway else 'not written'}. If it stays so: {ADVICE}")
+            if not anyway:
+                return
         measure(pl_module.best_model, trainer.datamodule.windows, self.heard)  # type: ignore[attr-defined]
         trainer.save_checkpoint(self.folder / name)
+        self.has_last |= name == "last.ckpt"
 
 
 class Plateau(Callback):

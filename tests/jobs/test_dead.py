@@ -1,0 +1,69 @@
+"""What each command says of a dead model."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from rave_lite.export.torchscript import Live, export
+from rave_lite.model import RAVE
+from tests.evaluation.test_vital_signs import killed
+from tests.jobs.test_cli import fails, rave_lite
+from tests.training.test_run import run, settings  # noqa: F401
+
+
+@pytest.fixture
+def dead(settings, tmp_path):  # noqa: F811
+    """The run's checkpoint after a few steps, its weights killed."""
+    run(tmp_path / "run", *settings, "phase1.steps=2", "phase2.steps=0")
+
+    def kill(how: str) -> Path:
+        path = tmp_path / "run/checkpoints/best.ckpt"
+        saved = torch.load(path, weights_only=True)
+        for part, ema in (("model.", False), ("ema.", True)):
+            model = killed(RAVE.from_state(saved, path, ema=ema), how)
+            saved["state_dict"] |= {part + name: value for name, value in model.state_dict().items()}
+        torch.save(saved, path)
+        return path
+
+    return kill
+
+
+@pytest.mark.parametrize(("how", "why"), [("quiet", "is silent"), ("zeroed", "plays no numbers"),
+                                          ("exploded", "has latents of")])
+def test_export_keeps_no_file(dead, how, why, tmp_path):
+    checkpoint = dead(how)
+    for precision in ("float32", "int8"):
+        found = "cannot play" if (how, precision) == ("zeroed", "int8") else why
+        said = fails(f"this model {found}", "export", f"ckpt={checkpoint}", f"precision={precision}", "blocks=20")
+        assert "answers to sound" in said
+        assert "a lower training.lr" in said
+    assert list(tmp_path.rglob("*.ts*")) == []
+    model, file = RAVE.from_checkpoint(checkpoint), tmp_path / "x.ts"
+    export(Live(model, batch_size=1), file, {})
+    assert f"failed: this model {why}" in fails("train anew", "verify", str(file), "blocks=20")
+
+
+def test_those_that_play_it_warn(dead, tmp_path):
+    checkpoint = dead("quiet")
+    shutil.copy(checkpoint, checkpoint.with_name("step-0000002.ckpt"))  # else the gallery is made of logged sounds
+    inside = ["data.cache=null", f"out={tmp_path / 'out'}"]
+    for job, asked in (("evaluate", [f"ckpt={checkpoint}", *inside]), ("listen", [f"ckpt={checkpoint}", *inside]),
+                       ("gallery", [f"run={tmp_path / 'run'}", f"out={tmp_path / 'x.html'}"]),
+                       ("reconstruct", [f"ckpt={checkpoint}", f"input={tmp_path / 'audio'}", f"out={tmp_path / 'out'}"])):
+        done = rave_lite(job, *asked, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "warning:" in done.stdout
+        assert "is silent: what it plays is" in done.stdout
+    (warning,) = json.loads((tmp_path / "out/figures.json").read_text())["warnings"]
+    assert "this model is silent" in warning
+    fails("this model plays no numbers", "evaluate", f"ckpt={dead('zeroed')}", *inside)
+
+
+def test_a_living_one_is_not_warned_of(dead, tmp_path):
+    done = rave_lite("evaluate", f"ckpt={dead('')}", f"out={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stdout
+    assert "warnings" not in json.loads((tmp_path / "out/figures.json").read_text())
