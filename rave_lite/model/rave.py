@@ -3,7 +3,7 @@
 import math
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,6 @@ from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
 from rave_lite.model.latent import LATENTS
 from rave_lite.model.principal import Principal
-
 
 NOISE_START = 0.1  # weight of the decoder's noise channels beside its latents'
 OUTPUT_START = 0.1  # level of the output beside the recordings': full level would be a loud error first
@@ -86,7 +85,7 @@ class RAVE(nn.Module):
     @torch.no_grad()
     def _quieten_noise(self) -> None:
         """The decoder starts by hearing the latents: many more channels of noise would drown them."""
-        first = self.decoder.net[0]
+        first: Any = self.decoder.net[0]
         weight = first.weight.clone()
         weight[:, self.latent.size :] *= NOISE_START
         first.weight = weight
@@ -94,14 +93,15 @@ class RAVE(nn.Module):
     @torch.jit.unused
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop` (Salimans and Kingma, 2016, sec. 3).
+        """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop`.
 
+        After Salimans and Kingma (2016, section 3).
         Afterwards the latents have a standard deviation of 1, and each band of the output `OUTPUT_START` of the level that
         the recordings have in it. In several processes it is their common level.
         """
-        bands = self.pqmf(x)
+        bands, last = self.pqmf(x), cast(Any, self.encoder.net[-1])
         spread = across_processes(self.latent.mean(self.encoder(bands)).square().mean()).sqrt()
-        self.encoder.net[-1].parametrizations.weight.original0[: self.latent.size] /= spread.clamp_min(1e-6)
+        last.parametrizations.weight.original0[: self.latent.size] /= spread.clamp_min(1e-6)
         made = self.decoder(self.latent.widen(self.latent.sample(self.encoder(bands))[0]))
         wanted, given = (across_processes(y.square().mean((0, 2))).sqrt() for y in (bands, made))
         wanted = wanted.clamp_min(LEAST_BAND * wanted.norm()).clamp_min(1e-6)

@@ -31,12 +31,12 @@ DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the piec
 class RAVETraining(L.LightningModule):
     """Phase 1: spectral distance and latent penalty. Phase 2: the encoder frozen, a discriminator beside the distance.
 
-    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1 after a linear rise over
-    the first `warmup` steps; `weights`: of each
-    loss by name, applied once; `penalty_warmup`: (first weight, steps) of a geometric rise, or None; `ema`: decay per
-    step of averaged weights, or None; `discriminator_every`: in phase 2, every n-th step trains the discriminator
-    instead of the generator; `ada`: what changes all that the discriminators hear, or None; `run`: how the networks are
-    run; `seed`: of all that is random in a step; `config`: plain values to keep with every checkpoint.
+    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1 after a linear rise
+    over the first `warmup` steps; `weights`: of each loss by name, applied once; `penalty_warmup`: (first weight, steps) of
+    a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`: in phase 2, every
+    n-th step trains the discriminator instead of the generator; `ada`: what changes all that the discriminators hear, or
+    None; `run`: how the networks are run; `seed`: of all that is random in a step; `config`: plain values to keep with
+    every checkpoint.
 
     To start from a trained model: `freeze`, `lr_scale`: see `Paces`; `pull`: weight of the squared distance of the model's
     weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
@@ -68,6 +69,7 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
         raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
     module.load_state_dict(made, strict=False)
     resize(module, theirs, made, checkpoint["model"])
+    lengthen_directions(module)
     module.calibrated = True
     for follower in (module.ema, module.start):
         if follower is not None:
@@ -130,6 +132,19 @@ def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Te
         if layer.bias is not None and f"{name}.bias" in theirs and f"{name}.bias" not in copied:
             count = min(len(layer.bias), len(theirs[f"{name}.bias"]))
             layer.bias[:count] = theirs[f"{name}.bias"][:count]
+
+
+@torch.no_grad()
+def lengthen_directions(module: nn.Module) -> None:
+    """Make directions of earlier versions and of the public release as long as `WeightNorm` would; longer ones stay.
+
+    The weights do not change, but Adam would move wide layers too far by a short direction.
+    """
+    for layer in (m for m in module.modules() if is_parametrized(m, "weight")):
+        weight_norm: Any = layer.parametrizations.weight  # type: ignore[union-attr]
+        wanted = torch.norm_except_dim(weight_norm[0].right_inverse(layer.weight)[1])
+        ratio = wanted / torch.norm_except_dim(weight_norm.original1)
+        weight_norm.original1.mul_(torch.where(ratio > 1.001, ratio, 1.0))
 
 
 def seams(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:

@@ -2,10 +2,10 @@
 
     python tests/bench/full.py DATA SCORER OUT [RELEASE_PYTHON] [setting=value ...]
 
-DATA: the folder of recordings; SCORER: a program called with reference and reconstruction folders; RELEASE_PYTHON: of a venv
-with the release (see tests/bench/steps.py), left out: ours alone. What OUT holds already is not trained again. Settings, with
-their defaults: steps1=1500 steps2=300 capacity=96 batch=2 window=65536 threads=2 seed=0. About 15 minutes on two idle cores
-for ours, twice that for the release.
+DATA: the folder of recordings; SCORER: a program called with reference and reconstruction folders; RELEASE_PYTHON: of a
+venv with the release (see tests/bench/steps.py), left out: ours alone. What OUT holds already is not trained again.
+Settings, with their defaults: steps1=1500 steps2=300 capacity=96 batch=2 window=65536 threads=2 seed=0. Ours takes about a
+quarter of an hour of two idle cores, the release twice that.
 
 The release trains by its own step, losses, optimisers and transforms of windows, which this process composes for both.
 """

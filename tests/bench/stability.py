@@ -1,15 +1,15 @@
 """Does a model begin to learn, whatever its width, latent, seed and learning rate? Its first steps on real strokes.
 
     python -m tests.bench.stability DATA [setting=value ...]
-    python -m tests.bench.stability DATA models=v2 latents=wasserstein capacities=8,16,32,64,96 rates=0.5,1,2 seeds=0,1 steps=200
+    python -m tests.bench.stability DATA models=v2 latents=wasserstein capacities=8,16,32,64,96 rates=0.5,1,2 steps=200
 
 Settings, with their defaults: models=v2,v2_small,low_latency latents=wasserstein,variational seeds=0,1,2,3,4,5,6,7 rates=1,2
-(times the default learning rate) capacities=own steps=60 batch=2 window=65536 precision=32-true device=cpu jobs=2 (processes, of
-one thread each) out=stability.jsonl (what it holds already is not run again).
+(times the default learning rate) capacities=own steps=60 batch=2 window=65536 precision=32-true device=cpu jobs=2
+(processes, of one thread each) out=stability.jsonl (what it holds already is not run again).
 
-Prints a table, a row per setting, over its seeds: `linear` (floor 1e-7), mean of the last ten steps; the latents' standard
-deviation at the end; and the output's level beside the input's, the least of every fifth step from two thirds on. The last two
-are of four fixed windows that are not trained on. In brackets the worst seed.
+Prints a table, a row per setting, over its seeds: `linear` (floor 1e-7), mean of the last ten steps, and in brackets the
+worst seed; the latents' standard deviation at the end; and the output's level beside the input's, the least of every fifth
+step from two thirds on, mean and worst. The last two are of four fixed windows that are not trained on.
 """
 
 import json
@@ -44,7 +44,8 @@ def course(data: str, case: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(case["seed"])
     own = [] if case["capacity"] == "own" else [f"model.capacity={case['capacity']}"]
     config = configured("train", f"data.root={data}", f"model={case['model']}", f"latent={case['latent']}",
-                        f"seed={case['seed']}", f"trainer.precision={case['precision']}", *own)
+                        f"seed={case['seed']}", f"trainer.precision={case['precision']}", *own,
+                        *case.get("overrides", []))
     config.training.lr = [case["rate"] * lr for lr in config.training.lr]
     module = build(config).to(case["device"]).train()
     module.distance.floor = FLOOR
@@ -82,7 +83,7 @@ def table(results: list[dict[str, Any]]) -> str:
         linear = [statistics.mean(r["linear"][-10:]) for r in rows]
         deviations, levels = [r["deviation"] for r in rows], [min(r["levels"].values()) for r in rows]
         model, latent, capacity, rate = case
-        lines.append(f"| {model} | {latent} | {capacity} | × {rate} | {len(rows)} | {statistics.mean(linear):.1f} "
+        lines.append(f"| {model} | {latent} | {capacity} | {rate} of the default | {len(rows)} | {statistics.mean(linear):.1f} "
                      f"({max(linear):.1f}) | {min(deviations):.2f} to {max(deviations):.2f} | "
                      f"{statistics.mean(levels):.2f} ({min(levels):.2f}) |")
     return "\n".join(lines)
@@ -93,7 +94,8 @@ def main() -> None:
     shared: dict[str, Any] = {k: int(settings[k]) for k in ("steps", "batch", "window")}
     shared |= {k: settings[k] for k in ("precision", "device")}
     cases = [{"model": m, "latent": n, "capacity": c, "rate": float(r), "seed": int(s), **shared}
-             for s, m, n, c, r in product(*(settings[k].split(",") for k in ("seeds", "models", "latents", "capacities", "rates")))]
+             for s, m, n, c, r in product(*(settings[k].split(",") for k in
+                                            ("seeds", "models", "latents", "capacities", "rates")))]
     out = Path(settings["out"])
     results = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     done = [{k: r[k] for k in cases[0]} for r in results]

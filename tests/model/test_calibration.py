@@ -10,7 +10,6 @@ from tests.conftest import build
 from tests.training.test_module import audio, training
 
 
-
 def levels(model: RAVE, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Deviation of the latents' means, and level of each output band relative to the input's."""
     bands = model.pqmf(x)

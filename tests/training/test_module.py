@@ -95,12 +95,12 @@ def test_reference_is_delayed_by_the_latency_and_the_start_dropped(alignment):
     assert reference[0, 0, -1] == 4096
 
 
-def test_learning_rate_falls_over_phase_1():
-    module = training()
+def test_learning_rate_rises_at_first_and_falls_over_phase_1():
+    module = training("training.lr=[1e-3,1e-4]", "training.warmup=4")
     rates = []
-    for module.step in (0, 5, 10, 15):
+    for module.step in (0, 1, 5, 10, 15):
         rates.append(module.generator_lr())
-    assert rates == pytest.approx([1e-3, 5.5e-4, 1e-4, 1e-4])
+    assert rates == pytest.approx([2.5e-4, 0.5 * 9.1e-4, 5.5e-4, 1e-4, 1e-4])
 
 
 def test_penalty_rises_geometrically():

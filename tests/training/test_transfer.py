@@ -9,6 +9,8 @@ import torch
 
 from rave_lite import RAVE, InputError, set_noise
 from rave_lite.jobs.train import build, start
+from rave_lite.layers import Conv1d
+from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
 from tests.conftest import configured
@@ -92,10 +94,30 @@ def test_another_rate_or_hop_is_refused(typed, what, tmp_path):
         start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}", typed), [typed])
 
 
+def test_short_directions_of_wide_layers_are_lengthened_and_no_weight_changes(tmp_path):
+    """As in a run of the public release, whose directions are as long as the weights."""
+    checkpoint = saved("model.capacity=40")
+    state = checkpoint["state_dict"]
+    short = {k: torch.nn.functional.normalize(v.flatten(1)).view_as(v) for k, v in state.items() if k.endswith("original1")}
+    torch.save(checkpoint | {"state_dict": state | short}, tmp_path / "it.ckpt")
+    module = start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])
+    lengthened = 0
+    for name, layer in module.model.named_modules():
+        if not isinstance(layer, Conv1d):
+            continue
+        key = f"ema.{name}.parametrizations.weight.original"
+        assert torch.allclose(layer.weight, torch._weight_norm(short[f"{key}1"], state[f"{key}0"], 0), atol=1e-6)
+        weight_norm = layer.parametrizations.weight
+        length, weight = (w.flatten(1).norm(dim=1) for w in (weight_norm.original1, layer.weight))
+        assert (length > 0.998 * weight * weight_norm[0].fan_in / REFERENCE_FAN_IN).all()
+        lengthened += int((length > 1.001).sum())
+    assert lengthened > 100
+
+
 def moves(*overrides: str, steps: int = 4, first: int = 0) -> list[dict[str, float]]:
     """How far each parameter of the model moves, by step from `first` on; phase 2 begins at step 6."""
     torch.manual_seed(0)
-    module = build(configured("train", *TINY, "training.lr=[1e-3,1e-3]", *overrides))
+    module = build(configured("train", *TINY, "training.lr=[1e-3,1e-3]", "training.warmup=0", *overrides))
     module.calibrated = True  # as when it starts from a trained model
     optimizers = module.configure_optimizers()
     x, moved = 0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0)), []
@@ -182,7 +204,7 @@ def test_values_that_are_none(setting, message):
 def test_the_pull_holds_the_weights_near_their_start(tmp_path):
     checkpoint, far = saved(), {}
     for pull in (0.0, 100.0):
-        module = build(configured("train", *TINY, f"training.pull={pull}"))
+        module = build(configured("train", *TINY, f"training.pull={pull}", "training.warmup=0"))
         start_from(module, checkpoint, tmp_path)
         start_weights = [p.detach().clone() for p in module.model.parameters()]
         optimizers = module.configure_optimizers()
