@@ -83,8 +83,8 @@ def table(results: list[dict[str, Any]]) -> str:
         linear = [statistics.mean(r["linear"][-10:]) for r in rows]
         deviations, levels = [r["deviation"] for r in rows], [min(r["levels"].values()) for r in rows]
         model, latent, capacity, rate = case
-        lines.append(f"| {model} | {latent} | {capacity} | {rate} of the default | {len(rows)} | {statistics.mean(linear):.1f} "
-                     f"({max(linear):.1f}) | {min(deviations):.2f} to {max(deviations):.2f} | "
+        lines.append(f"| {model} | {latent} | {capacity} | {rate} of the default | {len(rows)} | "
+                     f"{statistics.mean(linear):.1f} ({max(linear):.1f}) | {min(deviations):.2f} to {max(deviations):.2f} | "
                      f"{statistics.mean(levels):.2f} ({min(levels):.2f}) |")
     return "\n".join(lines)
 

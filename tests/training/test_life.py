@@ -43,7 +43,8 @@ def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(setti
     out = tmp_path / "run"
     run(out, *settings, "phase1.steps=4", "phase2.steps=0")
     before = kept(out / "checkpoints")
-    done = rave_lite_process("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]", cwd=tmp_path)
+    done = rave_lite_process("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]",
+                             "training.warmup=0", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "the model is dead, for" in done.stderr
