@@ -4,8 +4,9 @@
 
 STROKES: a folder of recordings, of which 20 shorter than 2 s are taken; SCORER: a program called with reference and
 reconstruction folders, whose last line begins with "mean". In OUT: `strokes`, one file a stroke; `gate`, the same as one
-recording, a stroke every 12 s and digital silence between; `room`, the same over noise at -70 dBFS; a run of each, with
-the same last strokes held out. Prints the scores of all strokes, and the first and the largest loss `linear` of each run.
+recording, a stroke every 12 s and digital silence between; `noisy` and `room`, the same over noise at -70 dBFS; a run of
+each, with the same last strokes held out. Each run makes the strokes without noise again: compare `gate` with `strokes` and
+`room` with `noisy`, which learn the noise. Prints the scores, and the first and the largest loss `linear` of each run.
 """
 
 import csv
@@ -19,6 +20,7 @@ import soundfile
 import soxr
 
 RATE, EVERY, FIRST, LEVEL = 44100, 12.0, 0.1, 0.8  # Hz; s; s before the first stroke; of the strokes
+NAMES = ("strokes", "gate", "noisy", "room")
 ROOM = 10 ** (-70 / 20)
 HELD_OUT = 5  # strokes
 
@@ -44,9 +46,11 @@ def write(strokes: dict[str, np.ndarray], out: Path) -> None:
             session[round((number * EVERY + FIRST) * RATE) :][: len(stroke)] += stroke
         (out / folder).mkdir(parents=True, exist_ok=True)
         soundfile.write(out / folder / "session.wav", session, RATE, subtype="PCM_24")
-    (out / "strokes").mkdir(exist_ok=True)
-    for name, stroke in strokes.items():
-        soundfile.write(out / "strokes" / f"{name}.wav", stroke, RATE, subtype="PCM_24")
+    for folder, level in (("strokes", 0.0), ("noisy", ROOM)):
+        (out / folder).mkdir(exist_ok=True)
+        for name, stroke in strokes.items():
+            noise = level * rng.standard_normal(len(stroke))
+            soundfile.write(out / folder / f"{name}.wav", stroke + noise, RATE, subtype="PCM_24")
 
 
 def losses(run: Path) -> list[float]:
@@ -64,13 +68,13 @@ def main() -> None:
     lengths = [len(stroke) for stroke in strokes.values()]
     share = (sum(lengths[-HELD_OUT:]) - lengths[-HELD_OUT] / 2) / sum(lengths)  # of a session: ends within the first of them
     named = ",".join(list(strokes)[-HELD_OUT:])
-    for name in ("strokes", "gate", "room"):
+    for name in NAMES:
         run = out / "runs" / name
         rave_lite("train", "recipe=minute_cpu", "threads=1", f"data.root={out / name}", f"out={run}", "data.workers=0",
-                  f"data.held_out={f'[{named}]' if name == 'strokes' else share}", f"phase1.steps={steps}", "phase2.steps=0",
-                  "trainer.log_every_n_steps=1", *overrides)
+                  f"data.held_out={share if name in ('gate', 'room') else f'[{named}]'}", f"phase1.steps={steps}",
+                  "phase2.steps=0", "trainer.log_every_n_steps=1", *overrides)
         rave_lite("reconstruct", f"ckpt={run}/checkpoints/last.ckpt", f"input={out / 'strokes'}", f"out={run / 'wav'}")
-    for name in ("strokes", "gate", "room"):
+    for name in NAMES:
         made = subprocess.run([sys.executable, scorer, out / "strokes", out / "runs" / name / "wav"], check=True,
                               capture_output=True, text=True).stdout
         linear = losses(out / "runs" / name)
