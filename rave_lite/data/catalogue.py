@@ -188,15 +188,14 @@ def named(patterns: Sequence[str], sources: Sequence[str], none: str) -> set[str
 
 
 def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
-    """`clips`: the regions of one file, ascending. Those of 10 s at most are not cut if that holds out no more than twice
-    as much as asked for, and half of all."""
+    """`clips`: the regions of one file, ascending. Those of 10 s at most are not cut if that holds out a third at most."""
     total, held = sum(map(len, clips)), 0
     wanted = max(min(sample_rate, total // 4), round(fraction * total))
     for clip in reversed(clips):
         held += len(clip)
         if held >= wanted:
             break
-    whole = len(clip) <= HIT * sample_rate and held <= min(2 * wanted, total / 2)
+    whole = len(clip) <= HIT * sample_rate and held <= total / 3
     start = clip.start if whole else clip.start + held - wanted
     end = start - round(GUARD * sample_rate)
     train = _part(clips, 0, end, sample_rate)
