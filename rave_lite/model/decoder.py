@@ -49,4 +49,4 @@ class Decoder(nn.Module):
         y = self.waveform_skew(waveform * torch.sigmoid(amplitude))[..., : x.shape[-1]]
         if self.noise is not None:
             y = y + self.noise_skew(self.noise(x))[..., : x.shape[-1]]
-        return torch.tanh(self.band_gain * y)
+        return torch.tanh(self.band_gain.to(y.dtype) * y)

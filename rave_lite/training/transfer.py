@@ -136,7 +136,7 @@ def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Te
 
 @torch.no_grad()
 def lengthen_directions(module: nn.Module) -> None:
-    """Make directions of earlier versions and of the public release as long as `WeightNorm` would; longer ones stay.
+    """Make directions less than half as long as `WeightNorm` would have them that long: earlier versions', the release's.
 
     The weights do not change, but Adam would move wide layers too far by a short direction.
     """
@@ -144,7 +144,7 @@ def lengthen_directions(module: nn.Module) -> None:
         weight_norm: Any = layer.parametrizations.weight  # type: ignore[union-attr]
         wanted = torch.norm_except_dim(weight_norm[0].right_inverse(layer.weight)[1])
         ratio = wanted / torch.norm_except_dim(weight_norm.original1)
-        weight_norm.original1.mul_(torch.where(ratio > 1.001, ratio, 1.0))
+        weight_norm.original1.mul_(torch.where(ratio > 2, ratio, 1.0))
 
 
 def seams(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:

