@@ -69,7 +69,8 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
         raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
     module.load_state_dict(made, strict=False)
     resize(module, theirs, made, checkpoint["model"])
-    lengthen_directions(module)
+    if (module.model.decoder.band_gain == 1).all():  # never calibrated: of an earlier version, or of the public release
+        lengthen_directions(module)
     module.calibrated = True
     for follower in (module.ema, module.start):
         if follower is not None:
@@ -136,7 +137,7 @@ def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Te
 
 @torch.no_grad()
 def lengthen_directions(module: nn.Module) -> None:
-    """Make directions less than half as long as `WeightNorm` would have them that long: earlier versions', the release's.
+    """Make directions that are less than half as long as `WeightNorm` begins with as long as that.
 
     The weights do not change, but Adam would move wide layers too far by a short direction.
     """
