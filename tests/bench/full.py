@@ -24,6 +24,8 @@ RATE = 44100
 
 
 def train_ours(data: Path, out: Path, held_out: list[str], settings: dict[str, int]) -> None:
+    from rave_lite.model import read_checkpoint  # not in the release's venv
+
     run = [sys.executable, "-m", "rave_lite"]
     subprocess.run([*run, "train", f"data.root={data}", f"data.held_out=[{','.join(held_out)}]", f"out={out / 'run'}",
                     f"model.capacity={settings['capacity']}", f"data.batch_size={settings['batch']}",
@@ -31,7 +33,10 @@ def train_ours(data: Path, out: Path, held_out: list[str], settings: dict[str, i
                     f"seed={settings['seed']}", "trainer.precision=32-true", f"phase1.steps={settings['steps1']}",
                     f"phase2.steps={settings['steps2']}", "trainer.val_check_interval=250", "logger=csv", "resume=auto"],
                    check=True)
-    subprocess.run([*run, "evaluate", f"ckpt={out / 'run/checkpoints/last.ckpt'}", f"out={out / 'evaluation'}"], check=True)
+    last = out / "run/checkpoints/last.ckpt"
+    if (step := read_checkpoint(last)["step"]) < settings["steps1"] + settings["steps2"]:
+        sys.exit(f"{last}: stopped at step {step}; the same command goes on")
+    subprocess.run([*run, "evaluate", f"ckpt={last}", f"out={out / 'evaluation'}"], check=True)
     shutil.copytree(out / "evaluation/wav", out / "reconstructions")
 
 
