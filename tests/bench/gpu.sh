@@ -41,7 +41,7 @@ run() {  # TITLE COMMAND...: its output to the log, its time to the table; a fai
 
 figures() { grep -E "$1" "$out/step.log" >> "$table"; }
 
-run "CUDA tests" "$python" -m pytest -q tests/training/test_cuda.py tests/live/test_cuda.py
+run "CUDA tests" "$python" -m pytest tests/training/test_cuda.py tests/live/test_cuda.py
 figures 'passed|failed|skipped'
 for precision in 32-true bf16-mixed; do
     run "first steps, $precision" "$python" -m tests.bench.stability "$data" models=v2 latents=wasserstein rates=1 jobs=2 \
