@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from rave_lite.data import audio
-from rave_lite.data.silence import QUIET, LevelMeter, sounding
+from rave_lite.data.silence import AUDIBLE_POWER, LevelMeter, sounding
 
 
 class Samples(Protocol):
@@ -68,7 +68,7 @@ def sounding_parts(clip: Clip, sample_rate: int) -> tuple[Clip, ...]:
     meter = LevelMeter(sample_rate)
     for start in range(0, len(clip), audio.BLOCK):
         meter.add(clip.read(start, start + audio.BLOCK))
-    if meter.powers().max() <= QUIET:
+    if meter.powers().max() <= AUDIBLE_POWER:
         return ()
     silent = [[clip.start + edge for edge in stretch] for stretch in meter.silent()]
     return tuple(cut_silence(clip, silent, sample_rate))

@@ -12,7 +12,7 @@ LEVEL = 1.5  # power ratio, 1.8 dB, of the eighths of a stretch: one that change
 ENERGY = 0.05  # share of the recording's energy: silence holds no more
 BEFORE, AFTER = 0.06, 0.1  # s kept before an attack and after a decay
 SHORTEST = 0.5  # s: shorter silence stays
-QUIET = 1e-6  # power, -60 dBFS: louder is sound, also where nothing else of the recording is known
+AUDIBLE_POWER = 1e-6  # power, -60 dBFS: louder is sound, also where nothing else of the recording is known
 
 
 class LevelMeter:

@@ -17,10 +17,8 @@ from rave_lite.layers.past import Past
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.ConvTranspose1d)
 LEAK = 0.2  # slope of every activation below zero
+REFERENCE_FAN_IN = 384  # at which a direction of `WeightNorm` starts as long as its weight
 ALIGNMENTS = ("causal", "centered", "release-causal", "release-centered")
-
-
-REFERENCE_FAN_IN = 384  # where a direction starts as long as its weight
 
 
 class WeightNorm(nn.Module):
@@ -28,7 +26,7 @@ class WeightNorm(nn.Module):
 
     `weight = g * v / |v|` per index of the first dimension (Salimans and Kingma, 2016). Adam moves every element of `v` by
     about the learning rate, all in step with the input, so an output of `fan_in` terms moves by
-    `lr * fan_in / |v|` of itself: the reason why the rates of hidden layers must fall as 1 / fan_in (Yang et al., Tensor
+    `lr * fan_in / |v|` of itself, which is why the rates of hidden layers must fall as 1 / fan_in (Yang et al., Tensor
     Programs V, arXiv 2203.03466, table 3). The length of `v` does not change the weight, so it carries that factor:
     `|v| = |weight| * fan_in / REFERENCE_FAN_IN`, whenever a weight is assigned.
     """

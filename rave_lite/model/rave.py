@@ -3,7 +3,7 @@
 import math
 import pickle
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +84,7 @@ class RAVE(nn.Module):
     @torch.jit.unused
     @torch.no_grad()
     def _quieten_noise(self) -> None:
-        """The decoder starts by hearing the latents: many more channels of noise would drown them."""
+        """Scale the decoder's first weights for noise channels: they outnumber the latents and would drown them."""
         first: Any = self.decoder.net[0]
         weight = first.weight.clone()
         weight[:, self.latent.size :] *= NOISE_START
@@ -95,17 +95,17 @@ class RAVE(nn.Module):
     def calibrate(self, x: Tensor) -> None:
         """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop`.
 
-        After Salimans and Kingma (2016, section 3).
-        Afterwards the latents have a standard deviation of 1, and each band of the output `OUTPUT_START` of the level that
-        the recordings have in it. In several processes it is their common level.
+        It sets the latents' RMS to 1, and the RMS of each band of the output to `OUTPUT_START` of the recordings' in that
+        band (after Salimans and Kingma, Weight Normalization, 2016, section 3). Several processes measure them together.
         """
-        bands, last = self.pqmf(x), cast(Any, self.encoder.net[-1])
-        spread = across_processes(self.latent.mean(self.encoder(bands)).square().mean()).sqrt()
-        last.parametrizations.weight.original0[: self.latent.size] /= spread.clamp_min(1e-6)
-        made = self.decoder(self.latent.widen(self.latent.sample(self.encoder(bands))[0]))
-        wanted, given = (across_processes(y.square().mean((0, 2))).sqrt() for y in (bands, made))
-        wanted = wanted.clamp_min(LEAST_BAND * wanted.norm()).clamp_min(1e-6)
-        self.decoder.band_gain.mul_((OUTPUT_START * wanted / given.clamp_min(1e-6)).unsqueeze(1))
+        bands = self.pqmf(x)
+        last: Any = self.encoder.net[-1]
+        latent_rms = across_processes(self.latent.mean(self.encoder(bands)).square().mean()).sqrt()
+        last.parametrizations.weight.original0[: self.latent.size] /= latent_rms.clamp_min(1e-6)
+        output = self.decoder(self.latent.widen(self.latent.sample(self.encoder(bands))[0]))
+        band_rms, output_rms = (across_processes(y.square().mean((0, 2))).sqrt() for y in (bands, output))
+        target = OUTPUT_START * band_rms.clamp_min(LEAST_BAND * band_rms.norm()).clamp_min(1e-6)
+        self.decoder.band_gain.mul_((target / output_rms.clamp_min(1e-6)).unsqueeze(1))
 
     @torch.jit.unused
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def migrate(state: dict[str, Tensor]) -> None:
-    """Give weights of earlier versions, in place, what they lack: a gain of 1 for each band."""
+    """Add the band gains, of 1, that checkpoints of earlier versions lack, in place."""
     for name in [name for name in state if name.endswith("decoder.waveform.parametrizations.weight.original0")]:
         gain = name.replace("waveform.parametrizations.weight.original0", "band_gain")
         state.setdefault(gain, torch.ones(len(state[name]) // 2, 1))

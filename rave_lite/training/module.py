@@ -69,7 +69,7 @@ class RAVETraining(L.LightningModule):
         self.run, self.seed = run or Runner(), seed
         self.config = config or {}
         self.step = 0  # of this loop; saved with the weights
-        self.calibrated = False  # whether the weights come from somewhere else
+        self.calibrated = False  # whether the first levels are set, or the weights come from a trained model
         self.phase1_ended: int | None = None  # at which step, when that was earlier than planned
         self.register_buffer("broken", torch.tensor(-1), persistent=False)  # the first step whose loss was not finite
 

@@ -4,8 +4,8 @@
 
 DATA: the folder of recordings; SCORER: a program called with reference and reconstruction folders; RELEASE_PYTHON: of a
 venv with the release (see tests/bench/steps.py), left out: ours alone. What OUT holds already is not trained again.
-Settings, with their defaults: steps1=1500 steps2=300 capacity=96 batch=2 window=65536 threads=2 seed=0. Ours takes about a
-quarter of an hour of two idle cores, the release twice that.
+Settings, with their defaults: steps1=1500 steps2=300 capacity=96 batch=2 window=65536 threads=2 seed=0. A step of either
+takes about a second of one core in phase 1.
 
 The release trains by its own step, losses, optimisers and transforms of windows, which this process composes for both.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Full v2 on one card, in at most 6 minutes: the CUDA tests, the first steps of four seeds, a training and its evaluation,
+# Full v2 on one card, meant for 6 minutes of an H100 (not tried on one yet): the CUDA tests, the first steps of four seeds, a training and its evaluation,
 # step times and memory, block times of the exports; one table at the end.
 #
 #   tests/bench/gpu.sh DATA SCORER OUT [WHEELS] [RELEASE_PYTHON]
