@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
@@ -45,6 +46,10 @@ class Recordings(L.LightningDataModule):
         rate, held_out = self.catalogue.sample_rate, self.held_out.clips
         train = search_and_cut(pieces(self.catalogue.train, rate), rate, len(held_out), self.seed)
         return Pieces(audible(alike(held_out, train, self.seed), rate))
+
+    def first(self, count: int) -> Tensor:
+        """The first windows of all, `(count, 1, window)`."""
+        return torch.stack([self.windows[i] for i in range(count)])
 
     def sources(self, step: int) -> list[str]:
         """The files heard at a step."""

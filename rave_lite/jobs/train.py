@@ -32,6 +32,7 @@ from rave_lite.training.runner import Runner
 from rave_lite.training.transfer import architecture, start_from
 
 RUNNER = ("precision", "micro_batch", "compile")  # settings of trainer that are not Lightning's
+CALIBRATION_WINDOWS = 16  # of the first batches: one batch may be quiet as a whole
 show = rank_zero_only(rich.print)
 say = rank_zero_only(print)
 
@@ -68,6 +69,8 @@ def train(config: DictConfig, brief: bool = False) -> None:
             show(f"[yellow]warning:[/] {what} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
+    if saved is None and config.transfer["from"] is None:
+        module.calibrate(data.first(CALIBRATION_WINDOWS))
     loggers = list(instantiate(config.logger).values())
     for logger in loggers:
         if saved and isinstance(logger, RunLogger):

@@ -39,9 +39,14 @@ class Wasserstein(nn.Module):
 
 
 class Variational(nn.Module):
-    """Diagonal Gaussian posterior, scale `softplus + 1e-4`, pulled to N(0, I) by KL divergence."""
+    """Diagonal Gaussian posterior, scale `softplus(h + shift) + 1e-4`, pulled to N(0, I) by KL divergence.
+
+    `shift`: a buffer, 0 until a model is calibrated. Of silence a network without biases makes h = 0, whose scale would be
+    0.69: noise that hides from the decoder which sounds are quiet.
+    """
 
     may_idle = True  # the divergence switches off the dimensions that are not needed
+    shift: Tensor
 
     def __init__(self, *, size: int = 128):
         super().__init__()
@@ -49,12 +54,13 @@ class Variational(nn.Module):
         self.encoder_channels = 2 * size
         self.decoder_channels = size
         self.noise = Noise(size)
+        self.register_buffer("shift", torch.tensor(0.0))
 
     @torch.jit.unused
     def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """`(B, 2 * size, T)` to a draw `(B, size, T)` and penalty: KL in nats, summed over dimensions, mean over frames."""
         mean, scale = h.chunk(2, 1)
-        std = F.softplus(scale) + 1e-4
+        std = F.softplus(scale + self.shift) + 1e-4
         kl = 0.5 * (mean**2 + std**2 - 2 * torch.log(std) - 1)
         return mean + std * self.noise(mean), kl.sum(1).mean()
 

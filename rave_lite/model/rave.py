@@ -13,11 +13,12 @@ from rave_lite.errors import InputError
 from rave_lite.layers import ALIGNMENTS, PQMF, Conv1d, ConvTranspose1d
 from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
-from rave_lite.model.latent import LATENTS
+from rave_lite.model.latent import LATENTS, Variational
 from rave_lite.model.principal import Principal
 
-NOISE_START = 0.1  # weight of the decoder's noise channels beside its latents'
+NOISE_START = 0.03  # weight of the decoder's noise channels beside its latents'
 OUTPUT_START = 0.1  # level of the output beside the recordings': full level would be a loud error first
+POSTERIOR_START = -3.0  # shift of a variational posterior: a scale of 0.05 in silence
 LEAST_BAND = 1e-4  # of the level of all bands together: an empty band's
 
 
@@ -96,14 +97,17 @@ class RAVE(nn.Module):
         """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop`.
 
         It sets the latents' RMS to 1, and the RMS of each band of the output to `OUTPUT_START` of the recordings' in that
-        band (after Salimans and Kingma, Weight Normalization, 2016, section 3). Several processes measure them together.
+        band (after Salimans and Kingma, Weight Normalization, 2016, section 3); a variational posterior starts narrow.
         """
-        bands = self.pqmf(x)
+        if isinstance(self.latent, Variational):
+            self.latent.shift.fill_(POSTERIOR_START)
         last: Any = self.encoder.net[-1]
-        latent_rms = across_processes(self.latent.mean(self.encoder(bands)).square().mean()).sqrt()
-        last.parametrizations.weight.original0[: self.latent.size] /= latent_rms.clamp_min(1e-6)
-        output = self.decoder(self.latent.widen(self.latent.sample(self.encoder(bands))[0]))
-        band_rms, output_rms = (across_processes(y.square().mean((0, 2))).sqrt() for y in (bands, output))
+        magnitudes = last.parametrizations.weight.original0
+        bands = [self.pqmf(window) for window in x.split(1)]  # one by one: memory
+        latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])
+        magnitudes[: self.latent.size] /= latents.square().mean().sqrt().clamp_min(1e-6)
+        output = [self.decoder(self.latent.widen(self.latent.sample(self.encoder(y))[0])) for y in bands]
+        band_rms, output_rms = (torch.cat(y).square().mean((0, 2)).sqrt() for y in (bands, output))
         target = OUTPUT_START * band_rms.clamp_min(LEAST_BAND * band_rms.norm()).clamp_min(1e-6)
         self.decoder.band_gain.mul_((target / output_rms.clamp_min(1e-6)).unsqueeze(1))
 
@@ -132,14 +136,6 @@ class RAVE(nn.Module):
         return model.eval()
 
 
-def across_processes(value: Tensor) -> Tensor:
-    """The mean of `value` over the processes that train together."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(value)
-        value = value / torch.distributed.get_world_size()
-    return value
-
-
 def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
     """Memory of the convolutions in `parts`, in samples, and samples per frame after them, from `rate` before them."""
     total = 0
@@ -157,15 +153,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
         raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
                          f"of acids-rave? rave-lite import reads those")
-    migrate(checkpoint["state_dict"])
+    migrate(checkpoint)
     return checkpoint
 
 
-def migrate(state: dict[str, Tensor]) -> None:
-    """Add the band gains, of 1, that checkpoints of earlier versions lack, in place."""
-    for name in [name for name in state if name.endswith("decoder.waveform.parametrizations.weight.original0")]:
-        gain = name.replace("waveform.parametrizations.weight.original0", "band_gain")
-        state.setdefault(gain, torch.ones(len(state[name]) // 2, 1))
+def migrate(checkpoint: dict[str, Any]) -> None:
+    """Add what checkpoints of earlier versions lack, in place: band gains of 1, no shift of a variational posterior."""
+    state, last = checkpoint["state_dict"], "decoder.waveform.parametrizations.weight.original0"
+    for model in [name.removesuffix(last) for name in state if name.endswith(last)]:
+        state.setdefault(f"{model}decoder.band_gain", torch.ones(len(state[model + last]) // 2, 1))
+        if checkpoint["model"]["latent"]["name"] == "variational":
+            state.setdefault(f"{model}latent.shift", torch.tensor(0.0))
 
 
 def load_plain(path: str | Path) -> Any:

@@ -69,7 +69,7 @@ class RAVETraining(L.LightningModule):
         self.run, self.seed = run or Runner(), seed
         self.config = config or {}
         self.step = 0  # of this loop; saved with the weights
-        self.calibrated = False  # whether the first levels are set, or the weights come from a trained model
+        self.calibrated = False  # or started from a trained model
         self.phase1_ended: int | None = None  # at which step, when that was earlier than planned
         self.register_buffer("broken", torch.tensor(-1), persistent=False)  # the first step whose loss was not finite
 
@@ -113,7 +113,7 @@ class RAVETraining(L.LightningModule):
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
         self._draw_anew()
         if self.step == 0 and not self.calibrated:
-            self._calibrate(x)
+            self.calibrate(x)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
             losses = {"discriminator": self.discriminator_loss(x)}
             self._update(discriminator, self.discriminator_lr, losses["discriminator"], backward)
@@ -127,12 +127,16 @@ class RAVETraining(L.LightningModule):
         return {name: loss.detach() for name, loss in losses.items()}
 
     @tf32(False)
-    def _calibrate(self, x: Tensor) -> None:
-        """The first batch sets the levels that the model starts with."""
+    def calibrate(self, x: Tensor) -> None:
+        """Give a new model the levels of windows of its recordings `(B, 1, T)` to start with: `RAVE.calibrate`.
+
+        The first update does so from its batch, if nobody did: the more windows, the better. Of several processes each must
+        do it with the same windows.
+        """
+        self.calibrated = True
         self.model.calibrate(x)
         if self.ema is not None:
             self.ema.load_state_dict(self.model.state_dict())
-        self.calibrated = True
 
     def _draw_anew(self) -> None:
         """What is random depends on seed, step and process alone, so that nothing of it needs to be saved."""
@@ -239,7 +243,7 @@ class RAVETraining(L.LightningModule):
             self.end_phase1(ended)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        migrate(checkpoint["state_dict"])
+        migrate(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,

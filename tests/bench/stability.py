@@ -27,7 +27,7 @@ from torch import Tensor
 
 from rave_lite.data import catalogue
 from rave_lite.data.windows import Windows
-from rave_lite.jobs.train import build
+from rave_lite.jobs.train import CALIBRATION_WINDOWS, build
 from rave_lite.model import RAVE
 from tests.conftest import configured
 
@@ -52,6 +52,7 @@ def course(data: str, case: dict[str, Any]) -> dict[str, Any]:
     recordings = catalogue(data, module.model.sample_rate, held_out=0.1, seed=0)
     windows = Windows(recordings.train, length=case["window"], sample_rate=module.model.sample_rate, gap=config.data.gap,
                       seed=case["seed"])
+    module.calibrate(torch.stack([windows[i] for i in range(CALIBRATION_WINDOWS)]).to(case["device"]))
     judged = torch.stack([windows[FIRST_JUDGED + i] for i in range(JUDGED)]).to(case["device"])
     optimizers, start = module.configure_optimizers(), time.monotonic()
     linear, levels, deviation = [], {}, 0.0

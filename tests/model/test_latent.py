@@ -45,11 +45,13 @@ def test_wasserstein_adds_noise_channels_and_keeps_the_latent():
     assert wide[:, 4:].std() > 0.5
 
 
-def test_variational_penalty_is_the_kl_divergence():
+@pytest.mark.parametrize("shift", [0, -3])
+def test_variational_penalty_is_the_kl_divergence(shift):
     latent = Variational(size=3)
+    latent.shift.fill_(shift)
     h = torch.randn(2, 6, 5, dtype=torch.float64)
     mean, scale = h.chunk(2, 1)
-    std = torch.nn.functional.softplus(scale) + 1e-4
+    std = torch.nn.functional.softplus(scale + shift) + 1e-4
     expected = kl_divergence(Normal(mean, std), Normal(torch.zeros_like(mean), torch.ones_like(std))).sum(1).mean()
     z, penalty = latent.sample(h)
     assert float(penalty) == pytest.approx(float(expected))

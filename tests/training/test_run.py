@@ -60,6 +60,18 @@ def stop_at(step: int, monkeypatch) -> None:
     monkeypatch.setattr(ProgressLine, "on_train_batch_end", spy)
 
 
+def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_levels(settings, write, tmp_path):
+    run(tmp_path / "first", *settings)
+    for i in range(2):
+        write(f"../quiet/{i}.wav", samples=np.random.default_rng(i).normal(0, 1e-3, 30000))
+    run(tmp_path / "second", *settings, f"data.root={tmp_path / 'quiet'}",
+        f"transfer.from={tmp_path / 'first/checkpoints/last.ckpt'}")
+    first, second = (RAVE.from_checkpoint(tmp_path / name / "checkpoints/last.ckpt").decoder.band_gain
+                     for name in ("first", "second"))
+    assert (first != 1).all()
+    assert torch.equal(first, second)
+
+
 @pytest.mark.parametrize("stopped", [3, 8])
 def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped):
     run(tmp_path / "whole", *settings)

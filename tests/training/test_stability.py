@@ -20,15 +20,15 @@ def drums(tmp_path_factory) -> str:
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("capacity", [8, 96])
 def test_v2_begins_to_learn_at_any_width(drums, capacity, seed):
-    """At the full learning rate from the first step on. With torch's weight norm seed 1 of capacity 96 has latents of 1e6 in
-    the end; without calibration as well its distance jumps to 6000."""
+    """At the full learning rate from the first step on. With torch's weight norm the latents of capacity 96 have a deviation
+    of 1e4 and more in the end; without calibration it is below 0.1 at either capacity."""
     found = course(drums, {"model": "v2", "latent": "wasserstein", "capacity": capacity, "rate": 1, "seed": seed,
                            "steps": 20, "batch": 2, "window": 16384, "precision": "32-true", "device": "cpu",
                            "overrides": ["training.warmup=0", "data.gap=0.05"]})
-    assert max(found["linear"]) < 150
-    assert sum(found["linear"][-8:]) / 8 < 32
-    assert 0.05 < found["deviation"] < 20
-    assert found["levels"][20] > 0.005
+    assert max(found["linear"]) < 60
+    assert sum(found["linear"][-8:]) / 8 < 26
+    assert 0.2 < found["deviation"] < 5
+    assert max(found["levels"].values()) > 0.004
 
 
 def test_the_level_of_a_model_that_plays_nothing_is_zero():
