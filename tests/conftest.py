@@ -1,4 +1,8 @@
 import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy starts its threads: two test processes share two cores
+os.environ["WANDB_MODE"] = "offline"
+
 import zlib
 from pathlib import Path
 
@@ -16,9 +20,7 @@ from rave_lite.model import RAVE
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any load
 hypothesis.settings.load_profile("steady")
-torch.set_num_threads(1)  # two test processes share two cores
-os.environ["OMP_NUM_THREADS"] = "1"  # and what they start
-os.environ["WANDB_MODE"] = "offline"
+torch.set_num_threads(1)
 
 
 def configured(job: str, *overrides: str) -> DictConfig:
