@@ -13,13 +13,25 @@ if TYPE_CHECKING:
     from rave_lite.evaluation import latents, pictures
     from rave_lite.evaluation.reconstruct import reconstruct
     from rave_lite.jobs.python import augmentation, run
-    from rave_lite.pages.players import Players
+    from rave_lite.pages.players import AudioPlayers
 
 __version__ = "0.1.0"
-__all__ = ["RAVE", "InputError", "Players", "audio", "augmentation", "latents", "pictures", "reconstruct", "reset", "run",
-           "set_noise", "stream"]
+__all__ = [
+    "RAVE",
+    "AudioPlayers",
+    "InputError",
+    "audio",
+    "augmentation",
+    "latents",
+    "pictures",
+    "reconstruct",
+    "reset",
+    "run",
+    "set_noise",
+    "stream",
+]
 HOMES = {"audio": "data", "latents": "evaluation", "pictures": "evaluation", "reconstruct": "evaluation.reconstruct",
-         "augmentation": "jobs.python", "run": "jobs.python", "Players": "pages.players"}
+         "augmentation": "jobs.python", "run": "jobs.python", "AudioPlayers": "pages.players"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,10 @@
 """Recordings: reading, cache, split, windows, and the built-in drum set."""
 
-from rave_lite.data.catalogue import Catalogue, catalogue, located
+from rave_lite.data.catalogue import Catalogue, catalogue, resolve_root
 from rave_lite.data.clip import Clip, audible, search_and_cut
-from rave_lite.data.network import masked
-from rave_lite.data.subset import narrowed
-from rave_lite.data.windows import Pieces, Windows, alike, drawn, judged, pieces
+from rave_lite.data.network import redact_url
+from rave_lite.data.subset import select_training_subset
+from rave_lite.data.windows import Pieces, Windows, judged, match_lengths, pieces, subsample
 
-__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "alike", "audible", "catalogue", "drawn", "judged", "located", "masked",
-           "narrowed", "pieces", "search_and_cut"]
+__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "audible", "catalogue", "judged", "match_lengths",
+           "pieces", "redact_url", "resolve_root", "search_and_cut", "select_training_subset", "subsample"]

@@ -15,11 +15,11 @@ from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
 from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.manifest import Kept
-from rave_lite.data.network import is_url, masked
+from rave_lite.data.network import is_url, redact_url
 from rave_lite.errors import InputError
 
 GUARD = 1.0  # s between the regions of a lone file
-LONE = 4.0  # s from the first to the last sound of a lone file that can be split
+MIN_LONE_FILE_SECONDS = 4.0  # s from the first to the last sound of a lone file that can be split
 HIT = 10.0  # s: shorter sounds of a lone file are not split
 ROUNDING = 0.0006  # s: a manifest's times are whole milliseconds
 
@@ -107,7 +107,7 @@ def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = Non
     folder = Path(cache).expanduser() if cache else default_cache()
     found: Iterable[tuple[str, Entry, Samples]]
     if is_url(root):
-        place = masked(str(root))
+        place = redact_url(str(root))
         found = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk)
     else:
         place = str(Path(root).expanduser())
@@ -149,7 +149,7 @@ def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
     return region
 
 
-def located(root: str | Path) -> str:
+def resolve_root(root: str | Path) -> str:
     """`root` as it is found from any working folder: a URL is left as it is."""
     return str(root) if is_url(root) else str(Path(root).expanduser().resolve())
 
@@ -199,9 +199,9 @@ def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[l
     start = clip.start if whole else clip.start + held - wanted
     end = start - round(GUARD * sample_rate)
     train = _part(clips, 0, end, sample_rate)
-    if clips[-1].stop - clips[0].start < LONE * sample_rate or not train:
+    if clips[-1].stop - clips[0].start < MIN_LONE_FILE_SECONDS * sample_rate or not train:
         raise InputError(f"{clip.source}: {total / sample_rate:.1f} s of one file cannot be split into training and "
-                         f"held-out parts; add a second file, or {LONE:.0f} s at least")
+                         f"held-out parts; add a second file, or {MIN_LONE_FILE_SECONDS:.0f} s at least")
     return train, _part(clips, start, clips[-1].stop, sample_rate)
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
 from rave_lite.data.clip import audible, search_and_cut
-from rave_lite.data.windows import CountFrom, Pieces, Windows, alike, judged, pieces
+from rave_lite.data.windows import CountFrom, Pieces, Windows, judged, match_lengths, pieces
 from rave_lite.errors import InputError
 
 
@@ -45,7 +45,7 @@ class Recordings(L.LightningDataModule):
         """As many pieces of training clips, of like lengths, but for silent ones; they are read to know."""
         rate, held_out = self.catalogue.sample_rate, self.held_out.clips
         train = search_and_cut(pieces(self.catalogue.train, rate), rate, len(held_out), self.seed)
-        return Pieces(audible(alike(held_out, train, self.seed), rate))
+        return Pieces(audible(match_lengths(held_out, train, self.seed), rate))
 
     def first(self, count: int) -> Tensor:
         """The first windows of all, `(count, 1, window)`."""

@@ -25,14 +25,14 @@ class RemoteError(InputError):
     """What is wrong at a URL. A worker process hands an error on as its traceback's text: only the message is kept."""
 
     def __init__(self, message: str):
-        super().__init__(masked(message.split(f"{__name__}.RemoteError: ")[-1].rstrip()))
+        super().__init__(redact_url(message.split(f"{__name__}.RemoteError: ")[-1].rstrip()))
 
 
 def is_url(root: str | Path) -> bool:
     return re.match(r"([\w+.-]+::)*[\w+.-]+://", str(root)) is not None
 
 
-def masked(text: str) -> str:
+def redact_url(text: str) -> str:
     """`text` without the passwords and signatures of the URLs in it."""
     return SIGNATURE.sub(r"\1***", PASSWORD.sub(r"\1", text))
 
@@ -50,7 +50,7 @@ def _connected(root: str, process: int) -> tuple[Any, str]:  # a fork must not s
         raise RemoteError(f"{root}: {error}") from error
 
 
-def patiently(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -> T:
+def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -> T:
     """What `action` gives, tried again when the network fails. Raises RemoteError naming `url`; InputError at once."""
     try:
         return action()
@@ -63,16 +63,16 @@ def patiently(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSE
             raise RemoteError(f"{url}: could not be read ({type(error).__name__}: {error}); look at the connection and at "
                               "fsspec's settings for this place") from error
     time.sleep(pauses[0])
-    return patiently(action, url, pauses[1:])
+    return retry(action, url, pauses[1:])
 
 
-def spread(fs: Any, action: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+def parallel_map(fs: Any, action: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
     """What `action` gives for each item, in order; several at a time if the file system can."""
     with ThreadPoolExecutor(16 if isinstance(fs, AsyncFileSystem) else 1) as pool:
         yield from pool.map(action, items)
 
 
-class Ranges:
+class RemoteFile:
     """A remote file as soundfile reads it, which drops exceptions: one is kept in `error`, and the file ends there."""
 
     def __init__(self, raw: Any):

@@ -19,7 +19,7 @@ import soundfile
 
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
-from rave_lite.data.network import Ranges, RemoteError, connected, masked, patiently, spread
+from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
 from rave_lite.data.store import Store
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
@@ -48,7 +48,7 @@ class File:
         fs, _ = connected(self.root)
         with fs.open(self.path, "rb", block_size=ahead, cache_type="readahead") as raw:
             try:
-                ranges = Ranges(raw)
+                ranges = RemoteFile(raw)
             except ValueError as error:
                 raise audio.UnreadableError(f"{self.url}: empty, or given only as a whole by its server") from error
             try:
@@ -66,7 +66,7 @@ class File:
                 return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate))
 
         try:
-            return patiently(read, self.url)
+            return retry(read, self.url)
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, str(error).removeprefix(f"{self.url}: "))
 
@@ -94,7 +94,7 @@ class Chunked:
         start, stop = number * self.size, min((number + 1) * self.size, self.samples)
         name = f"{self.file.key}-{self.sample_rate}-{self.size}-{number}.f32"
         try:
-            return self.store.get(name, stop - start, lambda: patiently(lambda: self._decode(start, stop), self.file.url))
+            return self.store.get(name, stop - start, lambda: retry(lambda: self._decode(start, stop), self.file.url))
         except audio.UnreadableError as error:
             raise RemoteError(f"{error}; repair that file or take it away, and start again") from error
         except InputError as error:
@@ -117,8 +117,8 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     if not limit > 0:
         raise InputError(f"data.cache_gb: {limit / 2**30:g} is no room; say 20")
     store = Store(folder / "chunks", limit)
-    files = patiently(lambda: find(root), root)
-    memo = folder / f"headers-{digest(masked(root), sample_rate)}.json"
+    files = retry(lambda: find(root), root)
+    memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"
     for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
         yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
 
@@ -131,12 +131,12 @@ def find(root: str) -> list[File]:
     paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
 
     def file(path: str) -> File:
-        url = masked(fs.unstrip_protocol(path)) + "".join(masked(root).partition("::")[1:])
+        url = redact_url(fs.unstrip_protocol(path)) + "".join(redact_url(root).partition("::")[1:])
         info = infos[path] if infos[path].get("size") is not None else fs.info(path)
         version = sorted((field, value) for field, value in info.items() if VERSION.search(field))
         return File(root, str(names[path]), path, url, digest(url, version))
 
-    return list(spread(fs, file, sorted(paths, key=lambda path: names[path])))
+    return list(parallel_map(fs, file, sorted(paths, key=lambda path: names[path])))
 
 
 def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -162,7 +162,7 @@ def headers(fs: Any, files: list[File], sample_rate: int, memo: Path) -> list[En
         known = {}
     new = [file for file in files if file.key not in known]
     try:
-        for file, entry in zip(new, spread(fs, lambda file: file.entry(sample_rate), new), strict=True):
+        for file, entry in zip(new, parallel_map(fs, lambda file: file.entry(sample_rate), new), strict=True):
             known[file.key] = entry
     finally:  # also what was learnt before an interruption
         if new:

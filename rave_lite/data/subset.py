@@ -10,7 +10,8 @@ from rave_lite.data.clip import Clip
 from rave_lite.errors import InputError
 
 
-def narrowed(found: Catalogue, *, fraction: float = 1.0, seed: int = 0, without: list[str] | str | None = None) -> Catalogue:
+def select_training_subset(found: Catalogue, *, fraction: float = 1.0, seed: int = 0,
+                           without: list[str] | str | None = None) -> Catalogue:
     """`found` with less to train on; what is held out stays.
 
     `fraction`: of the training files, the first of them in an order drawn with `seed`, so a smaller share is part of a
@@ -29,7 +30,7 @@ def narrowed(found: Catalogue, *, fraction: float = 1.0, seed: int = 0, without:
 
 
 def share(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> list[Clip]:
-    """See `narrowed`; a file counts whole, with all its clips, and half a file as one."""
+    """See `select_training_subset`; a file counts whole, with all its clips, and half a file as one."""
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
         raise InputError(f"data.fraction: {fraction!r} is no share above 0, up to 1")
     names = sorted({clip.source for clip in clips})

@@ -129,7 +129,7 @@ def judged(clips: list[Clip], sample_rate: int) -> list[Clip]:
     return audible(pieces(search_and_cut(clips, sample_rate), sample_rate), sample_rate)
 
 
-def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
+def match_lengths(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
     """For each of `clips` the one of `among` whose length is nearest, its end cut off where it is longer.
 
     None is taken twice while there are others. Of equally long ones `seed` decides.
@@ -145,7 +145,7 @@ def alike(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
     return chosen
 
 
-def drawn(clips: list[Clip], sample_rate: int, seed: int, minutes: float = 20.0) -> list[Clip]:
+def subsample(clips: list[Clip], sample_rate: int, seed: int, minutes: float = 20.0) -> list[Clip]:
     """All of the clips; of more than `minutes` as much, in pieces of a minute drawn with `seed`. Silence is left out."""
     if sum(map(len, clips)) <= minutes * 60 * sample_rate:
         return search_and_cut(clips, sample_rate)
@@ -163,4 +163,4 @@ class CountFrom(Sampler[int]):
         self.mine = range(share * every // shares, (share + 1) * every // shares)
 
     def __iter__(self) -> Iterator[int]:
-        return (self.start + turn * self.every + i for turn in count() for i in self.mine)
+        return (self.start + cycle * self.every + i for cycle in count() for i in self.mine)

@@ -14,8 +14,8 @@ from rave_lite.evaluation.embedding import embed
 from rave_lite.evaluation.hits import LONGEST, hits
 
 NEIGHBOURS = 5
-APART = 1.25  # groups are joined up to that many times the typical distance to the root(N)-th neighbour
-MOST = 24  # groups
+JOIN_FACTOR = 1.25  # groups are joined up to that many times the typical distance to the root(N)-th neighbour
+MAX_GROUPS = 24  # groups
 LINKED = 3000  # hits linked to one another; of larger collections the others follow their nearest
 STEADY = 0.02  # a feature that varies by less than that varies not
 
@@ -65,9 +65,9 @@ def groups(points: np.ndarray) -> np.ndarray:
         return np.ones(len(points), int)
     tree = linkage(chosen, "average")
     reach = float(np.median(_nearest(chosen, round(len(chosen) ** 0.5))[:, -1]))
-    labels = fcluster(tree, max(APART * reach, 1e-9), "distance")
-    if labels.max() > MOST:
-        labels = fcluster(tree, MOST, "maxclust")
+    labels = fcluster(tree, max(JOIN_FACTOR * reach, 1e-9), "distance")
+    if labels.max() > MAX_GROUPS:
+        labels = fcluster(tree, MAX_GROUPS, "maxclust")
     everyone = labels[KDTree(chosen).query(points)[1]]
     names, first, count = np.unique(everyone[order], return_index=True, return_counts=True)
     rank = dict(zip(names[np.lexsort((first, -count))].tolist(), range(1, len(names) + 1), strict=True))

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation import pictures, vital_signs
-from rave_lite.evaluation.memorisation import Played, known, memorisation, played
+from rave_lite.evaluation.memorisation import ReconstructedHits, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.files import replacing
@@ -34,7 +34,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     warnings = vital_signs.warnings(model)
     files: dict[str, dict[str, float]] = {}
     pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
-    answers: list[Played] = []
+    answers: list[ReconstructedHits] = []
     names = names_of(clips)
     for name, wav, clip in zip(names, audio.as_wav(names), clips, strict=True):
         x, y = played_through(play, clip, seed)
@@ -55,7 +55,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     return report
 
 
-def compared(play: Reconstruction, held_out: dict[str, float], answers: list[Played], heard: list[Clip],
+def compared(play: Reconstruction, held_out: dict[str, float], answers: list[ReconstructedHits], heard: list[Clip],
              training: list[Clip], seed: int) -> dict[str, Any]:
     """The part of the report about training clips; `held_out`: mean figures, `answers`: to held-out clips."""
     each, familiar = [], []

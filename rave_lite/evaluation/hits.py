@@ -11,7 +11,7 @@ from rave_lite.evaluation.metrics import onsets
 PIECE = 60.0  # s looked at together: memory does not grow with the recording
 SHORTEST, LONGEST = 0.06, 10.0  # s of a hit
 AHEAD = 0.005  # s from a hit's beginning to its attack
-QUIET = 1e-3  # peak: -60 dBFS
+SILENCE_PEAK = 1e-3  # peak: -60 dBFS
 
 
 def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
@@ -28,7 +28,7 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     cuts[1:-1] = np.round(np.round((clip.start + cuts[1:-1]) / sample_rate, 3) * sample_rate) - clip.start
     found: list[Clip] = []
     for first, last in pairwise(cuts.astype(int).tolist()):
-        if found and np.abs(clip.read(first, last)).max(initial=0) < QUIET:
+        if found and np.abs(clip.read(first, last)).max(initial=0) < SILENCE_PEAK:
             found[-1] = replace(found[-1], stop=clip.start + last)
         else:
             found.append(replace(clip, start=clip.start + first, stop=clip.start + last))

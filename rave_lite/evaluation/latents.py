@@ -13,7 +13,7 @@ from rave_lite.model import RAVE
 
 FIRST = 8  # directions
 MOVES = (-2, -1, 0, 1, 2)  # standard deviations
-NOTHING = 1e-4  # of the variance: what a direction carries that is not heard
+INAUDIBLE_VARIANCE_SHARE = 1e-4  # of the variance: what a direction carries that is not heard
 
 
 def measure(model: RAVE, windows: Windows, seconds: float = 30.0) -> None:
@@ -25,7 +25,7 @@ def measure(model: RAVE, windows: Windows, seconds: float = 30.0) -> None:
 
 def carrying(model: RAVE) -> int:
     """How many principal directions carry a ten-thousandth of the variance at least; the others are not heard."""
-    return int((model.principal.shares() >= NOTHING).sum())
+    return int((model.principal.shares() >= INAUDIBLE_VARIANCE_SHARE).sum())
 
 
 @torch.no_grad()

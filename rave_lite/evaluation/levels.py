@@ -8,7 +8,7 @@ from rave_lite.data.audio import SILENCE
 
 BLOCK, STEP = 0.4, 0.1  # s, of the standard
 CEILING = 10 ** (-1 / 20)  # of peaks: -1 dBFS, so that no player's resampling clips
-MOST = 30.0  # dB that a sound is turned up or down: a failed one is not blown up to noise
+MAX_GAIN_DB = 30.0  # dB that a sound is turned up or down: a failed one is not blown up to noise
 
 
 def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
@@ -31,7 +31,7 @@ def matched(sounds: list[np.ndarray], sample_rate: int) -> list[float]:
     """The factors that make each as loud as the first, turned down together where one would clip; silence is left alone."""
     first, *others = (integrated(sound, sample_rate) for sound in sounds)
     steps = [0.0, *(0.0 if first is None or other is None else first - other for other in others)]
-    return unclipped(sounds, [float(10 ** (np.clip(step, -MOST, MOST) / 20)) for step in steps])
+    return unclipped(sounds, [float(10 ** (np.clip(step, -MAX_GAIN_DB, MAX_GAIN_DB) / 20)) for step in steps])
 
 
 def unclipped(sounds: list[np.ndarray], gains: list[float]) -> list[float]:

@@ -13,7 +13,7 @@ LONGER = 4.0  # s: clips up to that length are one hit, as in curation
 SAME = 0.01  # nearer points count as that far apart; strokes of one drum are about 1 apart
 
 
-class Played(NamedTuple):
+class ReconstructedHits(NamedTuple):
     """The hits of a clip, and as points `(N, 39)` what they are and what a model makes of them."""
 
     hits: list[Clip]
@@ -21,24 +21,24 @@ class Played(NamedTuple):
     made: np.ndarray
 
 
-class Known(NamedTuple):
+class TrainingHits(NamedTuple):
     """The hits that a model was trained on, and as points `(N, 39)`."""
 
     hits: list[Clip]
     points: np.ndarray
 
 
-def known(clips: list[Clip], sample_rate: int) -> Known:
+def known(clips: list[Clip], sample_rate: int) -> TrainingHits:
     """The hits of all `clips`."""
     found = [hit for clip in clips for hit in hits(clip, sample_rate, LONGER)]
-    return Known(found, points(found, sample_rate))
+    return TrainingHits(found, points(found, sample_rate))
 
 
-def played(clip: Clip, made: np.ndarray, sample_rate: int) -> Played:
+def played(clip: Clip, made: np.ndarray, sample_rate: int) -> ReconstructedHits:
     """`made`: the clip's reconstruction, `(T,)`."""
     found, most = hits(clip, sample_rate, LONGER), round(LONGEST * sample_rate)
     of_made = [made[hit.start - clip.start : hit.stop - clip.start][:most] for hit in found]
-    return Played(found, points(found, sample_rate), np.array([embed(part, sample_rate) for part in of_made]))
+    return ReconstructedHits(found, points(found, sample_rate), np.array([embed(part, sample_rate) for part in of_made]))
 
 
 def points(found: list[Clip], sample_rate: int) -> np.ndarray:
@@ -46,7 +46,8 @@ def points(found: list[Clip], sample_rate: int) -> np.ndarray:
     return np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in found])
 
 
-def memorisation(held_out: list[Played], trained: list[Played], training: Known) -> dict[str, float]:
+def memorisation(held_out: list[ReconstructedHits], trained: list[ReconstructedHits],
+                 training: TrainingHits) -> dict[str, float]:
     """How much nearer what is made of held-out hits lies to a hit of `training` than to its own reference.
 
     `held_out_share`: of the hits whose reconstruction is nearer to a training hit than to its reference; `held_out_octaves`:
@@ -73,11 +74,11 @@ def memorisation(held_out: list[Played], trained: list[Played], training: Known)
             "held_out_hits": sum(len(one.hits) for one in held_out), "training_hits": len(training.hits)}
 
 
-def _own(one: Played) -> np.ndarray:
+def _own(one: ReconstructedHits) -> np.ndarray:
     return np.linalg.norm(one.made - one.points, axis=1)
 
 
-def _others(one: Played, training: Known) -> np.ndarray:
+def _others(one: ReconstructedHits, training: TrainingHits) -> np.ndarray:
     """Distances `(N, M)` of what is made of a training clip to the hits of other files; of a lone file to its other hits."""
     first, last = one.hits[0], one.hits[-1]
     other = np.array([hit.source != first.source for hit in training.hits])
@@ -86,7 +87,7 @@ def _others(one: Played, training: Known) -> np.ndarray:
     return cdist(one.made, training.points[other])
 
 
-def _nearer(group: list[Played], distances: list[np.ndarray]) -> tuple[float, float]:
+def _nearer(group: list[ReconstructedHits], distances: list[np.ndarray]) -> tuple[float, float]:
     """The share nearer to a training hit than to the reference, and the mean octaves."""
     shares, octaves = [], []
     for one, to_known in zip(group, distances, strict=True):

@@ -16,7 +16,7 @@ HELD_OUT, TRAINED_ON, ELSEWHERE, UNKNOWN = "held out", "trained on", "not of its
 
 
 @dataclass(frozen=True)
-class Made:
+class ModelOutput:
     """What one model made, `(T,)`, its figures, and its `mark`: was the recording held out or trained on?"""
 
     sound: np.ndarray
@@ -30,7 +30,7 @@ class SideBySide:
 
     name: str
     original: np.ndarray
-    made: list[Made]
+    made: list[ModelOutput]
     start: float = 0.0
     whole: float = 0.0
 
@@ -47,7 +47,7 @@ def recordings(models: list[RAVE], clips: list[tuple[str, Clip]], known: list[Ca
         made, clip = [], shortened(whole, seconds, sample_rate)
         for play, found in zip(players, known, strict=True):
             x, y = played_through(play, clip, seed, sample_rate)
-            made.append(Made(y, figures(x, y, sample_rate), mark(place, clip, found)))
+            made.append(ModelOutput(y, figures(x, y, sample_rate), mark(place, clip, found)))
         yield SideBySide(name, x, made, clip.start / sample_rate, len(whole) / sample_rate)
 
 
@@ -62,7 +62,7 @@ def foreign(models: list[RAVE], inputs: list[Clip], known: list[Catalogue | None
     reports = [transfer(model, cut, {"target": found.train} if found else {}, found.held_out if found else [],
                         kept.__setitem__, seed=seed, sample_rate=sample_rate)
                for model, found, kept in zip(models, known, sounds, strict=True)]
-    made = [SideBySide(name, clip.read(), [Made(kept[name], report["files"][name])
+    made = [SideBySide(name, clip.read(), [ModelOutput(kept[name], report["files"][name])
                                            for kept, report in zip(sounds, reports, strict=True)],
                        whole=len(whole) / sample_rate)
             for name, clip, whole in zip(names_of(inputs), cut, inputs, strict=True)]

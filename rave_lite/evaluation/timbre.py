@@ -10,14 +10,14 @@ from rave_lite.evaluation.embedding import embed
 from rave_lite.model.latent import imq, squared_distances
 
 FRAME, STEP = 0.2, 0.1  # s
-QUIET = 40.0  # dB below the loudest frame of a sound: what is quieter is left out
-MOST = 1000  # frames of a collection
+QUIET_FRAME_DB = 40.0  # dB below the loudest frame of a sound: what is quieter is left out
+MAX_FRAMES = 1000  # frames of a collection
 
 
 def timbre(sounds: Iterable[np.ndarray], sample_rate: int, seed: int = 0) -> np.ndarray:
     """The sounding frames of sounds `(T,)` as points `(N, 39)`; of more than a thousand that many, drawn with `seed`."""
     found = [frame for sound in sounds for frame in frames(sound, sample_rate)]
-    chosen = sorted(np.random.default_rng(seed).permutation(len(found))[:MOST])
+    chosen = sorted(np.random.default_rng(seed).permutation(len(found))[:MAX_FRAMES])
     return np.array([embed(found[i] * fade(len(found[i])), sample_rate) for i in chosen])
 
 
@@ -26,7 +26,7 @@ def frames(sound: np.ndarray, sample_rate: int) -> list[np.ndarray]:
     step = max(1, min(round(STEP * sample_rate), len(sound) // 4))
     found = [sound[at : at + round(FRAME * sample_rate)] for at in range(0, len(sound), step)]
     energy = np.array([np.square(frame, dtype=np.float64).sum() for frame in found])
-    least = min(energy.max() * 10 ** (-QUIET / 10), np.sort(energy)[-2:][0])
+    least = min(energy.max() * 10 ** (-QUIET_FRAME_DB / 10), np.sort(energy)[-2:][0])
     return [frame for frame, e in zip(found, energy, strict=True) if e >= least]
 
 

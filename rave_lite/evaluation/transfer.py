@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from rave_lite.data import Clip, drawn
+from rave_lite.data import Clip, subsample
 from rave_lite.evaluation.evaluate import mean, names_of, played_through
 from rave_lite.evaluation.metrics import high_share, loudness_correlation, onset_f1
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.evaluation.timbre import MOST, kernel_distance, timbre
+from rave_lite.evaluation.timbre import MAX_FRAMES, kernel_distance, timbre
 from rave_lite.model import RAVE
 
 MINUTES = 5.0  # of each set that timbre is compared with
@@ -30,7 +30,7 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
     rate, play = sample_rate or model.sample_rate, Reconstruction(model)
     files: dict[str, dict[str, float]] = {}
     heard: dict[str, list[np.ndarray]] = {"inputs": [], "outputs": []}
-    targets = {name: _heard(tuple(drawn(clips, rate, seed, MINUTES)), rate, seed) for name, clips in sets.items()}
+    targets = {name: _heard(tuple(subsample(clips, rate, seed, MINUTES)), rate, seed) for name, clips in sets.items()}
     for name, clip in zip(names_of(inputs), inputs, strict=True):
         x, y = played_through(play, clip, seed, rate)
         keep(name, y)
@@ -42,8 +42,8 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
         heard["inputs"].append(before)
         heard["outputs"].append(after)
     rng = np.random.default_rng(seed)
-    pooled = {name: rng.permutation(np.concatenate(points))[:MOST] for name, points in heard.items()}
-    pooled["held_out"] = _heard(tuple(drawn(held_out, rate, seed, MINUTES)), rate, seed)
+    pooled = {name: rng.permutation(np.concatenate(points))[:MAX_FRAMES] for name, points in heard.items()}
+    pooled["held_out"] = _heard(tuple(subsample(held_out, rate, seed, MINUTES)), rate, seed)
     return {"files": files, "mean": mean(list(files.values())),
             "together": {of: {name: kernel_distance(points, target) for name, points in pooled.items()}
                          for of, target in targets.items()}}

@@ -7,7 +7,7 @@ BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
 ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "gain": FLOAT, "reset": BOOL}
 
 
-class Knob(nn.Module):
+class SmoothedParameter(nn.Module):
     """A value that moves over one block to where it was set: no click."""
 
     now: Tensor
@@ -43,7 +43,7 @@ class Attributes(nn.Module):
         self.latent_size = self.full_latent_size = latent_size  # the second: RAVE's hosts look for it
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
-        self.dry_wet, self.gain = Knob(1.0), Knob(1.0)
+        self.dry_wet, self.gain = SmoothedParameter(1.0), SmoothedParameter(1.0)
         self.register_buffer("noise_amount", torch.ones(()), persistent=False)
         self.register_buffer("noise_switch", torch.ones(()), persistent=False)
         self.seed = 0
@@ -74,7 +74,7 @@ class Attributes(nn.Module):
         if not finite(value):
             return 1
         self.noise_amount.fill_(min(max(value, 0.0), 10.0))
-        return self.hush()
+        return self._apply_noise_gain()
 
     @torch.jit.export
     def get_noise(self) -> tuple[float]:
@@ -83,13 +83,13 @@ class Attributes(nn.Module):
     @torch.jit.export
     def set_noise_on(self, value: bool) -> int:
         self.noise_switch.fill_(float(value))
-        return self.hush()
+        return self._apply_noise_gain()
 
     @torch.jit.export
     def get_noise_on(self) -> tuple[bool]:
         return (bool(self.noise_switch > 0),)
 
-    def hush(self) -> int:
+    def _apply_noise_gain(self) -> int:
         for part in self.modules():
             if hasattr(part, "amount"):
                 part.amount.copy_(self.noise_amount * self.noise_switch)  # type: ignore[operator]

@@ -13,12 +13,12 @@ from rave_lite.errors import InputError
 from rave_lite.export.attributes import Attributes, per_direction
 from rave_lite.export.precision import lower_precision
 from rave_lite.files import replacing
-from rave_lite.layers import CachedPast, stream
+from rave_lite.layers import StreamingPad, stream
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 
 
-class Core(nn.Module):
+class StreamingCodec(nn.Module):
     """The streaming model in its principal directions; one channel a stream.
 
     Encoder and decoder may be in another precision; the filter bank and what is outside stay float32.
@@ -64,8 +64,8 @@ class Live(Attributes):
         self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
             self.sample_rate != model.sample_rate)
         self.precision = precision
-        self.core = Core(model, streams, precision)
-        self.dry = CachedPast(1, self.latency, streams)
+        self.core = StreamingCodec(model, streams, precision)
+        self.dry = StreamingPad(1, self.latency, streams)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
         self._describe(model)
 
@@ -85,7 +85,7 @@ class Live(Attributes):
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[-1]
-        x = self.streams(x, self.channels, self.hop, self.audio_limit)
+        x = self._validate_block(x, self.channels, self.hop, self.audio_limit)
         inside = self.to_model(x)
         if inside.shape[2] > 0:
             inside = self.core.decode(self.turn(self.core.encode(inside)))
@@ -97,18 +97,18 @@ class Live(Attributes):
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """`(B, channels, T) -> (B, channels * latent_size, T / hop)`: principal directions, largest variance first."""
-        p = self.core.encode(self.to_model(self.streams(x, self.channels, self.hop, self.audio_limit)))
+        p = self.core.encode(self.to_model(self._validate_block(x, self.channels, self.hop, self.audio_limit)))
         return p[:, : self.latent_size].reshape(x.shape[0], -1, p.shape[2]).contiguous()
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
         """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; directions left out stay at their mean."""
         length = p.shape[-1] * self.hop
-        p = self.streams(p, self.channels * self.latent_size, 1, self.latent_limit)
+        p = self._validate_block(p, self.channels * self.latent_size, 1, self.latent_limit)
         inside = self.core.decode(self.turn(p))
         return (self.to_host(inside, length) * self.gain(length)).reshape(-1, self.channels, length)
 
-    def streams(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
+    def _validate_block(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
         """One row a stream, finite and bounded. Raises for a block that the model cannot take, naming what it can."""
         if x.dim() != 3 or x.shape[1] != channels:
             raise ValueError(f"this method takes blocks (batch, {channels}, samples), not {x.shape}")

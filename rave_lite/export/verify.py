@@ -57,7 +57,7 @@ def report(findings: list[Finding]) -> str:
     return "\n".join(f"  {'ok    ' if f.well else 'FAILED'} {f.check:26} {f.found}" for f in findings)
 
 
-def own(file: Path) -> Any:
+def load_own_export(file: Path) -> Any:
     """A file that `rave-lite export` wrote, loaded. Raises InputError when it is missing or something else."""
     live = load(file)
     if not hasattr(live, "receptive_field"):
@@ -68,12 +68,12 @@ def own(file: Path) -> Any:
 @torch.no_grad()
 def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
     """Every check in turn; of a dead model the first alone. As in hosts, blocks run in inference mode, all else outside."""
-    live = own(file)
+    live = load_own_export(file)
     alive = Finding(DEAD, *answers(live))
     yield alive
     if alive.well:  # else the other findings would hide it
         yield from protocol(live)
-        yield from sameness(live, model)
+        yield from check_equivalence(live, model)
         yield from fresh_start(live)
         yield from recovery(live)
         yield from attributes(live)
@@ -98,7 +98,7 @@ def protocol(live: Any) -> Iterator[Finding]:
     yield Finding("protocol", "; ".join(wrong) or ", ".join(live.get_methods()), not wrong)
 
 
-def sameness(live: Any, model: RAVE | None) -> Iterator[Finding]:
+def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
     """The same sound for every block size, with the noise on; the checkpoint's, with the noise off."""
     x = probe(live)
     alone = min(1, len(x) - 1)
@@ -137,7 +137,7 @@ def fresh_start(live: Any) -> Iterator[Finding]:
     x = probe(live)[:1]
     first = played(live, x, IRREGULAR)
     yield within("after reset", played(live, x, IRREGULAR), first, "float32")
-    silence = torch.zeros(1, live.channels, rest(live))
+    silence = torch.zeros(1, live.channels, flush_samples(live))
     made = played(live, silence, IRREGULAR)[..., silence.shape[2] // 2 :]
     level = 20 * torch.log10(made.square().mean().sqrt() + 1e-10)
     yield Finding("silence", f"gives {float(level):.0f} dBFS", bool(level.isfinite()))
@@ -146,7 +146,7 @@ def fresh_start(live: Any) -> Iterator[Finding]:
 def recovery(live: Any) -> Iterator[Finding]:
     """After bad input and a receptive field of silence, the file plays as one that never heard it."""
     live.set_noise(0.0)
-    x, silence = probe(live)[:1], torch.zeros(1, live.channels, rest(live))
+    x, silence = probe(live)[:1], torch.zeros(1, live.channels, flush_samples(live))
     sign = torch.randn(1, live.channels, 4 * live.block).sign()
 
     def after(value: float) -> tuple[Tensor, Tensor]:
@@ -178,7 +178,7 @@ def attributes(live: Any) -> Iterator[Finding]:
             wrong.append(f"{name}: set to {values[kind]}, reads {after}")
         getattr(live, f"set_{name}")(before)
     live.set_dry_wet(0.0)
-    x = torch.randn(1, live.channels, rest(live))
+    x = torch.randn(1, live.channels, flush_samples(live))
     late = played(live, x, [x.shape[2] // live.block])[..., live.latency :]
     if not torch.equal(late, x[..., : x.shape[2] - live.latency]):
         wrong.append(f"dry_wet 0 is not the input {live.latency} samples later")
@@ -199,7 +199,7 @@ def steady(file: Path, loads: int = 12) -> Finding:
     """
     thirds, later = [], []
     for _ in range(loads):
-        live = own(file)
+        live = load_own_export(file)
         block = 0.1 * torch.randn(1, live.channels, live.block)
         taken = []
         for _ in range(16):
@@ -234,7 +234,7 @@ def probe(live: Any) -> Tensor:
     return 0.3 * torch.randn(min(4, live.batch_size), live.channels, length, generator=generator)
 
 
-def rest(live: Any) -> int:
+def flush_samples(live: Any) -> int:
     """Samples of silence after which nothing is remembered."""
     heard = live.receptive_field + live.latency
     return -(-heard // live.block) * live.block

@@ -35,7 +35,7 @@ def check_numbers(config: DictConfig, **least: float) -> None:
             raise InputError(f"{key}: {value!r} is no {'whole ' * (kind is int)}number from {bound:g} on")
 
 
-def unsaid(error: MissingMandatoryValue, job: str) -> str:
+def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
     """The message about a setting that has no default."""
     return f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {job.replace('_', '-')} --help"
 
@@ -53,7 +53,7 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
             limit_threads(config)
             function(config)
         except MissingMandatoryValue as error:
-            sweep.end(unsaid(error, name))
+            sweep.end(missing_value_message(error, name))
         except (InputError, OmegaConfBaseException) as error:
             sweep.end(str(error))
         except TrainingError as error:

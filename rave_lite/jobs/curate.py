@@ -5,9 +5,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.data import located, manifest
+from rave_lite.data import manifest, resolve_root
 from rave_lite.data.catalogue import usable
-from rave_lite.data.network import masked
+from rave_lite.data.network import redact_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
@@ -26,12 +26,12 @@ def curate(config: DictConfig) -> None:
     listed, shown = out / "manifest.csv", out / "hits.html"
     if listed.exists() and not config.overwrite:
         raise InputError(f"{listed} is there already, maybe with your choices: say another out=, or overwrite=true")
-    root = located(config.data.root)
+    root = resolve_root(config.data.root)
     place, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
     print(f"{place}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
     found = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in found]
-    page.write(shown, found, RATE, root=masked(root), seconds=config.seconds)
+    page.write(shown, found, RATE, root=redact_url(root), seconds=config.seconds)
     manifest.write(listed, hits)
     show(table(hits))
     skipped = sum(entry.skipped is not None for entry in entries.values())

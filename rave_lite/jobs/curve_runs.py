@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from rave_lite.data import Catalogue, Clip, narrowed
+from rave_lite.data import Catalogue, Clip, select_training_subset
 from rave_lite.errors import InputError
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.files import replacing
@@ -123,7 +123,7 @@ def planned(config: DictConfig, found: Catalogue) -> Plan:
                              f"say fractions=[{','.join(f'{f:g}' for f in fractions if f != one.fraction)}]")
     if not config.influence:
         return Plan(curve, [], [])
-    sources = sorted({clip.source for clip in narrowed(found, without=left_out(config)).train})
+    sources = sorted({clip.source for clip in select_training_subset(found, without=left_out(config)).train})
     if len(sources) < 2:
         raise InputError("influence: there is one file to train on; it cannot be left out")
     less = (config.influence_steps or max(1, config.phase1.steps // 4), 0)
@@ -140,7 +140,7 @@ def planned(config: DictConfig, found: Catalogue) -> Plan:
 def run(config: DictConfig, found: Catalogue, folder: Path, fraction: float, seed: int, steps: tuple[int, int],
         without: str | None = None) -> Run:
     try:
-        clips = narrowed(found, fraction=fraction, seed=seed, without=left_out(config, without)).train
+        clips = select_training_subset(found, fraction=fraction, seed=seed, without=left_out(config, without)).train
     except InputError as error:
         raise InputError(str(error).replace("data.fraction:", "fractions:")) from error
     return Run(folder, fraction, seed, steps, clips, without)

@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.data import audio, catalogue, drawn
+from rave_lite.data import audio, catalogue, subsample
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, save, summary, table
@@ -29,7 +29,7 @@ def evaluate(config: DictConfig) -> None:
     found, clips = to_judge(run, rate, data.root, cache)
     own = found is not None and clips is found.held_out
     heard = to_compare(found, config.heard, config.seed) if found and own else []
-    training = drawn(found.train, rate, config.seed) if found and heard else []
+    training = subsample(found.train, rate, config.seed) if found and heard else []
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     report = judge(model, clips, out, heard=heard, training=training, seed=config.seed)
     show(table(report, "held-out figures" if own else "figures"))

@@ -29,7 +29,7 @@ def export(config: DictConfig) -> None:
                 latent_size=config.latent_size or min(LATENTS, model.latent_size), precision=config.precision)
     warn(checkpoint, live)
     card = describe(live, model, checkpoint, config.license)
-    write(live, out, card, lambda trial: prove(trial, path, out, config.blocks))
+    write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks))
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():
         print(f"  {key:16} {said(key, value, card)}")
@@ -78,7 +78,7 @@ def said(key: str, value: Any, card: dict[str, Any]) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def prove(trial: Path, checkpoint: Path, out: Path, blocks: int) -> None:
+def verify_or_raise(trial: Path, checkpoint: Path, out: Path, blocks: int) -> None:
     """Print what verification finds of `trial`, meant for `out`. Raises InputError where it fails, saying of what."""
     findings = verify(trial, checkpoint, blocks=blocks)
     print(report(findings))

@@ -25,7 +25,7 @@ from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer
 from rave_lite.files import replacing
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
-from rave_lite.jobs.train import heard, limit_memory, quieten, start, train
+from rave_lite.jobs.train import build_or_transfer, limit_memory, load_catalogue, quieten, train
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.training.bench import duration, probe
 from rave_lite.training.losses import reconstruction_distance
@@ -39,9 +39,9 @@ def learning_curve(config: DictConfig) -> None:
     check(config)
     quieten()
     L.seed_everything(config.seed, verbose=False)
-    module = start(copy.deepcopy(config), list(HydraConfig.get().overrides.task))
+    module = build_or_transfer(copy.deepcopy(config), list(HydraConfig.get().overrides.task))
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
-    found = heard(config, module.config, module.model.sample_rate)
+    found = load_catalogue(config, module.config, module.model.sample_rate)
     plan = planned(config, found)
     comparable(config, module.config, found, keep=not config.plan_only)
     todo = [run for run in plan.runs if any(run.left())]

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from omegaconf import DictConfig
 
-from rave_lite.data import Catalogue, Clip, located, masked
+from rave_lite.data import Catalogue, Clip, redact_url, resolve_root
 from rave_lite.data.catalogue import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side, vital_signs
@@ -81,7 +81,7 @@ def chosen(config: DictConfig, own: list[Catalogue | None], sample_rate: int, ca
     """What is shown, each with where its file is: of data.root, unless a run's recordings are there now; or of the runs'."""
     different = list({id(found): found for found in own if found is not None}.values())
     if config.data.root and not any(are_at(config.data.root, found) for found in different):
-        root = masked(located(config.data.root))
+        root = redact_url(resolve_root(config.data.root))
         clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache, whole=False)]
         clips = some(clips, config.files, config.seed)
     else:

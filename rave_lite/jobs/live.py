@@ -84,7 +84,7 @@ def play(engine: Engine, controls: Controls, card: Card, latency: str | float, s
     def callback(source: Any, target: Any, frames: int, when: Any, status: Any) -> None:
         try:
             missed = status.input_overflow or status.output_underflow
-            engine.turn(source, target, when.currentTime if missed else None)
+            engine.process_period(source, target, when.currentTime if missed else None)
         except Exception as error:
             target.fill(0)
             failures.append(error)

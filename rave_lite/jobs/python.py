@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rave_lite.data.augmentation import Augmentation
 from rave_lite.errors import InputError
 from rave_lite.jobs import augmentation as transforms
-from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads, unsaid
+from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads, missing_value_message
 from rave_lite.jobs.overrides import named
 
 
@@ -33,7 +33,7 @@ def run(job: str, *settings: str) -> None:
             limit_threads(config)
             FUNCTIONS[name](config)
     except MissingMandatoryValue as error:
-        raise InputError(unsaid(error, job)) from error
+        raise InputError(missing_value_message(error, job)) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(str(error)) from error
 

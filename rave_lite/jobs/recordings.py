@@ -8,7 +8,17 @@ import numpy as np
 from rich import print as show
 from rich.markup import escape
 
-from rave_lite.data import Catalogue, Clip, alike, catalogue, located, masked, narrowed, pieces, search_and_cut
+from rave_lite.data import (
+    Catalogue,
+    Clip,
+    catalogue,
+    match_lengths,
+    pieces,
+    redact_url,
+    resolve_root,
+    search_and_cut,
+    select_training_subset,
+)
 from rave_lite.data.catalogue import usable, without_silence
 from rave_lite.errors import InputError
 
@@ -24,7 +34,8 @@ def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None
     found = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
                       cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
     found = replace(found, held_out=search_and_cut(found.held_out, sample_rate))
-    return narrowed(found, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0), without=data.get("without"))
+    return select_training_subset(found, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0),
+                                  without=data.get("without"))
 
 
 def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue | None:
@@ -40,7 +51,7 @@ def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cac
         if root is None:
             raise InputError(f"{error}\nhave the recordings of {run['name']} moved? say data.root=DIR") from error
     try:
-        found = recordings(run, sample_rate, root=located(root), cache=cache)
+        found = recordings(run, sample_rate, root=resolve_root(root), cache=cache)
     except InputError:
         return None
     return found if math.isclose(found.minutes(found.train), run["minutes"], rel_tol=1e-4) else None
@@ -48,7 +59,7 @@ def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cac
 
 def are_at(root: str | None, found: Catalogue) -> bool:
     """Whether a run's recordings are those of `root`; None: of no other place."""
-    return root is None or found.root == masked(located(root))
+    return root is None or found.root == redact_url(resolve_root(root))
 
 
 def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
@@ -67,7 +78,7 @@ def to_compare(found: Catalogue, most: int, seed: int) -> list[Clip]:
     some = [found.held_out[i] for i in np.random.default_rng(seed).permutation(len(found.held_out))[:most]]
     longest = max(map(len, found.held_out)) / found.sample_rate
     parts = pieces(found.train, found.sample_rate, max(10.0, longest))
-    return alike(some, search_and_cut(parts, found.sample_rate, len(some), seed), seed)
+    return match_lengths(some, search_and_cut(parts, found.sample_rate, len(some), seed), seed)
 
 
 def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, whole: bool = True) -> list[Clip]:

@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from rave_lite.data import Catalogue, catalogue, located, manifest, masked, narrowed
+from rave_lite.data import Catalogue, catalogue, manifest, redact_url, resolve_root, select_training_subset
 from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
 from rave_lite.jobs.augmentation import augmentation
@@ -28,7 +28,7 @@ from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
 from rave_lite.training.loggers import RunLogger
 from rave_lite.training.module import RAVETraining, check_window
-from rave_lite.training.runner import Runner
+from rave_lite.training.runner import NetworkRunner
 from rave_lite.training.transfer import architecture, start_from
 
 RUNNER = ("precision", "micro_batch", "compile")  # settings of trainer that are not Lightning's
@@ -49,12 +49,13 @@ def train(config: DictConfig, brief: bool = False) -> None:
     quieten()
     L.seed_everything(config.seed, verbose=False)
     typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    module = start(config, typed, saved)
+    module = build_or_transfer(config, typed, saved)
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
     changes = augmentation(config, module.model.sample_rate)
     plain = module.config
-    recordings = narrowed(heard(config, plain, module.model.sample_rate), fraction=config.data.fraction,
-                          seed=config.data.subset_seed, without=plain["data"]["without"])
+    everything = load_catalogue(config, plain, module.model.sample_rate)
+    recordings = select_training_subset(everything, fraction=config.data.fraction, seed=config.data.subset_seed,
+                                        without=plain["data"]["without"])
     plain["minutes"] = recordings.minutes(recordings.train)
     if not brief:
         show(recordings.table())
@@ -64,7 +65,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
     if saved and resume:
         resumable(module, saved, resume)
         load_matching(module, saved["state_dict"], resume)
-        then, now = chosen(saved.get("config", {}).get("data", {})), chosen(plain["data"])
+        then, now = data_selection(saved.get("config", {}).get("data", {})), data_selection(plain["data"])
         for what in (what for what in now if then[what] != now[what]):
             show(f"[yellow]warning:[/] {what} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
@@ -85,7 +86,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
     if not brief:
         show(plan(module, probe(module, window=config.data.window, batch_size=config.data.batch_size // trainer.world_size,
                                 device=trainer.strategy.root_device)))
-    with signals_restored(), workers_words():
+    with signals_restored(), unwrap_worker_errors():
         trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
@@ -104,7 +105,7 @@ def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
 
 
 @contextmanager
-def workers_words() -> Iterator[None]:
+def unwrap_worker_errors() -> Iterator[None]:
     """An InputError of one of the data's workers as it was, without the traceback that torch puts in its message."""
     try:
         yield
@@ -113,27 +114,27 @@ def workers_words() -> Iterator[None]:
         raise kind(str(error).split(f"{kind.__module__}.{kind.__qualname__}: ", 1)[-1].rstrip()) from error
 
 
-def heard(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:
+def load_catalogue(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:
     """The recordings, held out and to train on, before any are left out. `plain` notes where they are and what is kept."""
-    root = located(config.data.root)
-    plain["data"]["root"] = masked(root)
+    root = resolve_root(config.data.root)
+    plain["data"]["root"] = redact_url(root)
     if config.data.manifest == "":
         raise InputError("data.manifest: needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one")
     if config.data.manifest:
-        plain["data"]["manifest"] = located(config.data.manifest)
+        plain["data"]["manifest"] = resolve_root(config.data.manifest)
         plain["data"]["kept"] = manifest.load(Path(plain["data"]["manifest"]))
     return catalogue(root, sample_rate, held_out=plain["data"]["held_out"], seed=config.data.split_seed,
                      cache=config.data.cache, cache_gb=config.data.cache_gb, kept=plain["data"].get("kept"))
 
 
-def chosen(data: dict[str, Any]) -> dict[str, Any]:
+def data_selection(data: dict[str, Any]) -> dict[str, Any]:
     """What decides which recordings a run is trained on, of its settings, which may be older than these."""
     fraction = data.get("fraction", 1)
     return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": data.get("without", []),
             "data.fraction, data.subset_seed choose others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
 
 
-def start(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
+def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
     """`build`, with the architecture and, unless `resumed`, the weights of `transfer.from` where that is given.
 
     `overrides`: of the command line; what they say of the model is kept. Raises InputError for another kind of latent.
@@ -170,7 +171,7 @@ def build(config: DictConfig) -> RAVETraining:
                         distance=instantiate(config.loss.distance), bands_distance=instantiate(config.loss.bands_distance),
                         weights=plain["loss"]["weights"], phase1_steps=plain["phase1"]["steps"],
                         phase2_steps=plain["phase2"]["steps"], **training,
-                        run=Runner(**{k: plain["trainer"][k] for k in RUNNER}), seed=config.seed, config=plain)
+                        run=NetworkRunner(**{k: plain["trainer"][k] for k in RUNNER}), seed=config.seed, config=plain)
 
 
 def adaptive(asked: dict[str, float] | None) -> AdaptiveAugmentation | None:

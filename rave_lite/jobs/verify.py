@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rave_lite.errors import InputError
-from rave_lite.export.verify import DEAD, own, report
+from rave_lite.export.verify import DEAD, load_own_export, report
 from rave_lite.export.verify import verify as check
 from rave_lite.jobs.common import job
 from rave_lite.model import read_checkpoint
@@ -15,7 +15,7 @@ def verify(config: DictConfig) -> None:
     """Every check of export on a file, against its checkpoint where one is given; the file stays in any case."""
     file = Path(config.file).expanduser()
     checkpoint = Path(config.ckpt).expanduser() if config.ckpt else None
-    own(file)
+    load_own_export(file)
     if checkpoint:
         read_checkpoint(checkpoint)
     findings = check(file, checkpoint, blocks=config.blocks)

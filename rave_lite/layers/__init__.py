@@ -2,9 +2,26 @@
 
 from rave_lite.layers.conv import ALIGNMENTS, Conv1d, ConvTranspose1d, MatrixConv, leaky_relu, weight_norm
 from rave_lite.layers.noise import Noise, NoiseSynth, SeededNoise, seed_noise, set_noise
-from rave_lite.layers.past import CachedPast, Past, reset, stream
+from rave_lite.layers.padding import CausalPad, StreamingPad, reset, stream
 from rave_lite.layers.pqmf import PQMF
 from rave_lite.layers.residual import ResidualUnit
 
-__all__ = ["ALIGNMENTS", "PQMF", "CachedPast", "Conv1d", "ConvTranspose1d", "MatrixConv", "Noise", "NoiseSynth", "Past",
-           "ResidualUnit", "SeededNoise", "leaky_relu", "reset", "seed_noise", "set_noise", "stream", "weight_norm"]
+__all__ = [
+           "ALIGNMENTS",
+           "PQMF",
+           "CausalPad",
+           "Conv1d",
+           "ConvTranspose1d",
+           "MatrixConv",
+           "Noise",
+           "NoiseSynth",
+           "ResidualUnit",
+           "SeededNoise",
+           "StreamingPad",
+           "leaky_relu",
+           "reset",
+           "seed_noise",
+           "set_noise",
+           "stream",
+           "weight_norm",
+]

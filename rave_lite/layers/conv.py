@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from rave_lite.layers.past import Past
+from rave_lite.layers.padding import CausalPad
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.ConvTranspose1d)
 LEAK = 0.2  # slope of every activation below zero
@@ -92,7 +92,7 @@ class Conv1d(nn.Conv1d):
         span = (kernel_size - 1) * dilation + 1
         late = delay + lookahead(alignment, span, stride)
         align = -late % stride
-        self.past = Past(in_channels, span - stride + align)
+        self.past = CausalPad(in_channels, span - stride + align)
         self.delay = (late + align) // stride
         nn.init.kaiming_normal_(self.weight, LEAK)
         if norm:
@@ -115,7 +115,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, 2 * stride, stride=stride, bias=False)
         self.ratio = stride
-        self.past = Past(in_channels, 1)
+        self.past = CausalPad(in_channels, 1)
         self.delay = delay * stride + (0 if alignment == "causal" else stride // 2)
         nn.init.normal_(self.weight, std=(1 / in_channels / (1 + LEAK**2)) ** 0.5)  # He: two taps reach each output
         weight_norm(self, 2 * in_channels)

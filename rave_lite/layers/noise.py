@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.layers.conv import Conv1d, leaky_relu
-from rave_lite.layers.past import Past
+from rave_lite.layers.padding import CausalPad
 
 
 class Noise(nn.Module):
@@ -112,7 +112,7 @@ class NoiseSynth(nn.Module):
             delay = conv.delay
         self.net = nn.Sequential(*layers[:-1])
         self.noise = Noise(n_bands)
-        self.past = Past(n_bands, 0 if framewise else self.taps - 1)
+        self.past = CausalPad(n_bands, 0 if framewise else self.taps - 1)
         self.delay = delay * self.frame
         self.register_buffer("window", torch.hann_window(self.taps), persistent=False)
 

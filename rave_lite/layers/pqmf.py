@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.layers.conv import MatrixConv
-from rave_lite.layers.past import Past
+from rave_lite.layers.padding import CausalPad
 
 PASSES = 16  # Newton steps: the residual has stopped falling well before
 
@@ -43,8 +43,8 @@ class PQMF(nn.Module):
         self.register_buffer("synthesis", bank.flip(1).clone())
         self.alternate, self.skew = alternate, skew
         self.register_buffer("signs", alternating(n_bands), persistent=False)
-        self.past_samples = Past(n_bands, taps // n_bands - 1)  # in blocks of n_bands samples, as the channels
-        self.past_bands = Past(n_bands, taps // n_bands - 1)
+        self.past_samples = CausalPad(n_bands, taps // n_bands - 1)  # in blocks of n_bands samples, as the channels
+        self.past_bands = CausalPad(n_bands, taps // n_bands - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         blocks = x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rave_lite.layers.past import CachedPast
+from rave_lite.layers.padding import StreamingPad
 
 CROSSINGS = 32  # of the sinc on either side: half the filter's length, in samples of the lower rate
 BETA = 8.0  # Kaiser window: 80 dB
@@ -33,7 +33,7 @@ class Resample(nn.Module):
         self.up, self.down, self.taps = up, down, taps
         self.delay = half + extra
         self.heard = 0  # input samples, modulo `down`
-        self.past = CachedPast(1, taps - 1, batch_size)
+        self.past = StreamingPad(1, taps - 1, batch_size)
         self.register_buffer("table", torch.from_numpy(table[:, ::-1] / table.sum(1, keepdims=True)).float(),
                              persistent=False)
 

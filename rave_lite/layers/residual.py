@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite.layers.conv import Conv1d, leaky_relu
-from rave_lite.layers.past import Past
+from rave_lite.layers.padding import CausalPad
 
 
 class ResidualUnit(nn.Module):
@@ -17,7 +17,7 @@ class ResidualUnit(nn.Module):
         with torch.no_grad():
             out.weight = out.weight * 0.3
         self.branch = nn.Sequential(leaky_relu(inplace=False), wide, leaky_relu(), out)
-        self.skip = Past(channels, wide.delay - delay)
+        self.skip = CausalPad(channels, wide.delay - delay)
         self.delay = wide.delay
 
     def forward(self, x: Tensor) -> Tensor:

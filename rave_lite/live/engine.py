@@ -50,7 +50,7 @@ class Engine:
         self.delay = block - self.period + self.slack
         self.steps = [self.take, self.hand_over] if self.slack else [self.hand_over, self.take]
 
-    def turn(self, source: np.ndarray, target: np.ndarray, xrun: float | None = None) -> None:
+    def process_period(self, source: np.ndarray, target: np.ndarray, xrun: float | None = None) -> None:
         """One period, in the audio callback: `(period, channels)` in and out. Raises what the model raised.
 
         One channel in or out of the model is spread over all of the device; channels that the other end lacks are left.

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, Past, ResidualUnit, leaky_relu
+from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, leaky_relu
 
 
 class Decoder(nn.Module):
@@ -40,8 +40,8 @@ class Decoder(nn.Module):
         self.noise = NoiseSynth(channels, n_bands, **noise, alignment=alignment, delay=delay) if noise else None
         if self.noise is not None:
             self.delay = max(self.waveform.delay, self.noise.delay)
-            self.noise_skew = Past(n_bands, self.delay - self.noise.delay)
-        self.waveform_skew = Past(n_bands, self.delay - self.waveform.delay)
+            self.noise_skew = CausalPad(n_bands, self.delay - self.noise.delay)
+        self.waveform_skew = CausalPad(n_bands, self.delay - self.waveform.delay)
 
     def forward(self, z: Tensor) -> Tensor:
         x = self.net(z)

@@ -7,7 +7,7 @@ import numpy as np
 from rave_lite.pages import page
 
 
-class Players:
+class AudioPlayers:
     """A player for each of some sounds `(T,)`, under its name; their loudness compared with one another is kept."""
 
     def __init__(self, sounds: Mapping[str, np.ndarray], sample_rate: int):

@@ -41,7 +41,7 @@ def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, w
         taken = []
         for _ in range(steps + warm_up):
             start = now(device)
-            module.learn(x, generator, discriminator)
+            module.update_step(x, generator, discriminator)
             taken.append(now(device) - start)
         mean = statistics.mean(taken[warm_up:])
         found.append(Phase(phase, mean, statistics.median(taken[warm_up:]), batch_size * window / mean,

@@ -19,7 +19,7 @@ from rave_lite.errors import InputError
 from rave_lite.evaluation.latents import measure
 from rave_lite.evaluation.vital_signs import ADVICE
 from rave_lite.files import replacing
-from rave_lite.training.alarms import looks_dead, refuse_broken, say
+from rave_lite.training.health import looks_dead, refuse_broken, say
 from rave_lite.training.module import DISTANCES
 
 

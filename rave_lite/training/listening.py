@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
-from rave_lite.data import drawn
+from rave_lite.data import subsample
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.memorisation import known, memorisation, played
 from rave_lite.evaluation.metrics import figures
@@ -35,7 +35,7 @@ class Listen(Callback):
         self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in chosen]
         self.listened = -1
         if trainer.is_global_zero and self.judged:
-            self.known = known(drawn(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
+            self.known = known(subsample(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             self._show(trainer, "original", self.originals, None, rate, pl_module.step)
         if pl_module.step == 0:
@@ -61,7 +61,7 @@ class Listen(Callback):
         held_out, heard = ([(clip, play(clip.read()[None])[0]) for clip in pieces.clips[: self.judged]]
                            for pieces in (data.held_out, data.heard))
         if not all(np.isfinite(y).all() for y in (*made, *(y for _, y in held_out + heard))):
-            return  # a broken run, which Alarms ends
+            return  # a broken run, which HealthMonitor ends
         picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in made]},
                                         [name.partition("_")[2] for name in self.names], rate)
         scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, made, strict=True)]

@@ -21,8 +21,8 @@ from rave_lite.training.losses import (
     hinge_generator,
     reconstruction_distance,
 )
-from rave_lite.training.paces import Paces, factor
-from rave_lite.training.runner import Runner, frozen, tf32
+from rave_lite.training.parameter_schedule import ParameterSchedule, factor
+from rave_lite.training.runner import NetworkRunner, frozen, tf32
 
 Named = list[tuple[str, nn.Parameter]]
 DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the pieces
@@ -38,8 +38,8 @@ class RAVETraining(L.LightningModule):
     None; `run`: how the networks are run; `seed`: of all that is random in a step; `config`: plain values to keep with
     every checkpoint.
 
-    To start from a trained model: `freeze`, `lr_scale`: see `Paces`; `pull`: weight of the squared distance of the model's
-    weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
+    To start from a trained model: `freeze`, `lr_scale`: see `ParameterSchedule`; `pull`: weight of the squared distance of
+    the model's weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
     """
 
     broken: Tensor
@@ -48,7 +48,7 @@ class RAVETraining(L.LightningModule):
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
-                 warmup: int = 0, ada: AdaptiveAugmentation | None = None, run: Runner | None = None, seed: int = 0,
+                 warmup: int = 0, ada: AdaptiveAugmentation | None = None, run: NetworkRunner | None = None, seed: int = 0,
                  freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
                  config: dict[str, Any] | None = None):
         super().__init__()
@@ -58,15 +58,15 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.ada = ada
-        self.paces = Paces(freeze, lr_scale)
-        self.paces.check(name for names in self.named() for name, _ in names)
+        self.schedule = ParameterSchedule(freeze, lr_scale)
+        self.schedule.check(name for names in self.named() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = factor("pull", pull, 0.001)
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas, self.warmup = lr, discriminator_lr, betas, warmup
         self.discriminator_every = discriminator_every
-        self.run, self.seed = run or Runner(), seed
+        self.run, self.seed = run or NetworkRunner(), seed
         self.config = config or {}
         self.step = 0  # of this loop; saved with the weights
         self.calibrated = False  # or started from a trained model
@@ -103,15 +103,15 @@ class RAVETraining(L.LightningModule):
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
         """One update on `(B, 1, T)`; the losses by name."""
-        losses = self.learn(x, *self.optimizers(), backward=self.manual_backward)  # type: ignore[misc]
+        losses = self.update_step(x, *self.optimizers(), backward=self.manual_backward)  # type: ignore[misc]
         if self.step >= self.total_steps:
             self.trainer.should_stop = True
         return losses
 
-    def learn(self, x: Tensor, generator: Any, discriminator: Any,
-              backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
+    def update_step(self, x: Tensor, generator: Any, discriminator: Any,
+                    backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
         """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
-        self._draw_anew()
+        self._seed_step()
         if self.step == 0 and not self.calibrated:
             self.calibrate(x)
         if self.phase == 2 and self.step % self.discriminator_every == 0:
@@ -138,14 +138,14 @@ class RAVETraining(L.LightningModule):
         if self.ema is not None:
             self.ema.load_state_dict(self.model.state_dict())
 
-    def _draw_anew(self) -> None:
+    def _seed_step(self) -> None:
         """What is random depends on seed, step and process alone, so that nothing of it needs to be saved."""
         state = np.random.SeedSequence([self.seed, self.step, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
-    def waits(self, part: str) -> bool:
+    def is_frozen(self, part: str) -> bool:
         """Whether all of a part, or a parameter, keeps its weights in this step, as the encoder does in phase 2."""
-        return (self.phase == 2 and part.split(".")[0] == "encoder") or self.paces.waits(part, self.step)
+        return (self.phase == 2 and part.split(".")[0] == "encoder") or self.schedule.is_frozen(part, self.step)
 
     def _update(self, optimizer: Any, lr: float, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
         first = (self.broken < 0) & ~loss.detach().isfinite()
@@ -153,7 +153,7 @@ class RAVETraining(L.LightningModule):
         optimizer.zero_grad()
         with tf32(True):
             backward(loss)
-        with self.paces.kept(optimizer, lr, self.waits):
+        with self.schedule.applied_to(optimizer, lr, self.is_frozen):
             optimizer.step()
 
     @torch.no_grad()
@@ -166,7 +166,7 @@ class RAVETraining(L.LightningModule):
     @tf32(False)
     def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
         """The generator's losses by name, before their weights."""
-        bands, made_bands, penalty = self.run_model(x)
+        bands, made_bands, penalty = self.reconstruct_bands(x)
         made = self.model.pqmf.inverse(made_bands)
         reference, made = self.aligned(x, made, self.model.latency)
         in_bands = self.bands_distance(*self.aligned(bands, made_bands, self.model.decoder.delay))
@@ -175,7 +175,7 @@ class RAVETraining(L.LightningModule):
             pairs = zip(self.model.parameters(), self.start.parameters(), strict=True)
             losses["pull"] = torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()
         if self.phase == 2:
-            reference, made = self.disguised(reference, made)
+            reference, made = self.augment_for_discriminator(reference, made)
             with torch.no_grad():
                 real = self.run(self.discriminator, reference)
             fake = self.run(self.discriminator, made)
@@ -186,20 +186,20 @@ class RAVETraining(L.LightningModule):
     def discriminator_loss(self, x: Tensor) -> Tensor:
         """Hinge loss of the discriminator on what the generator makes without gradient; `ada` learns from it."""
         with torch.no_grad():
-            made = self.model.pqmf.inverse(self.run_model(x)[1])
-            reference, made = self.disguised(*self.aligned(x, made, self.model.latency))
+            made = self.model.pqmf.inverse(self.reconstruct_bands(x)[1])
+            reference, made = self.augment_for_discriminator(*self.aligned(x, made, self.model.latency))
         real = self.run(self.discriminator, reference)
         if self.ada is not None:
             self.ada.adapt(real, len(x))
         return hinge_discriminator(real, self.run(self.discriminator, made))
 
-    def disguised(self, reference: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    def augment_for_discriminator(self, reference: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """Both as the discriminators hear them."""
         return (reference, made) if self.ada is None else self.ada(reference, made)
 
-    def run_model(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.waits("encoder")):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen("encoder")):
             bands = self.model.pqmf(x)
             z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
         return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty

@@ -13,7 +13,7 @@ from rave_lite.errors import InputError
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
-class Runner:
+class NetworkRunner:
     """Runs a network on `(B, ...)`; everything around the networks, the losses above all, stays in float32.
 
     `precision`: one of `PRECISIONS`; "auto" is "bf16-mixed" on a GPU that computes in it (Ampere and newer), else

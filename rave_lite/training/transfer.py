@@ -48,7 +48,7 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
     function. Raises InputError for another sampling rate or hop, and where nothing fits.
     """
     comparable(module.model, checkpoint["model"], path)
-    everything = started(checkpoint["state_dict"])
+    everything = initial_state(checkpoint["state_dict"])
     others, notes = differences(module.model.config, checkpoint["model"])
     theirs = {k: v for k, v in everything.items() if not k.startswith(tuple(others))}
     own = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
@@ -106,7 +106,7 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     return others, notes
 
 
-def started(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def initial_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Of a checkpoint's state, what a run starts from: the averages by the model's names, and the discriminators."""
     averages = {f"model.{k[4:]}": v for k, v in state.items() if k.startswith("ema.")}
     return {k: v for k, v in state.items() if k.startswith(("model.", "discriminator."))} | averages
@@ -115,7 +115,7 @@ def started(state: dict[str, Tensor]) -> dict[str, Tensor]:
 @torch.no_grad()
 def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Tensor], trained: dict[str, Any]) -> None:
     """Give the convolutions of `module` that were not `copied` whole what `theirs` have for them."""
-    joints = seams(module.model, trained)
+    joints = channel_groups(module.model, trained)
     for name, layer in module.named_modules():
         if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d) or not name.startswith(("model.", "discriminator.")):
             continue
@@ -125,7 +125,7 @@ def resize(module: RAVETraining, theirs: dict[str, Tensor], copied: dict[str, Te
             old = g * v / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
         if old is not None and old.shape != layer.weight.shape:
             inputs = 0 if isinstance(layer, nn.ConvTranspose1d) else 1
-            new = pieced(layer.weight, old, *joints.get(name, (0, [], [])), inputs=inputs)
+            new = copy_by_group(layer.weight, old, *joints.get(name, (0, [], [])), inputs=inputs)
             if g is None:
                 layer.weight.copy_(new)
             else:
@@ -148,7 +148,7 @@ def lengthen_directions(module: nn.Module) -> None:
         weight_norm.original1.mul_(torch.where(ratio > 2, ratio, 1.0))
 
 
-def seams(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
+def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
     """Layers whose channels are of several kinds: the dimension, and how many there are of each kind, here and there."""
     sizes, before = model.latent.size, trained["latent"]["size"]
     bands, was = model.pqmf.n_bands, trained["n_bands"]
@@ -161,15 +161,15 @@ def seams(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int
     return both
 
 
-def pieced(new: Tensor, old: Tensor, dim: int, sizes: list[int], before: list[int], *, inputs: int) -> Tensor:
-    """`widened` for each kind of channel along `dim` by itself."""
+def copy_by_group(new: Tensor, old: Tensor, dim: int, sizes: list[int], before: list[int], *, inputs: int) -> Tensor:
+    """`grow_weight` for each kind of channel along `dim` by itself."""
     if not sizes:
-        return widened(new, old, inputs)
+        return grow_weight(new, old, inputs)
     pairs = zip(new.split(sizes, dim), old.split(before, dim), strict=True)
-    return torch.cat([widened(a, b, inputs) for a, b in pairs], dim)
+    return torch.cat([grow_weight(a, b, inputs) for a, b in pairs], dim)
 
 
-def widened(new: Tensor, old: Tensor, inputs: int) -> Tensor:
+def grow_weight(new: Tensor, old: Tensor, inputs: int) -> Tensor:
     """`new` with `old` in its first places, whose outputs do not hear what inputs (along dimension `inputs`) are added."""
     made, known = new.clone(), [min(a, b) for a, b in zip(new.shape, old.shape, strict=True)]
     made.narrow(1 - inputs, 0, known[1 - inputs]).narrow(inputs, known[inputs], new.shape[inputs] - known[inputs]).zero_()

@@ -17,7 +17,7 @@ from rave_lite.data.module import Recordings
 from rave_lite.evaluation.metrics import spectral
 from rave_lite.evaluation.reconstruct import reconstruct
 from rave_lite.jobs.common import CONF
-from rave_lite.jobs.train import start
+from rave_lite.jobs.train import build_or_transfer
 from rave_lite.model import RAVE
 from tests.bench.tabla import HELD_OUT
 
@@ -33,7 +33,7 @@ def main() -> None:
              "phase1.steps=200", "phase2.steps=0", *(t for t in typed if not t.startswith("every="))]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", typed)
-    module = start(config, typed)
+    module = build_or_transfer(config, typed)
     recordings = catalogue(root, module.model.sample_rate, held_out=HELD_OUT, seed=0, cache=None, cache_gb=20)
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed)
@@ -42,7 +42,7 @@ def main() -> None:
     print(f"step 0: {scores[0]:.2f}", flush=True)
     generator, discriminator = module.configure_optimizers()
     for x in data.train_dataloader():
-        module.learn(x, generator, discriminator)
+        module.update_step(x, generator, discriminator)
         if module.step % every == 0:
             scores.append(score(module.best_model, held_out))
             print(f"step {module.step}: {scores[-1]:.2f}", flush=True)

@@ -35,7 +35,7 @@ def main() -> None:
                         parameter.grad = torch.zeros_like(parameter)
                     optimizer.step()
                 held, count.peak = count.live, 0
-                module.learn(x, *optimizers)
+                module.update_step(x, *optimizers)
         kind = "generator" if step or phase == 1 else "discriminators"
         print(f"phase {phase}, {kind}: {count.peak / GIB:.2f} GiB, of which weights, gradients and Adam {held / GIB:.2f}")
 

@@ -58,7 +58,7 @@ def course(data: str, case: dict[str, Any]) -> dict[str, Any]:
     linear, levels, deviation = [], {}, 0.0
     for step in range(1, case["steps"] + 1):
         batch = [windows[(step - 1) * case["batch"] + i] for i in range(case["batch"])]
-        linear.append(module.learn(torch.stack(batch).to(case["device"]), *optimizers)["linear"])
+        linear.append(module.update_step(torch.stack(batch).to(case["device"]), *optimizers)["linear"])
         if step % 5 == 0 and step >= 2 * case["steps"] // 3:
             levels[step], deviation = state(module.model, judged)
     return case | {"linear": [round(float(v), 3) for v in linear], "levels": levels, "deviation": deviation,

@@ -68,7 +68,7 @@ def ours() -> None:
 
     def step() -> None:
         x = 0.1 * torch.randn(OPTIONS["batch"], 1, OPTIONS["window"], device=OPTIONS["device"])
-        module.learn(x, generator, discriminator)
+        module.update_step(x, generator, discriminator)
 
     for phase in (1, 2):
         module.step = 0 if phase == 1 else module.phase1_steps

@@ -20,9 +20,9 @@ import torch
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from rave_lite import InputError
-from rave_lite.data import Windows, audio, catalogue, located, masked, network
+from rave_lite.data import Windows, audio, catalogue, network, redact_url, resolve_root
 from rave_lite.data.module import Recordings
-from rave_lite.data.network import Ranges, is_url
+from rave_lite.data.network import RemoteFile, is_url
 from rave_lite.data.store import ABANDONED, Store
 from tests.data.test_audio import broken
 from tests.data.test_catalogue import printed
@@ -412,8 +412,8 @@ def test_an_archive_cannot_name_outputs_elsewhere(write, tmp_path):
 def test_urls_and_paths():
     assert all(map(is_url, ["s3://b/x", "zip://*::file:///x.zip", "simplecache::s3://b", "HTTP://h", "git+ssh://x"]))
     assert not any(map(is_url, ["/a/b", "~/x", "../x", "C:/x", "take::2", Path("s3://b"), "a b://c"]))
-    assert located("s3://b/../x") == "s3://b/../x"
-    assert located("x") == str(Path.cwd() / "x")
+    assert resolve_root("s3://b/../x") == "s3://b/../x"
+    assert resolve_root("x") == str(Path.cwd() / "x")
 
 
 @pytest.mark.parametrize(("url", "shown"), [
@@ -422,10 +422,10 @@ def test_urls_and_paths():
     ("https://h/a?v=1&X-Amz-Signature=ab%2F&sig=c", "https://h/a?v=1&X-Amz-Signature=***&sig=***"),
     ("https://h:80/a@b:c", "https://h:80/a@b:c"), ("s3://bucket/a:b@c", "s3://bucket/a:b@c"), ("/a/b", "/a/b")])
 def test_secrets_are_masked(url, shown):
-    assert masked(url) == shown
+    assert redact_url(url) == shown
 
 
 def test_a_file_seen_through_ranges_is_the_file(write):
     path = write("a.flac", 0.5)
     with path.open("rb") as raw:
-        assert np.array_equal(soundfile.read(Ranges(raw))[0], soundfile.read(path)[0])
+        assert np.array_equal(soundfile.read(RemoteFile(raw))[0], soundfile.read(path)[0])

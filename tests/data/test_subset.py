@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rave_lite import InputError
-from rave_lite.data import Catalogue, Clip, catalogue, narrowed
+from rave_lite.data import Catalogue, Clip, catalogue, select_training_subset
 from rave_lite.data.local import Decoded
 from tests.data.test_catalogue import printed
 
@@ -32,20 +32,20 @@ def test_shares_of_files_are_nested_whole_and_as_large_as_asked(files, clips, on
     small, large = sorted([one, two])
     if small * files < 0.5:
         with pytest.raises(InputError, match=rf"data.fraction: .* of {files} training files is none; say"):
-            narrowed(found, fraction=small, seed=seed)
+            select_training_subset(found, fraction=small, seed=seed)
         return
-    first, second = (narrowed(found, fraction=f, seed=seed) for f in (small, large))
+    first, second = (select_training_subset(found, fraction=f, seed=seed) for f in (small, large))
     assert set(sources(first)) <= set(sources(second)) <= set(sources(found))
     assert len(sources(first)) == pytest.approx(small * files, abs=0.501)
     assert len(first.train) == clips * len(sources(first))  # no file in part
     assert first.held_out == found.held_out
-    assert narrowed(found, fraction=small, seed=seed) == first
+    assert select_training_subset(found, fraction=small, seed=seed) == first
 
 
 @given(st.integers(1, 5), st.floats(0.05, 1), st.floats(0.05, 1), st.integers(0, 999))
 def test_shares_of_a_single_file_are_nested_stretches_of_its_seconds(clips, one, two, seed):
     found = collection(1, clips)
-    small, large = (narrowed(found, fraction=f, seed=seed).train for f in sorted([one, two]))
+    small, large = (select_training_subset(found, fraction=f, seed=seed).train for f in sorted([one, two]))
     for f, part in zip(sorted([one, two]), (small, large), strict=True):
         assert sum(map(len, part)) == pytest.approx(f * clips * RATE, abs=2 * 0.02 * RATE + 1)  # shreds are left out
     for clip in small:
@@ -54,18 +54,18 @@ def test_shares_of_a_single_file_are_nested_stretches_of_its_seconds(clips, one,
 
 def test_another_seed_chooses_other_files_and_all_are_all():
     found = collection(20)
-    assert len({tuple(sources(narrowed(found, fraction=0.25, seed=seed))) for seed in range(5)}) == 5
-    assert narrowed(found, fraction=1, seed=3) == found
-    assert narrowed(collection(1), fraction=1, seed=3) == collection(1)
+    assert len({tuple(sources(select_training_subset(found, fraction=0.25, seed=seed))) for seed in range(5)}) == 5
+    assert select_training_subset(found, fraction=1, seed=3) == found
+    assert select_training_subset(collection(1), fraction=1, seed=3) == collection(1)
 
 
 def test_without_some_of_the_share():
     found = collection(8)
-    half = sources(narrowed(found, fraction=0.5, seed=1))
-    less = sources(narrowed(found, fraction=0.5, seed=1, without=[half[0], Path(half[1]).stem]))
+    half = sources(select_training_subset(found, fraction=0.5, seed=1))
+    less = sources(select_training_subset(found, fraction=0.5, seed=1, without=[half[0], Path(half[1]).stem]))
     assert less == half[2:]
-    assert sources(narrowed(found, without=["[0-5].wav"])) == ["6.wav", "7.wav"]
-    assert sources(narrowed(found, without="3")) == [f"{i}.wav" for i in (0, 1, 2, 4, 5, 6, 7)]
+    assert sources(select_training_subset(found, without=["[0-5].wav"])) == ["6.wav", "7.wav"]
+    assert sources(select_training_subset(found, without="3")) == [f"{i}.wav" for i in (0, 1, 2, 4, 5, 6, 7)]
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -76,14 +76,14 @@ def test_without_some_of_the_share():
     ({"without": ["*"]}, r"data.without: \*: nothing is left to train on")])
 def test_impossible_choices(options, message):
     with pytest.raises(InputError, match=message):
-        narrowed(collection(8), **options)
+        select_training_subset(collection(8), **options)
 
 
 def test_a_name_that_looks_like_a_pattern_is_a_name(write, tmp_path):
     for name in ("[a].wav", "a.wav", "deep/[a].wav", "b.wav"):
         write(name)
     found = catalogue(tmp_path / "audio", RATE, cache=tmp_path / "cache", held_out=["b"])
-    less = narrowed(found, without=["[a].wav"])
+    less = select_training_subset(found, without=["[a].wav"])
     assert sources(less) == sorted(["a.wav", "deep/[a].wav"])
     lines = [line for line in printed(less).splitlines() if "left out" in line]
     assert len(lines) == 1
@@ -92,4 +92,4 @@ def test_a_name_that_looks_like_a_pattern_is_a_name(write, tmp_path):
 
 def test_a_stretch_too_short_to_train_on():
     with pytest.raises(InputError, match=r"0.01 of '0.wav', the only training file, is 0.010 s: too short"):
-        narrowed(collection(1), fraction=0.01)
+        select_training_subset(collection(1), fraction=0.01)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rave_lite.data import Clip, Pieces, Windows, alike, drawn, pieces
+from rave_lite.data import Clip, Pieces, Windows, match_lengths, pieces, subsample
 from rave_lite.data.local import Decoded
 from rave_lite.data.windows import FADE, CountFrom, lay
 
@@ -93,7 +93,7 @@ def of(*lengths: int) -> list[Clip]:
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=12), st.lists(st.integers(1, 500), min_size=1, max_size=12),
        st.integers(0, 3))
 def test_as_many_alike_are_of_near_lengths_and_taken_in_turn(held_out, train, seed):
-    among, chosen = of(*train), alike(of(*held_out), of(*train), seed)
+    among, chosen = of(*train), match_lengths(of(*held_out), of(*train), seed)
     assert len(chosen) == len(held_out)
     for one, wanted in zip(chosen, held_out, strict=True):
         whole = among[int(one.source)]
@@ -105,20 +105,20 @@ def test_as_many_alike_are_of_near_lengths_and_taken_in_turn(held_out, train, se
 
 
 def test_of_equally_long_ones_the_seed_decides():
-    draws = {tuple(one.source for one in alike(of(5, 5), of(*[5] * 9), seed)) for seed in range(8)}
+    draws = {tuple(one.source for one in match_lengths(of(5, 5), of(*[5] * 9), seed)) for seed in range(8)}
     assert len(draws) > 4
-    assert alike(of(5, 5), of(*[5] * 9), 3) == alike(of(5, 5), of(*[5] * 9), 3)
+    assert match_lengths(of(5, 5), of(*[5] * 9), 3) == match_lengths(of(5, 5), of(*[5] * 9), 3)
 
 
 def test_of_much_audio_as_much_as_asked_is_drawn():
     hour = [Clip("a", Decoded(Path("nowhere")), 5, 5 + 36000), *of(600)]  # at 10 Hz
-    assert drawn(hour, 10, 0, minutes=61) == hour
-    some = drawn(hour, 10, 0, minutes=5)
+    assert subsample(hour, 10, 0, minutes=61) == hour
+    some = subsample(hour, 10, 0, minutes=5)
     assert sum(map(len, some)) == 5 * 600
     assert len({(c.source, c.start) for c in some}) == 5
     assert all(any(c.source == h.source and h.start <= c.start < c.stop <= h.stop for h in hour) for c in some)
-    assert drawn(hour, 10, 1, minutes=5) != some == drawn(hour, 10, 0, minutes=5)
-    assert len(drawn(hour, 10, 0, minutes=0.1)) == 1
+    assert subsample(hour, 10, 1, minutes=5) != some == subsample(hour, 10, 0, minutes=5)
+    assert len(subsample(hour, 10, 0, minutes=0.1)) == 1
 
 
 def test_count_from():

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from rave_lite.data import Clip, manifest
-from rave_lite.evaluation.curation import LINKED, MOST, by_group, curate, groups, outliers, standardised, table
+from rave_lite.evaluation.curation import LINKED, MAX_GROUPS, by_group, curate, groups, outliers, standardised, table
 from rave_lite.evaluation.hits import hits
 from tests.evaluation.test_embedding import RATE, bell, drum
 
@@ -97,7 +97,7 @@ def test_groups_of_points():
     flat = standardised(10 * rng.standard_normal((5, 4))[truth] + 0.3 * rng.standard_normal((80, 4)))
     assert all(len(set(truth[groups(flat) == label])) == 1 for label in groups(flat))  # split maybe, never mixed
     assert np.bincount(groups(rng.standard_normal((60, 30))))[1] > 50  # one cloud
-    assert 5 < groups(rng.standard_normal((400, 2))).max() <= MOST
+    assert 5 < groups(rng.standard_normal((400, 2))).max() <= MAX_GROUPS
 
 
 def test_large_collections_follow_their_nearest():
@@ -105,7 +105,7 @@ def test_large_collections_follow_their_nearest():
     truth = rng.integers(0, 3, 2 * LINKED)
     points = np.eye(3)[truth] * 20 + rng.standard_normal((len(truth), 3))
     found = groups(points)
-    assert found.max() <= MOST
+    assert found.max() <= MAX_GROUPS
     for label in range(3):
         assert not set(found[truth == label]) & set(found[truth != label])
         assert np.bincount(found[truth == label]).max() > 0.6 * (truth == label).sum()

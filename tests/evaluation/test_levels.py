@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rave_lite.evaluation.levels import CEILING, MOST, integrated, matched, unclipped
+from rave_lite.evaluation.levels import CEILING, MAX_GAIN_DB, integrated, matched, unclipped
 from tests.evaluation.test_embedding import RATE, drum
 
 
@@ -55,4 +55,4 @@ def test_matched_sounds_are_equally_loud_and_none_clips():
 
 def test_what_is_all_but_silent_is_not_blown_up():
     gains = matched([0.1 * drum(0), 1e-3 * drum(0)], RATE)
-    assert gains == pytest.approx([1, 10 ** (MOST / 20)])
+    assert gains == pytest.approx([1, 10 ** (MAX_GAIN_DB / 20)])

@@ -9,7 +9,7 @@ from rave_lite.data import Catalogue
 from rave_lite.data.audio import Entry
 from rave_lite.evaluation import side_by_side
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.evaluation.side_by_side import ELSEWHERE, HELD_OUT, TRAINED_ON, UNKNOWN, Made, SideBySide, location
+from rave_lite.evaluation.side_by_side import ELSEWHERE, HELD_OUT, TRAINED_ON, UNKNOWN, ModelOutput, SideBySide, location
 from tests.conftest import build
 from tests.evaluation.test_curation import clip
 from tests.evaluation.test_embedding import RATE, drum
@@ -56,7 +56,7 @@ def test_locations():
 
 
 def test_means_by_mark():
-    shown = [SideBySide(str(n), np.ones(9), [Made(np.ones(9), {"x": float(n)}, HELD_OUT if n % 2 else TRAINED_ON)])
+    shown = [SideBySide(str(n), np.ones(9), [ModelOutput(np.ones(9), {"x": float(n)}, HELD_OUT if n % 2 else TRAINED_ON)])
              for n in range(5)]
     assert side_by_side.means(shown, 0) == {HELD_OUT: ([1, 3], {"x": 2.0}), TRAINED_ON: ([0, 2, 4], {"x": 2.0})}
 

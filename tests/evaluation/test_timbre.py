@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rave_lite.evaluation.metrics import high_share, loudness, loudness_correlation
-from rave_lite.evaluation.timbre import FRAME, MOST, frames, kernel_distance, timbre
+from rave_lite.evaluation.timbre import FRAME, MAX_FRAMES, frames, kernel_distance, timbre
 from tests.evaluation.test_embedding import RATE, bell, drum
 
 
@@ -78,9 +78,9 @@ def test_frames_are_where_it_sounds():
 
 
 def test_of_many_frames_some_are_drawn():
-    sound = np.random.default_rng(0).standard_normal(RATE * (MOST // 10 + 20))
+    sound = np.random.default_rng(0).standard_normal(RATE * (MAX_FRAMES // 10 + 20))
     first = timbre([sound], RATE, 0)
-    assert len(first) == MOST
+    assert len(first) == MAX_FRAMES
     assert np.array_equal(first, timbre([sound], RATE, 0))
     assert not np.array_equal(first, timbre([sound], RATE, 1))
 

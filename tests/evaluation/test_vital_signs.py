@@ -84,7 +84,7 @@ def test_a_few_steps_of_training_leave_it_alive_and_nothing_is_changed():
     module = training("training.lr=[2e-3,2e-3]")
     optimizers = module.configure_optimizers()
     for _ in range(12):
-        module.learn(audio(), *optimizers)
+        module.update_step(audio(), *optimizers)
         module.step = min(module.step, 9)
     set_noise(module.model, 0.25)
     state, first = torch.get_rng_state(), of_model(module.model)

@@ -123,7 +123,7 @@ class Louder(Live):
 class Swallows(Live):
     """Bad samples reach the streams."""
 
-    def streams(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
+    def _validate_block(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
         return x.reshape(x.shape[0] * self.channels, -1, x.shape[2])
 
 

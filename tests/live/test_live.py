@@ -144,7 +144,7 @@ def through(engine: Engine, x: np.ndarray, channels: int = 1) -> np.ndarray:
     """`x` by periods, `(T,) -> (T, channels)`."""
     periods = [(part, np.full((engine.period, channels), np.nan, np.float32)) for part in x.reshape(-1, engine.period, 1)]
     for source, target in periods:
-        engine.turn(source, target)
+        engine.process_period(source, target)
     return np.concatenate([target for _, target in periods])
 
 
@@ -199,7 +199,7 @@ def test_periods_of_one_host_buffer_are_one_xrun(file):
     engine = Engine(Player(file), 2 * HOP, RATE)
     source, target = np.zeros((HOP, 1), np.float32), np.zeros((HOP, 1), np.float32)
     for xrun in (None, 0.5, 0.5, None, 0.7, 0.9, 0.9):
-        engine.turn(source, target, xrun)
+        engine.process_period(source, target, xrun)
     engine.stop()
     assert engine.xruns == 3
 

@@ -47,7 +47,7 @@ def test_silence_and_empty_bands_leave_a_model_that_can_learn(x):
     module.calibrate(x)
     optimizers = module.configure_optimizers()
     for batch in (x, audio(), audio()):
-        losses = module.learn(batch, *optimizers)
+        losses = module.update_step(batch, *optimizers)
         assert all(loss.isfinite() for loss in losses.values())
     assert (module.model.decoder.band_gain > 0).all()
     assert all(p.isfinite().all() for p in module.parameters())
@@ -62,13 +62,13 @@ def test_the_averages_are_calibrated_too():
 def test_who_never_calibrated_does_by_the_first_batch_and_nobody_twice():
     module = training()
     optimizers = module.configure_optimizers()
-    module.learn(audio(), *optimizers)
+    module.update_step(audio(), *optimizers)
     gain = module.model.decoder.band_gain.clone()
     assert (gain != 1).all()
     module.calibrate(0.1 * audio())
     module.step, other = 0, module.model.decoder.band_gain.clone()
     assert (other < gain).all()
-    module.learn(audio(), *optimizers)
+    module.update_step(audio(), *optimizers)
     assert torch.equal(module.model.decoder.band_gain, other)
 
 
@@ -79,7 +79,7 @@ def test_a_resumed_or_transferred_run_is_not_calibrated_again(transferred, tmp_p
         start_from(module, {"state_dict": module.state_dict(), "model": module.model.config}, tmp_path)
     else:
         module.step = 3
-    module.learn(audio(), *module.configure_optimizers())
+    module.update_step(audio(), *module.configure_optimizers())
     assert (module.model.decoder.band_gain == 1).all()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, Made, SideBySide
+from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, ModelOutput, SideBySide
 from rave_lite.pages import listen
 from tests.data.test_manifest import NASTY
 from tests.evaluation.test_embedding import RATE, bell, drum
@@ -23,19 +23,20 @@ def ramp() -> np.ndarray:
 @pytest.fixture(scope="module")
 def shown() -> list[SideBySide]:
     sound = ramp()
-    first = SideBySide("ramp & <b>co</b>.wav", sound, [Made(made, FIGURES | {"mel_db": n}, HELD_OUT)
+    first = SideBySide("ramp & <b>co</b>.wav", sound, [ModelOutput(made, FIGURES | {"mel_db": n}, HELD_OUT)
                                                        for n, made in enumerate((-sound, 0.5 * sound, 3 * sound))])
-    others = [SideBySide(name, drum(n), [Made(scale * drum(n + 1), FIGURES, HELD_OUT if n % 2 else TRAINED_ON)
+    others = [SideBySide(name, drum(n), [ModelOutput(scale * drum(n + 1), FIGURES, HELD_OUT if n % 2 else TRAINED_ON)
                                          for scale in (0.1, 1, 4)], 1.5)
               for n, name in enumerate([*NASTY, "x</script>.wav"])]
-    short = SideBySide("click.wav", drum(0)[:882], [Made(0 * drum(0)[:882], FIGURES, mark)
+    short = SideBySide("click.wav", drum(0)[:882], [ModelOutput(0 * drum(0)[:882], FIGURES, mark)
                                                     for mark in (HELD_OUT, TRAINED_ON, HELD_OUT)])
     return [first, *others, short]
 
 
 @pytest.fixture(scope="module")
 def page(shown, tmp_path_factory) -> Path:
-    foreign = [SideBySide("burung.wav", bell(0), [Made(drum(0), {"onset_f1": 0.5, "out_to_target": 0.25}) for _ in MODELS])]
+    outputs = [ModelOutput(drum(0), {"onset_f1": 0.5, "out_to_target": 0.25}) for _ in MODELS]
+    foreign = [SideBySide("burung.wav", bell(0), outputs)]
     path = tmp_path_factory.mktemp("page") / "sub folder" / "index.html"
     listen.write(path, MODELS, shown, foreign, [{"inputs": 1.25, "outputs": 0.5, "held_out": 0.1}, {}, {}], RATE)
     return path

@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from rave_lite.evaluation.levels import CEILING
-from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, Made, SideBySide
+from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, ModelOutput, SideBySide
 from rave_lite.pages import listen
 from tests.data.test_manifest import NASTY
 from tests.evaluation.test_embedding import RATE, bell
@@ -86,8 +86,8 @@ def test_means_are_by_mark_and_the_best_stand_out(shown):
 
 def test_no_verdict_between_different_recordings_or_targets():
     """The second model is better on both sounds, but they compare as held out for the first and for the second."""
-    def made(spectral: float, mark: str) -> Made:
-        return Made(ramp(), {"spectral": spectral}, mark)
+    def made(spectral: float, mark: str) -> ModelOutput:
+        return ModelOutput(ramp(), {"spectral": spectral}, mark)
 
     shown = [SideBySide("easy", ramp(), [made(1, HELD_OUT), made(0.5, TRAINED_ON)]),
              SideBySide("hard", ramp(), [made(9, TRAINED_ON), made(5, HELD_OUT)])]
@@ -97,7 +97,7 @@ def test_no_verdict_between_different_recordings_or_targets():
     shown = [replace(one, made=[replace(made, mark=HELD_OUT) for made in one.made]) for one in shown]
     assert "<b>2.75</b>" in listen.mean_table(MODELS[:2], shown)
     for target, bold in ((0.7, 1), (0.8, 0)):
-        foreign = [SideBySide("bird", ramp(), [Made(ramp(), {"in_to_target": own, "out_to_target": out})
+        foreign = [SideBySide("bird", ramp(), [ModelOutput(ramp(), {"in_to_target": own, "out_to_target": out})
                                                for own, out in ((0.7, 0.1), (target, 0.2))])]
         assert listen.mean_table(MODELS[:2], foreign).count("<b>") == bold
 

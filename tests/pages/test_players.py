@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rave_lite import Players
+from rave_lite import AudioPlayers
 from rave_lite.evaluation.metrics import level_db
 from tests.evaluation.test_embedding import RATE, bell
 from tests.pages.browser import Parsed
@@ -16,7 +16,7 @@ from tests.pages.browser import Parsed
 @pytest.mark.parametrize("peak", [0.9, 3.0])
 def test_each_sound_is_played_under_its_name_as_loud_compared_with_the_others(peak):
     sounds = {"<b>'loud'</b>": peak * bell(0) / np.abs(bell(0)).max(), "soft": 0.1 * bell(0)}
-    found = Parsed(Players(sounds, RATE)._repr_html_())
+    found = Parsed(AudioPlayers(sounds, RATE)._repr_html_())
     assert not found.all("b")
     assert len(found.all("figcaption")) == 2
     heard = [soundfile.read(io.BytesIO(base64.b64decode(audio["src"].partition(",")[2]))) for audio in found.all("audio")]

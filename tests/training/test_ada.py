@@ -145,7 +145,7 @@ def test_only_the_discriminators_steps_move_p():
     optimizers = module.configure_optimizers()
     seen = []
     for module.step in (3, 11, 12, 13, 16):
-        module.learn(audio(), *optimizers)
+        module.update_step(audio(), *optimizers)
         seen.append(float(module.ada.p))
     assert seen == pytest.approx([0, 0, 0.1, 0.1, 0.2])
 

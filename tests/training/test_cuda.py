@@ -16,12 +16,12 @@ def test_a_step_never_waits_for_the_gpu():
     optimizers = module.configure_optimizers()
     module.step = 8
     for _ in range(5):  # what is allocated once, in both phases
-        module.learn(x, *optimizers)
+        module.update_step(x, *optimizers)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for module.step in (8, 12, 13):
-            module.learn(x, *optimizers)
+            module.update_step(x, *optimizers)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert module.broken.item() == -1

@@ -10,12 +10,12 @@ import torch
 from rave_lite.data import Clip, Pieces
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.model import read_checkpoint
-from rave_lite.training.alarms import Alarms
+from rave_lite.training.health import HealthMonitor
 from rave_lite.training.life import Life
 from rave_lite.training.module import RAVETraining
 from tests.evaluation.test_vital_signs import killed
 from tests.jobs.test_cli import rave_lite_process
-from tests.training.test_alarms import Reads
+from tests.training.test_health import Reads
 from tests.training.test_module import audio, training
 from tests.training.test_run import run, settings  # noqa: F401
 
@@ -28,7 +28,7 @@ def kept(folder: Path) -> dict[str, bytes]:
 
 def dies_at(step: int, monkeypatch) -> None:
     """The decoder is silent after each step from this one on."""
-    inner = RAVETraining.learn
+    inner = RAVETraining.update_step
 
     def learn(self, *arguments, **options):
         losses = inner(self, *arguments, **options)
@@ -116,14 +116,14 @@ def test_a_distance_must_fall_or_be_below_that_of_silence(monkeypatch):
 
 
 def test_looking_waits_for_the_gpu_at_entries_of_the_journal_only():
-    module, alarms = training(), Alarms("nowhere", dead_after=20)
+    module, alarms = training(), HealthMonitor("nowhere", dead_after=20)
     trainer = SimpleNamespace(log_every_n_steps=5, is_global_zero=True, datamodule=SimpleNamespace(heard=held(0.1)))
     optimizers = module.configure_optimizers()
     alarms.on_train_start(trainer, module)
     reads = []
     for _ in range(10):
         with Reads() as mode:
-            alarms.on_train_batch_end(trainer, module, module.learn(audio(), *optimizers))
+            alarms.on_train_batch_end(trainer, module, module.update_step(audio(), *optimizers))
         reads.append(mode.count > 0)
     assert reads == 2 * [False, False, False, False, True]
     assert alarms.life.step == 10
@@ -131,4 +131,4 @@ def test_looking_waits_for_the_gpu_at_entries_of_the_journal_only():
 
 def test_a_setting_that_is_none():
     with pytest.raises(InputError, match=r"callbacks\.alarms\.dead: 'die' is none of stop, warn, off"):
-        Alarms("nowhere", dead="die")
+        HealthMonitor("nowhere", dead="die")

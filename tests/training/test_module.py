@@ -38,7 +38,7 @@ def test_phase_1_trains_encoder_and_decoder():
 def test_phase_2_freezes_the_encoder_and_spares_the_discriminators(pull):
     module = training(f"training.pull={pull}")
     module.step = 11
-    losses = module.learn(audio(), *module.configure_optimizers())
+    losses = module.update_step(audio(), *module.configure_optimizers())
     assert losses.keys() - {"pull"} == {"linear", "mel", "bands", "penalty", "adversarial", "feature_matching"}
     assert ("pull" in losses) == bool(pull)
     assert gradients(module.model.encoder) == {False}

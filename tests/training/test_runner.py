@@ -8,7 +8,7 @@ import torch
 from rave_lite import InputError
 from rave_lite.layers import ResidualUnit, set_noise
 from rave_lite.training.module import RAVETraining
-from rave_lite.training.runner import Runner
+from rave_lite.training.runner import NetworkRunner
 from tests.training.test_module import audio, training
 
 STEPS = {"phase 1": 1, "discriminators": 12, "phase 2": 13}
@@ -17,7 +17,7 @@ STEPS = {"phase 1": 1, "discriminators": 12, "phase 2": 13}
 def learned(module: RAVETraining, step: int, x: torch.Tensor) -> tuple[dict[str, float], list[torch.Tensor]]:
     """Losses and gradients of one step."""
     module.step = step
-    losses = module.learn(x, *module.configure_optimizers())
+    losses = module.update_step(x, *module.configure_optimizers())
     return ({k: v.item() for k, v in losses.items()}, [p.grad.clone() for p in module.parameters() if p.grad is not None])
 
 
@@ -97,7 +97,7 @@ def test_tf32_is_for_networks_and_gradients_only():
     module.distance.register_forward_hook(lambda *_: note("distance"))
     module.model.encoder.net[0].parametrizations.weight.original1.register_hook(lambda _: note("gradient"))
     before = flags()
-    module.learn(audio(), *module.configure_optimizers())
+    module.update_step(audio(), *module.configure_optimizers())
     assert allowed == {"encoder": {True}, "decoder": {True}, "gradient": {True}, "pqmf": {False}, "distance": {False}}
     assert flags() == before
 
@@ -119,12 +119,12 @@ def test_a_layer_compiled_to_machine_code():
     torch.manual_seed(0)
     layer, x = ResidualUnit(8, dilation=3), torch.randn(2, 8, 64)
     expected = layer(x)
-    assert torch.allclose(Runner(compile=True)(layer, x), expected, atol=1e-6)
+    assert torch.allclose(NetworkRunner(compile=True)(layer, x), expected, atol=1e-6)
     assert layer._compiled_call_impl is not None
 
 
 def test_settings_that_cannot_be():
     with pytest.raises(InputError, match=r"trainer\.precision: '16-mixed' is none of auto, 32-true, bf16-mixed"):
-        Runner(precision="16-mixed")
+        NetworkRunner(precision="16-mixed")
     with pytest.raises(InputError, match=r"trainer\.micro_batch: 0 is no number of items"):
-        Runner(micro_batch=0)
+        NetworkRunner(micro_batch=0)

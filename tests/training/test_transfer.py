@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rave_lite import RAVE, InputError, set_noise
-from rave_lite.jobs.train import build, start
+from rave_lite.jobs.train import build, build_or_transfer
 from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import read_checkpoint
@@ -91,7 +91,7 @@ def test_a_narrower_model_takes_what_it_can(tmp_path):
 def test_another_rate_or_hop_is_refused(typed, what, tmp_path):
     torch.save(saved("model.ratios=[4,4,4,2]"), tmp_path / "it.ckpt")
     with pytest.raises(InputError, match=what):
-        start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}", typed), [typed])
+        build_or_transfer(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}", typed), [typed])
 
 
 def test_short_directions_of_wide_layers_are_lengthened_and_no_weight_changes(tmp_path):
@@ -100,7 +100,7 @@ def test_short_directions_of_wide_layers_are_lengthened_and_no_weight_changes(tm
     state = checkpoint["state_dict"]
     short = {k: torch.nn.functional.normalize(v.flatten(1)).view_as(v) for k, v in state.items() if k.endswith("original1")}
     torch.save(checkpoint | {"state_dict": state | short}, tmp_path / "it.ckpt")
-    module = start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])
+    module = build_or_transfer(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])
     lengthened = 0
     for name, layer in module.model.named_modules():
         if not isinstance(layer, Conv1d):
@@ -123,7 +123,7 @@ def moves(*overrides: str, steps: int = 4, first: int = 0) -> list[dict[str, flo
     x, moved = 0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0)), []
     for module.step in range(first, first + steps):
         before = {k: v.detach().clone() for k, v in module.model.named_parameters()}
-        module.learn(x, *optimizers)
+        module.update_step(x, *optimizers)
         moved.append({k: float((v - before[k]).detach().abs().max()) for k, v in module.model.named_parameters()})
     return moved
 
@@ -180,7 +180,7 @@ def test_the_discriminators_may_wait_too():
     before = copy.deepcopy(module.discriminator.state_dict())
     optimizers = module.configure_optimizers()
     for module.step, same in ((8, True), (12, False)):
-        module.learn(0.1 * torch.randn(2, 1, 8192), *optimizers)
+        module.update_step(0.1 * torch.randn(2, 1, 8192), *optimizers)
         assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items()) == same
 
 
@@ -209,7 +209,8 @@ def test_the_pull_holds_the_weights_near_their_start(tmp_path):
         start_weights = [p.detach().clone() for p in module.model.parameters()]
         optimizers = module.configure_optimizers()
         for _ in range(6):
-            losses = module.learn(0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0)), *optimizers)
+            x = 0.1 * torch.randn(2, 1, 8192, generator=torch.Generator().manual_seed(0))
+            losses = module.update_step(x, *optimizers)
         far[pull] = sum(float((p - q).detach().square().sum()) for p, q in
                         zip(module.model.parameters(), start_weights, strict=True))
     assert far[100.0] < 0.7 * far[0.0]
@@ -330,7 +331,7 @@ def test_what_a_resume_cannot_switch_on_or_off_is_named(settings, tmp_path):
 
 def test_what_cannot_be_started_from(tmp_path):
     with pytest.raises(InputError, match="no such checkpoint"):
-        start(configured("train", *TINY, f"transfer.from={tmp_path / 'no.ckpt'}"), [])
+        build_or_transfer(configured("train", *TINY, f"transfer.from={tmp_path / 'no.ckpt'}"), [])
     torch.save(saved("latent=variational"), tmp_path / "it.ckpt")
     with pytest.raises(InputError, match=r"variational latent.*add latent=variational"):
-        start(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])
+        build_or_transfer(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])

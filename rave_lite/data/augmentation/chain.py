@@ -34,7 +34,7 @@ class Augmentation:
         self.transforms: dict[str, Transform] = {}
         for name, transform in transforms.items():
             borrowed = hasattr(transform, "randomize_parameters")  # known by this, so that audiomentations is not imported
-            self.transforms[name] = Borrowed(transform, name) if borrowed else transform
+            self.transforms[name] = AudiomentationsAdapter(transform, name) if borrowed else transform
             self._try(name)
 
     def __call__(self, samples: np.ndarray, *key: int) -> np.ndarray:
@@ -66,7 +66,7 @@ def same_length(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return after
 
 
-class Borrowed:
+class AudiomentationsAdapter:
     """A transform of audiomentations, which draws from the global generators of Python and NumPy: they are lent ours."""
 
     def __init__(self, transform: Any, name: str):
@@ -77,12 +77,12 @@ class Borrowed:
         self.transform.p = 1.0  # whether it is applied is our draw
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        with lent(rng):
+        with seeded_globals(rng):
             return self.transform(samples, sample_rate).astype(np.float32, copy=False)
 
 
 @contextmanager
-def lent(rng: np.random.Generator) -> Iterator[None]:
+def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
     """Python's and NumPy's global generators seeded from `rng`, and put back as they were."""
     before, numpy_before = random.getstate(), np.random.get_state()
     random.seed(int(rng.integers(2**32)))

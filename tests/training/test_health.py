@@ -13,9 +13,9 @@ from rave_lite.errors import InputError, TrainingError
 from rave_lite.jobs.train import build
 from rave_lite.model import read_checkpoint
 from rave_lite.training import bench
-from rave_lite.training.alarms import Alarms, refuse_broken
 from rave_lite.training.callbacks import Plateau
-from rave_lite.training.journal import Journal
+from rave_lite.training.health import HealthMonitor, refuse_broken
+from rave_lite.training.metric_logging import MetricLogging
 from tests.conftest import configured
 from tests.memory import LiveBytes
 from tests.training.test_module import audio, training
@@ -86,10 +86,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(se
 def test_the_first_broken_step_is_remembered():
     module = training()
     optimizers = module.configure_optimizers()
-    module.learn(audio(), *optimizers)
+    module.update_step(audio(), *optimizers)
     assert module.broken == -1
     for _ in range(3):
-        module.learn(audio() * float("nan"), *optimizers)
+        module.update_step(audio() * float("nan"), *optimizers)
     assert module.broken == 1
 
 
@@ -116,14 +116,14 @@ class Reads(TorchDispatchMode):
 
 
 def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():
-    module, journal, alarms, written = training(), Journal(), Alarms("nowhere"), []
+    module, journal, alarms, written = training(), MetricLogging(), HealthMonitor("nowhere"), []
     logger = SimpleNamespace(log_metrics=lambda entry, step: written.append((step, entry)), save=lambda: None)
     trainer = SimpleNamespace(log_every_n_steps=5, loggers=[logger], is_global_zero=True)
     optimizers = module.configure_optimizers()
     reads, found = [], []
     for module.step in range(8, 15):  # across the boundary
         with Reads() as mode:
-            outputs = module.learn(audio(), *optimizers)
+            outputs = module.update_step(audio(), *optimizers)
             for callback in (journal, alarms):
                 callback.on_train_batch_end(trainer, module, outputs)
         reads.append(mode.count)
@@ -139,7 +139,7 @@ def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():
 
 
 def test_discriminators_that_win_are_told_of_once(capsys):
-    alarms, module = Alarms("nowhere", patience=3), training()
+    alarms, module = HealthMonitor("nowhere", patience=3), training()
     trainer = SimpleNamespace(log_every_n_steps=4, is_global_zero=True)
 
     def hear(loss: float, times: int) -> str:
@@ -156,7 +156,7 @@ def test_discriminators_that_win_are_told_of_once(capsys):
 @pytest.mark.parametrize(("latent", "idle", "warned"), [("wasserstein", [], False), ("wasserstein", [3, 7], True),
                                                         ("variational", [3, 7], False), ("variational", range(128), True)])
 def test_idle_latents_are_told_of(capsys, latent, idle, warned):
-    module, alarms, trainer = training(f"latent={latent}"), Alarms("nowhere"), SimpleNamespace(is_global_zero=True)
+    module, alarms, trainer = training(f"latent={latent}"), HealthMonitor("nowhere"), SimpleNamespace(is_global_zero=True)
     last = module.ema.encoder.net[-1]
     with torch.no_grad():
         weight = last.weight.clone()

@@ -11,7 +11,7 @@ from rave_lite.training.loggers import RunLogger
 from rave_lite.training.module import DISTANCES
 
 
-class Journal(Callback):
+class MetricLogging(Callback):
     """Losses and rates in every logger, each the mean since the entry before; at validations both distances.
 
     Before them the configuration, and marks of where the run starts, goes on and changes its phase. `gap`: held-out minus

@@ -1,6 +1,6 @@
 """What came before: the only padding in the network, and the only state when it streams.
 
-Every layer with memory owns a `Past`. Offline it stands for silence; `stream` replaces each by a `CachedPast` that
+Every layer with memory owns a `CausalPad`. Offline it stands for silence; `stream` replaces each by a `StreamingPad` that
 remembers the end of the previous block. By induction over layers, streaming from the empty state equals the offline pass.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Past(nn.Module):
+class CausalPad(nn.Module):
     """Zeros standing for what came before the first sample. `(B, C, T) -> (B, C, length + T)`; `length`: frames.
 
     Of length 0 it returns `x` itself.
@@ -29,13 +29,13 @@ class Past(nn.Module):
         return F.pad(x, (self.length, 0)) if self.length else x  # F.pad copies even for nothing
 
     def streaming(self, batch_size: int) -> nn.Module:
-        return CachedPast(self.channels, self.length, batch_size) if self.length else nn.Identity()
+        return StreamingPad(self.channels, self.length, batch_size) if self.length else nn.Identity()
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, length={self.length}"
 
 
-class CachedPast(nn.Module):
+class StreamingPad(nn.Module):
     """The last `length` frames of up to `batch_size` streams. `(B, C, T) -> (B, C, length + T)`, B <= batch_size.
 
     The cache is allocated once and written in place, so it survives TorchScript, devices and CUDA graphs. It lies frame by

@@ -10,7 +10,7 @@ import torch
 from rave_lite.errors import InputError
 
 
-class Paces:
+class ParameterSchedule:
     """`freeze`: steps for which a part keeps its weights; `scale`: factor of the learning rate of a part.
 
     A part is a prefix of names: "encoder", "decoder.net.0", "discriminator". Of several the most precise counts, in either
@@ -30,20 +30,23 @@ class Paces:
                 raise InputError(f"training.freeze, training.lr_scale: this model has no part {part!r}; it has encoder, "
                                  f"decoder, discriminator, and what lies in them, such as encoder.net.0")
 
-    def waits(self, part: str, step: int) -> bool:
+    def is_frozen(self, part: str, step: int) -> bool:
         """Whether all of a part, or a parameter, keeps its weights at this step."""
         inside = (steps for p, steps in self.freeze.items() if within(p, part))
         return bool(self.freeze) and step < min([nearest(self.freeze, part, 0), *inside])
 
     @contextmanager
-    def kept(self, optimizer: torch.optim.Optimizer, lr: float, waits: Callable[[str], bool]) -> Iterator[None]:
-        """Around a step, at `lr`, of an optimiser of named parameters: those that wait get no gradient from any loss, and
-        those with a factor go so much of their way, which is what Adam does at so much of its learning rate."""
+    def applied_to(self, optimizer: torch.optim.Optimizer, lr: float, is_frozen: Callable[[str], bool]) -> Iterator[None]:
+        """Around a step of an optimiser of named parameters, at `lr`.
+
+        Frozen parameters get no gradient. The update of each parameter with a factor is scaled by it: the same as scaling
+        Adam's learning rate.
+        """
         slow, rest = [], []
         for group in optimizer.param_groups:
             group["lr"] = lr
             for name, parameter in zip(group["param_names"], group["params"], strict=True):
-                if waits(name):
+                if is_frozen(name):
                     parameter.grad = None
                 elif self.scale and (scale := nearest(self.scale, name, 1)) != 1:
                     slow.append(parameter)

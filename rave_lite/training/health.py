@@ -17,7 +17,7 @@ SHOWN = 12  # files named in a message
 LOOKS = 20  # at most, before a model counts as dead: each costs a part of a step
 
 
-class Alarms(Callback):
+class HealthMonitor(Callback):
     """Looks up every `log_every_n_steps` steps and at every checkpoint; ends a broken run, warns once of other trouble.
 
     Discriminators win when their hinge loss stays below `won` of that of chance for `patience` looks. A latent dimension
@@ -100,7 +100,7 @@ class Alarms(Callback):
 
 def looks_dead(trainer: L.Trainer, pl_module: Any) -> str | None:
     """Why the state as it is now should not be saved, or None."""
-    for alarms in (c for c in trainer.callbacks if isinstance(c, Alarms)):  # type: ignore[attr-defined]
+    for alarms in (c for c in trainer.callbacks if isinstance(c, HealthMonitor)):  # type: ignore[attr-defined]
         if alarms.life is not None and alarms.dead == "stop":
             alarms.life.look(pl_module)
             return alarms.life.lost
