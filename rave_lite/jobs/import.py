@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from rave_lite.acids_rave import Run, convert, read
 from rave_lite.data import Windows, catalogue
 from rave_lite.errors import InputError
 from rave_lite.evaluation.latents import measure
@@ -14,7 +15,6 @@ from rave_lite.files import replacing
 from rave_lite.jobs.common import job
 from rave_lite.layers import ALIGNMENTS
 from rave_lite.model import RAVE
-from rave_lite.release import Run, convert, read
 
 
 def import_(config: DictConfig) -> None:

@@ -1,9 +1,9 @@
-"""The numbers that tests/release compares with, from the public release as a black box.
+"""The numbers that tests/acids_rave compares with, from the public release as a black box.
 
     PYTHONPATH=. release/bin/python tests/bench/release_oracle.py FOLDER [data=RECORDINGS steps=80 cases=v2,v2_small]
 
 in the venv of tests/bench/steps.py. Runs and streaming exports are left in FOLDER (python tests/bench/release_parity.py
-FOLDER compares all of their samples). Without `data` their weights are those of tests/release/formula.py, and golden.npz and
+FOLDER compares all of their samples). Without `data` their weights are those of tests/acids_rave/formula.py, and golden.npz and
 shapes.json there are written anew; with it the release trains them, the later half of the steps in its second phase.
 """
 
@@ -20,8 +20,8 @@ import pytorch_lightning as pl
 import rave
 import torch
 
+from tests.acids_rave.formula import CASES, FIXED, before, signal, weights
 from tests.bench.tabla import HELD_OUT
-from tests.release.formula import CASES, FIXED, before, signal, weights
 
 HERE = Path(__file__).parents[1] / "release"
 CONFIGS = Path(rave.__file__).parent / "configs"

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from rave_lite import set_noise, stream
+from rave_lite.acids_rave import convert, read
 from rave_lite.model import RAVE
-from rave_lite.release import convert, read
-from tests.release.formula import CASES, before, signal
-from tests.release.test_import import scores
+from tests.acids_rave.formula import CASES, before, signal
+from tests.acids_rave.test_import import scores
 
 
 def late(made: Tensor, expected: Tensor, nominal: int, step: int) -> int:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite import InputError, set_noise
+from rave_lite.acids_rave import convert, read
+from rave_lite.acids_rave.architecture import architecture
+from rave_lite.acids_rave.bank import skew, taps
 from rave_lite.layers import NoiseSynth, stream
 from rave_lite.model import RAVE, load_matching, read_checkpoint
-from rave_lite.release import convert, read
-from rave_lite.release.architecture import architecture
-from rave_lite.release.bank import skew, taps
 from rave_lite.training.discriminators import Discriminator
+from tests.acids_rave.formula import CASES, before, signal, weights
 from tests.jobs.test_cli import fails, rave_lite
-from tests.release.formula import CASES, before, signal, weights
 from tests.streaming import assert_streams
 
 HERE = Path(__file__).parent

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rave_lite.acids_rave.architecture import architecture, convolutions, folded
+from rave_lite.acids_rave.bank import later, load_bank, skew, taps
+from rave_lite.acids_rave.read import Run
 from rave_lite.model import RAVE, load_matching
-from rave_lite.release.architecture import architecture, convolutions, folded
-from rave_lite.release.bank import later, load_bank, skew, taps
-from rave_lite.release.read import Run
 
 NORM = {"weight_g": "original0", "weight_v": "original1"}
 DISCRIMINATOR = re.compile(r"discriminator\.discriminators\.([01])\.layers\.(\d+)\.net\.(\d)\.(.+)")

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rave_lite.acids_rave.read import SUPPORTED, Run
 from rave_lite.errors import InputError
-from rave_lite.release.read import SUPPORTED, Run
 
 CONV = re.compile(r"\.(weight_v|parametrizations\.weight\.original1|weight)$")  # with weight norm, new weight norm, folded
 UNIT = "aligned.branches.0.net.1"

@@ -1,6 +1,6 @@
 """Reading what the public release, acids-rave 2.x, has trained."""
 
-from rave_lite.release.convert import convert
-from rave_lite.release.read import Run, read
+from rave_lite.acids_rave.convert import convert
+from rave_lite.acids_rave.read import Run, read
 
 __all__ = ["Run", "convert", "read"]
