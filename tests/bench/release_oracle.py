@@ -3,8 +3,8 @@
     PYTHONPATH=. release/bin/python tests/bench/release_oracle.py FOLDER [data=RECORDINGS steps=80 cases=v2,v2_small]
 
 in the venv of tests/bench/steps.py. Runs and streaming exports are left in FOLDER (python tests/bench/release_parity.py
-FOLDER compares all of their samples). Without `data` their weights are those of tests/acids_rave/formula.py, and golden.npz and
-shapes.json there are written anew; with it the release trains them, the later half of the steps in its second phase.
+FOLDER compares all of their samples). Without `data` their weights are those of tests/acids_rave/formula.py, and golden.npz
+and shapes.json there are written anew; with it the release trains them, the later half of the steps in its second phase.
 """
 
 import json
