@@ -2,11 +2,12 @@
 # make test   set up .venv and run the tests
 # make notebooks STEPS=5000   run the notebooks, and keep one picture of each
 # make lint   style, types, and who may import whom
+# make docs   the documentation as a site: build/site/index.html
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test notebooks lint clean
+.PHONY: setup demo test notebooks lint docs clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -40,6 +41,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv $(DEMO) notebooks/work build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

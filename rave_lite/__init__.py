@@ -30,14 +30,14 @@ __all__ = [
     "set_noise",
     "stream",
 ]
-HOMES = {"audio": "data", "latents": "evaluation", "pictures": "evaluation", "reconstruct": "evaluation.reconstruct",
-         "augmentation": "jobs.python", "run": "jobs.python", "AudioPlayers": "pages.players"}
+LAZY_MODULES = {"audio": "data", "latents": "evaluation", "pictures": "evaluation", "reconstruct": "evaluation.reconstruct",
+                "augmentation": "jobs.python", "run": "jobs.python", "AudioPlayers": "pages.players"}
 
 
 def __getattr__(name: str) -> Any:
-    """What takes long to import, when it is asked for: players of models need none of it."""
-    if name not in HOMES:
+    """Imports the slow parts on first access: code that only plays a model needs none of them."""
+    if name not in LAZY_MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.filterwarnings("ignore", "IProgress not found")  # tqdm in a notebook without ipywidgets: we show no bar of its
-    home = importlib.import_module(f"{__name__}.{HOMES[name]}")
-    return getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{home.__name__}.{name}")
+    warnings.filterwarnings("ignore", "IProgress not found")  # from tqdm without ipywidgets; unused here
+    module = importlib.import_module(f"{__name__}.{LAZY_MODULES[name]}")
+    return getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{module.__name__}.{name}")

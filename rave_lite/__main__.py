@@ -22,19 +22,19 @@ JOBS = {
 
 
 def main() -> None:
-    """Run one job; its own overrides and --help are Hydra's."""
-    asked = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if asked in JOBS:
+    """Runs one job. Hydra handles its overrides and its --help."""
+    job = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if job in JOBS:
         from rave_lite.jobs.overrides import named
 
-        sys.argv = [f"rave-lite {asked}", *named(asked, sys.argv[2:])]
-        importlib.import_module(f"rave_lite.jobs.{asked.replace('-', '_')}").main()
+        sys.argv = [f"rave-lite {job}", *named(job, sys.argv[2:])]
+        importlib.import_module(f"rave_lite.jobs.{job.replace('-', '_')}").main()
         return
     print("rave-lite JOB [key=value ...]     rave-lite JOB --help tells more\n")
-    for name, what in JOBS.items():
-        print(f"  {name:15} {what}")
-    if asked not in ("-h", "--help"):
-        print(f"\nrave-lite: there is no job {asked!r}", file=sys.stderr)
+    for name, summary in JOBS.items():
+        print(f"  {name:15} {summary}")
+    if job not in ("-h", "--help"):
+        print(f"\nrave-lite: there is no job {job!r}", file=sys.stderr)
         sys.exit(2)
 
 

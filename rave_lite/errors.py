@@ -1,4 +1,4 @@
-"""The exceptions whose message is all that the command line prints."""
+"""Exceptions that the command line reports by their message alone, without a traceback."""
 
 
 class InputError(Exception):

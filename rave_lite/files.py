@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: a reader, a full disk or a kill finds the old file or the new one, never half."""
+"""Atomic file writing: after a full disk or a kill there is the old file or the new one, never half of one."""
 
 import os
 from collections.abc import Iterator
@@ -10,25 +10,25 @@ from rave_lite.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to instead; at the end it is flushed to the disk and takes `path`'s place.
+    """A temporary path to write to; on exit it is flushed to disk and replaces `path`.
 
-    Raises InputError naming `path` when writing fails; what it held before is then untouched.
+    Raises InputError naming `path` when writing fails; the old file is then untouched.
     """
-    aside = path.with_name(f".{short_name(path.name)}.{os.getpid()}")
+    temporary = path.with_name(f".{short_name(path.name)}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        with aside.open("rb+") as file:
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{path}: could not be written ({reason}); what it held before is untouched") from error
     finally:
-        with suppress(OSError):  # as where a file is in place of the folder: that was said
-            aside.unlink()
+        with suppress(OSError):  # such as a file in place of the folder, reported above
+            temporary.unlink()
 
 
-def short_name(name: str, most: int = 200) -> str:
-    """`name` of `most` bytes at most: file systems take 255, and ours have more before and after."""
-    return name.encode()[:most].decode(errors="ignore")
+def short_name(name: str, max_bytes: int = 200) -> str:
+    """`name` cut to `max_bytes` bytes: file systems allow 255, and callers add a prefix or a suffix."""
+    return name.encode()[:max_bytes].decode(errors="ignore")

@@ -1,11 +1,11 @@
-"""What this process takes of the machine's memory."""
+"""Memory use of this process."""
 
 import sys
 from pathlib import Path
 
 
 def peak_memory() -> float:
-    """MiB of this process at its largest; 0 where the system does not tell (Windows)."""
+    """Peak memory of this process, MiB; 0 where the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
@@ -14,7 +14,7 @@ def peak_memory() -> float:
 
 
 def resident_memory() -> float:
-    """MiB of this process now; 0 where /proc does not tell."""
+    """Resident memory of this process now, MiB; 0 where /proc does not report it."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 2**10

@@ -1,4 +1,4 @@
-"""Reading what the public release, acids-rave 2.x, has trained."""
+"""Imports models trained with the public release, acids-rave 2.x."""
 
 from rave_lite.acids_rave.convert import convert
 from rave_lite.acids_rave.read import Run, read

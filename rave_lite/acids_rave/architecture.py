@@ -1,4 +1,4 @@
-"""What the shapes of the release's weights tell of the model, and what only its configuration does."""
+"""Derives our architecture from the shapes of the release's weights and from its configuration."""
 
 import math
 import re
@@ -10,19 +10,20 @@ from torch import Tensor
 from rave_lite.acids_rave.read import SUPPORTED, Run
 from rave_lite.errors import InputError
 
-CONV = re.compile(r"\.(weight_v|parametrizations\.weight\.original1|weight)$")  # with weight norm, new weight norm, folded
+# with weight norm, with new weight norm, folded
+CONV_WEIGHT = re.compile(r"\.(weight_v|parametrizations\.weight\.original1|weight)$")
 UNIT = "aligned.branches.0.net.1"
-DILATIONS = [1, 3, 9]
+DEFAULT_DILATIONS = [1, 3, 9]
 
 
 def convolutions(run: Run) -> dict[str, Tensor]:
-    """Directions or folded weights of encoder and decoder, by the name of their layer."""
-    return {CONV.sub("", k): v for k, v in run.state.items()
-            if CONV.search(k) and k.startswith(("encoder.encoder.net.", "decoder."))}
+    """Weights of the convolutions of encoder and decoder (with weight norm: its directions), by layer name."""
+    return {CONV_WEIGHT.sub("", k): v for k, v in run.state.items()
+            if CONV_WEIGHT.search(k) and k.startswith(("encoder.encoder.net.", "decoder."))}
 
 
 def architecture(run: Run) -> dict[str, Any]:
-    """The arguments of `RAVE`, without its bank. Raises InputError where it could not be one of ours."""
+    """The arguments of `RAVE`, without its bank. Raises InputError if our RAVE cannot represent the model."""
     convs = convolutions(run)
     main = sorted((int(m[1]), name) for name in convs if (m := re.fullmatch(r"encoder\.encoder\.net\.(\d+)", name)))
     layers = [convs[name] for _, name in main]
@@ -39,44 +40,45 @@ def architecture(run: Run) -> dict[str, Any]:
 
 
 def sample_rate(run: Run) -> int:
+    """Hz, from config.gin. Raises InputError if it is no integer."""
     rate = run.setting("SAMPLING_RATE", run.setting("RAVE.sampling_rate", 44100))
     if not isinstance(rate, int):
         raise InputError(f"{run.path}: config.gin gives a sampling rate of {rate!r}")
     return rate
 
 
-def dilations(run: Run, downs: list[int]) -> list[list[int]]:
-    """A list per strided layer, those lying at `downs`: as many as there are units before it."""
+def dilations(run: Run, strided: list[int]) -> list[list[int]]:
+    """The dilations of the residual units before each strided layer; `strided`: the indices of those layers."""
     units = sorted(int(m[1]) for k in convolutions(run)
                    if (m := re.fullmatch(rf"encoder\.encoder\.net\.(\d+)\.{re.escape(UNIT)}", k)))
-    stacks = [[u for u in units if lo < u < hi] for lo, hi in zip([0, *downs[:-1]], downs, strict=True)]
+    stacks = [[u for u in units if lo < u < hi] for lo, hi in zip([0, *strided[:-1]], strided, strict=True)]
     if run.caches is not None:
         return [[run.caches[f"encoder.encoder.net.{u}.{UNIT}.cache.pad"] // 2 for u in stack] for stack in stacks]
-    told = run.setting("DILATIONS", run.setting("EncoderV2.dilations"))
-    found = told if isinstance(told, list) else [DILATIONS[: len(stack)] for stack in stacks]
-    found = [found] * len(stacks) if found and isinstance(found[0], int) else found
-    if [len(d) for d in found] != [len(s) for s in stacks]:
-        raise InputError(f"{run.path}: dilations {found} in config.gin, but {[len(s) for s in stacks]} residual units; "
+    configured = run.setting("DILATIONS", run.setting("EncoderV2.dilations"))
+    per_layer = configured if isinstance(configured, list) else [DEFAULT_DILATIONS[: len(stack)] for stack in stacks]
+    per_layer = [per_layer] * len(stacks) if per_layer and isinstance(per_layer[0], int) else per_layer
+    if [len(d) for d in per_layer] != [len(s) for s in stacks]:
+        raise InputError(f"{run.path}: dilations {per_layer} in config.gin, but {[len(s) for s in stacks]} residual units; "
                          f"{SUPPORTED}")
-    return found
+    return per_layer
 
 
 def latent(run: Run, encoded: int, decoded: int) -> dict[str, Any]:
-    """By the channels that the encoder gives and the decoder takes."""
+    """The kind of latent, from the output channels of the encoder and the input channels of the decoder."""
     size = run.state["latent_pca"].shape[0]
     if encoded == 2 * size and decoded == size:
         return {"name": "variational", "size": size}
     if encoded != size or decoded < size:
         raise InputError(f"{run.path}: an encoder of {encoded} channels before a decoder of {decoded}, with {size} latents; "
                          f"{SUPPORTED}")
-    spherical = "encoder.warmed_up" not in run.state  # which all other encoders have
+    spherical = "encoder.warmed_up" not in run.state  # all other encoders have it
     if spherical:
         return {"name": "spherical", "size": size}
     return {"name": "wasserstein", "size": size, "noise_channels": decoded - size, "kernel": "gaussian"}
 
 
 def noise(run: Run, convs: dict[str, Tensor]) -> dict[str, Any] | None:
-    """Of the noise synthesiser, if there is one."""
+    """Settings of the noise synthesiser, None without one."""
     layers = [w for k, w in sorted(convs.items()) if k.startswith("decoder.noise_module.net.")]
     if not layers:
         return None
@@ -85,10 +87,10 @@ def noise(run: Run, convs: dict[str, Tensor]) -> dict[str, Any] | None:
 
 
 def alignment(run: Run) -> str:
-    """`release-causal` or `release-centered`: by the memory of a residual's skip, else by config.gin, else the default."""
+    """`release-causal` or `release-centered`: from the cache of a residual unit's skip, else config.gin, else centered."""
     if run.caches is not None:
-        waits = any(v for k, v in run.caches.items() if k.endswith("aligned.paddings.1.pad"))
-        return "release-centered" if waits else "release-causal"
+        skip_is_delayed = any(v for k, v in run.caches.items() if k.endswith("aligned.paddings.1.pad"))
+        return "release-centered" if skip_is_delayed else "release-causal"
     mode = run.setting("get_padding.mode", "centered")
     if mode not in ("causal", "centered"):
         raise InputError(f"{run.path}: config.gin gives a padding {mode!r}, neither causal nor centered")
@@ -96,5 +98,5 @@ def alignment(run: Run) -> str:
 
 
 def folded(weight: Tensor) -> dict[str, Tensor]:
-    """A plain weight as weight norm's magnitude and direction."""
+    """Splits a plain weight into weight norm's magnitude and direction."""
     return {"original0": torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True), "original1": weight}

@@ -1,4 +1,4 @@
-"""The release's weights as an ordinary rave_lite checkpoint."""
+"""Converts the release's weights into an ordinary rave_lite checkpoint."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rave_lite.acids_rave.architecture import architecture, convolutions, folded
-from rave_lite.acids_rave.bank import later, load_bank, skew, taps
+from rave_lite.acids_rave.bank import delay_after_release, load_bank, skew, taps
 from rave_lite.acids_rave.read import Run
 from rave_lite.model import RAVE, load_matching
 
@@ -16,57 +16,56 @@ DISCRIMINATOR = re.compile(r"discriminator\.discriminators\.([01])\.layers\.(\d+
 
 
 def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> dict[str, Any]:
-    """A checkpoint as `RAVE.from_checkpoint` and the jobs read it.
+    """A checkpoint for `RAVE.from_checkpoint` and the jobs.
 
-    `realign`: another alignment than the release's. `live`: the function that its streaming exports are rather than its
-    runs, which differ where they are centered; by default what was read.
-    Raises InputError where the weights are not those of a v2 model.
+    `realign`: another alignment than the release's. `live`: reproduce the streaming export rather than the run, which
+    differ in centered models; by default whichever was read. Raises InputError if the weights are not of a v2 model.
     """
     arguments, filters = architecture(run), run.state["pqmf.hk"]
     bank = {"taps": taps(filters), "alternate": True}
     live = run.caches is not None if live is None else live
-    late = skew(filters, RAVE(**arguments).encoder, arguments["alignment"], live=live)
-    original = RAVE(**arguments, bank=bank | {"skew": late})
+    band_offset = skew(filters, RAVE(**arguments).encoder, arguments["alignment"], live=live)
+    original = RAVE(**arguments, bank=bank | {"skew": band_offset})
     model = original if realign is None else RAVE(**arguments | {"alignment": realign}, bank=bank)
     load_matching(model, {**model.state_dict(), **renamed(run)}, run.path)
     load_bank(model, original, filters, live=live)
     load_principal(model, run)
-    listeners = discriminators(run)
-    warm = bool(run.state.get("encoder.warmed_up", torch.ones(())))
+    discriminator_state = discriminators(run)
+    warmed_up = bool(run.state.get("encoder.warmed_up", torch.ones(())))
     phase1 = int(run.setting("RAVE.phase_1_duration", 200000))
-    step = max(run.step, phase1) if warm else min(run.step, phase1 - 1)
+    step = max(run.step, phase1) if warmed_up else min(run.step, phase1 - 1)
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
-    state |= {f"discriminator.{k}": v for k, v in listeners.items()}
-    return {"model": model.config, "sample_rate": model.sample_rate, "step": step, "phase": 2 if warm else 1,
+    state |= {f"discriminator.{k}": v for k, v in discriminator_state.items()}
+    return {"model": model.config, "sample_rate": model.sample_rate, "step": step, "phase": 2 if warmed_up else 1,
             "state_dict": state | {"_extra_state": torch.tensor([step, -1])},
-            "config": configuration(run, model, name, phase1, listeners),
-            "release": kept(run, original, None if live else later(original, filters))}
+            "config": configuration(run, model, name, phase1, discriminator_state),
+            "release": release_record(run, original, None if live else delay_after_release(original, filters))}
 
 
 def renamed(run: Run) -> dict[str, Tensor]:
-    """Encoder and decoder by our names; plain weights become weight norm's magnitude and direction."""
+    """Weights of encoder and decoder under our names; plain weights become weight norm's magnitude and direction."""
     names = convolutions(run)
     last = max(int(m[1]) for k in names if (m := re.fullmatch(r"decoder\.net\.(\d+)", k)))
-    made = {}
+    state = {}
     for layer in names:
         ours = re.sub(r"\.aligned\.branches\.0\.net\.", ".branch.", layer).replace("encoder.encoder.", "encoder.")
         ours = ours.replace("decoder.noise_module.", "decoder.noise.").replace("decoder.waveform_module", "decoder.waveform")
         if "decoder.waveform_module" not in names and layer == f"decoder.net.{last}":
             ours = "decoder.waveform"
-        found = {k.removeprefix(f"{layer}."): v for k, v in run.state.items() if k.startswith(f"{layer}.")}
+        tensors = {k.removeprefix(f"{layer}."): v for k, v in run.state.items() if k.startswith(f"{layer}.")}
         if ".noise." in ours:
-            made[f"{ours}.weight"] = found["weight"]
+            state[f"{ours}.weight"] = tensors["weight"]
             continue
-        if "weight" in found:
-            found = folded(found["weight"])
-        for key, value in found.items():
+        if "weight" in tensors:
+            tensors = folded(tensors["weight"])
+        for key, value in tensors.items():
             if "weight" in key or "original" in key:
-                made[f"{ours}.parametrizations.weight.{NORM.get(key, key.rsplit('.', 1)[-1])}"] = value
-    return made
+                state[f"{ours}.parametrizations.weight.{NORM.get(key, key.rsplit('.', 1)[-1])}"] = value
+    return state
 
 
 def load_principal(model: RAVE, run: Run) -> None:
-    """The release's principal directions. Of variances it keeps what each share adds up to; their sum is taken as `size`."""
+    """Loads the release's principal directions. It stores cumulative shares of variance; their total is set to `size`."""
     principal = model.principal
     with torch.no_grad():
         principal.mean.copy_(run.state["latent_mean"])
@@ -77,25 +76,25 @@ def load_principal(model: RAVE, run: Run) -> None:
 
 
 def discriminators(run: Run) -> dict[str, Tensor]:
-    """Of the multi-period and multi-scale discriminators by our names; empty where there are others, or none."""
-    made = {}
+    """Weights of multi-period and multi-scale discriminators under our names; empty for other kinds, or without any."""
+    state = {}
     for key, value in run.state.items():
-        found = DISCRIMINATOR.fullmatch(key)
-        if found is None:
+        match = DISCRIMINATOR.fullmatch(key)
+        if match is None:
             if key.startswith("discriminator."):
                 return {}
             continue
-        kind, stack, layer, what = found.groups()
+        kind, stack, layer, tensor_name = match.groups()
         place = f"{('by_period', 'by_scale')[int(kind)]}.{stack}.{'head' if layer == '8' else f'convs.{int(layer) // 2}'}"
         value = value.squeeze(3) if value.dim() == 4 else value
-        made[f"{place}.{f'parametrizations.weight.{NORM[what]}' if what in NORM else what}"] = value
-    return made
+        state[f"{place}.{f'parametrizations.weight.{NORM[tensor_name]}' if tensor_name in NORM else tensor_name}"] = value
+    return state
 
 
-def configuration(run: Run, model: RAVE, name: str, phase1: int, listeners: dict[str, Tensor]) -> dict[str, Any]:
-    """What the jobs read of a run's configuration."""
-    counts = {kind: len({k.split(".")[1] for k in listeners if k.startswith(kind)}) for kind in ("by_period", "by_scale")}
-    capacity = next((len(v) for k, v in listeners.items() if k.endswith("convs.0.bias")), model.config["capacity"])
+def configuration(run: Run, model: RAVE, name: str, phase1: int, state: dict[str, Tensor]) -> dict[str, Any]:
+    """The parts of a run's configuration that the jobs read."""
+    counts = {kind: len({k.split(".")[1] for k in state if k.startswith(kind)}) for kind in ("by_period", "by_scale")}
+    capacity = next((len(v) for k, v in state.items() if k.endswith("convs.0.bias")), model.config["capacity"])
     periods = run.setting("MultiPeriodDiscriminator.periods", [2, 3, 5, 7, 11])
     return {"name": name, "seed": 0, "minutes": 0.0, "phase1": {"steps": phase1}, "phase2": {"steps": 0},
             "data": {"root": None, "held_out": 0.1, "cache": None, "cache_gb": 20}, "model": model.config,
@@ -103,8 +102,8 @@ def configuration(run: Run, model: RAVE, name: str, phase1: int, listeners: dict
                               "scales": counts["by_scale"] or 3}}
 
 
-def kept(run: Run, original: RAVE, trails: int | None) -> dict[str, Any]:
-    """What has no place in our model, for whoever needs it."""
-    return {"file": str(run.path), "later": trails, "config_gin": run.text, "averaged": run.averaged, "step": run.step,
+def release_record(run: Run, original: RAVE, delay: int | None) -> dict[str, Any]:
+    """Properties of the release's run that our model does not hold, kept in the checkpoint."""
+    return {"file": str(run.path), "later": delay, "config_gin": run.text, "averaged": run.averaged, "step": run.step,
             "latency": original.latency, "alignment": original.config["alignment"],
             **{key: run.state[key] for key in ("latent_pca", "latent_mean", "fidelity")}}

@@ -1,4 +1,4 @@
-"""Open a run or a streaming export of the public release. Nothing of its code, and no pickled code, is run.
+"""Reads a run or a streaming export of the public release, without running its code or any pickled code.
 
 Checkpoints are loaded as tensors and plain values (`weights_only=True`). A `.ts` is TorchScript, which is data for torch's
 own interpreter, not Python; it is loaded for its weights and never called.
@@ -17,7 +17,7 @@ from rave_lite.errors import InputError
 from rave_lite.model import load_plain
 
 SUPPORTED = "supported: acids-rave 2.x, v2 and v2_small: a .ckpt, a run folder with config.gin, or a streaming export (.ts)"
-OTHERS = (  # what the names of weights tell, the most telling first
+UNSUPPORTED = (  # (pattern of weight names, kind of model), the most specific first
     (r"^(pre_net|post_net|synth|quantizer)\.", "a prior's checkpoint"),
     (r"encoder\.(rvq|enabled)", "a discrete model (residual vector quantisation)"),
     (r"\.(mean_x|learn_x)$", "a v3 model (adaptive instance normalisation)"),
@@ -29,7 +29,7 @@ OTHERS = (  # what the names of weights tell, the most telling first
 
 @dataclass
 class Run:
-    """What was found: weights by the release's names, its configuration by name, and what else its files tell."""
+    """A run of the release: weights under its names, settings of config.gin by name, and properties of its files."""
 
     path: Path
     state: dict[str, Tensor]
@@ -37,7 +37,7 @@ class Run:
     text: str = ""  # of config.gin
     step: int = 0
     averaged: bool = False  # are these the averaged weights?
-    caches: dict[str, int] | None = None  # of a streaming export: lengths of its layers' memories
+    caches: dict[str, int] | None = None  # of a streaming export: lengths of its layers' caches
 
     def setting(self, end: str, default: Any = None) -> Any:
         """The first value in config.gin whose name is, or after a dot ends with, `end`."""
@@ -45,7 +45,7 @@ class Run:
 
 
 def read(path: Path, *, ema: bool = False) -> Run:
-    """A run of the release. Raises InputError naming what was found where it is something else."""
+    """Reads a run of the release. For anything else raises InputError, which names what the file is."""
     if path.is_dir():
         path = newest(path)
     if not path.is_file():
@@ -56,15 +56,15 @@ def read(path: Path, *, ema: bool = False) -> Run:
 
 
 def newest(folder: Path) -> Path:
-    """`last.ckpt` of a run, else its newest checkpoint."""
-    found = sorted(folder.rglob("*.ckpt"), key=lambda p: (p.stem == "last", p.stat().st_mtime))
-    if not found:
+    """The `last.ckpt` of a run, else its newest checkpoint."""
+    checkpoints = sorted(folder.rglob("*.ckpt"), key=lambda p: (p.stem == "last", p.stat().st_mtime))
+    if not checkpoints:
         raise InputError(f"{folder}: no checkpoint (.ckpt) in it; {SUPPORTED}")
-    return found[-1]
+    return checkpoints[-1]
 
 
 def checkpoint(path: Path, ema: bool) -> Run:
-    """A Lightning checkpoint, tensors and plain values only."""
+    """Reads a Lightning checkpoint, tensors and plain values only."""
     try:
         content = load_plain(path)
     except InputError as error:
@@ -81,17 +81,17 @@ def checkpoint(path: Path, ema: bool) -> Run:
 
 
 def averages(path: Path, content: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The averaged weights that Lightning kept for the release's EMA callback, by the names of `state`."""
-    for name, kept in content.get("callbacks", {}).items():
-        if name.startswith("EMA") and isinstance(kept, dict):
-            found = {k: v for k, v in kept.items() if k in state and isinstance(v, Tensor)}
-            if found:
-                return found
+    """The averaged weights that the release's EMA callback saved, under the names of `state`."""
+    for name, callback_state in content.get("callbacks", {}).items():
+        if name.startswith("EMA") and isinstance(callback_state, dict):
+            averaged = {k: v for k, v in callback_state.items() if k in state and isinstance(v, Tensor)}
+            if averaged:
+                return averaged
     raise InputError(f"{path}: holds no averaged weights: import without ema=true")
 
 
 def exported(path: Path) -> Run:
-    """A streaming export: its weights, and the lengths of its memories, which tell the alignment and the dilations."""
+    """Reads a streaming export: weights, and cache lengths, which determine alignment and dilations."""
     try:
         module = torch.jit.load(str(path), map_location="cpu")
     except RuntimeError as error:
@@ -108,23 +108,23 @@ def exported(path: Path) -> Run:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """`name = value` by name: Python literals as what they are, macros (%NAME) resolved, references as text."""
+    """The `name = value` lines of a config.gin by name: Python literals evaluated, %MACROS resolved, references as text."""
     joined = re.sub(r"\\\n\s*", " ", re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE))
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in re.findall(r"^([\w./]+)\s*=\s*(.*(?:\n[ \t]+.*)*)", joined, flags=re.MULTILINE):
         try:
-            found[name] = ast.literal_eval(value.strip())
+            values[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
-            found[name] = value.strip()
-    return {k: found.get(v[1:], v) if isinstance(v, str) and v.startswith("%") else v for k, v in found.items()}
+            values[name] = value.strip()
+    return {k: values.get(v[1:], v) if isinstance(v, str) and v.startswith("%") else v for k, v in values.items()}
 
 
 def check(run: Run) -> None:
-    """Raise InputError unless these are the weights of a v2 model."""
+    """Raises InputError unless these are the weights of a v2 model."""
     keys = list(run.state)
-    for pattern, what in OTHERS:
+    for pattern, kind in UNSUPPORTED:
         if any(re.search(pattern, key) for key in keys):
-            raise InputError(f"{run.path}: {what}; {SUPPORTED}")
+            raise InputError(f"{run.path}: {kind}; {SUPPORTED}")
     parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca", "latent_mean", "fidelity")
     if not all(any(k.startswith(part) for k in keys) for part in parts):
         raise InputError(f"{run.path}: not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "

@@ -30,8 +30,11 @@ class UnreadableError(InputError):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one file: its length in samples at the rate asked for, why it was skipped, if it was, and start and
-    stop, in samples, of each long silent stretch, where the samples were read."""
+    """The index entry of one file.
+
+    `samples`: its length at the sample rate of the index; `source_rate`: Hz; `skipped`: the reason, None if it is usable;
+    `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read.
+    """
 
     samples: int
     source_rate: int
@@ -41,24 +44,26 @@ class Entry:
 
 
 def find(root: Path) -> list[Path]:
-    """Audio files of a folder tree (or the one file), sorted. Raises InputError when there is no such place, or for a name
-    that is no text: it could be neither shown nor listed."""
+    """Audio files of a folder tree (or the one file), sorted.
+
+    Raises InputError when `root` does not exist, or for a name that is not UTF-8: it could be neither shown nor listed.
+    """
     if not root.is_file() and not root.is_dir():
         raise InputError(f"{root}: no such file or folder")
-    found = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
-    for path in found:
+    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
+    for path in paths:
         if str(path) != str(path).encode(errors="replace").decode():
             raise InputError(f"{str(path)!r}: this name is not UTF-8 text; rename the file")
-    return found
+    return paths
 
 
 def is_audio(name: str) -> bool:
-    """Whether a file's name, without its folders, is one of audio; hidden files are not."""
+    """Whether a file name (without folders) has an audio suffix; hidden files do not count."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def fault(seconds: float, peak: float = 1.0) -> str | None:
-    """Why a recording cannot be used, if so."""
+    """Why a recording cannot be used, or None. `peak`: largest absolute sample, 1 is full scale."""
     if seconds < SHORTEST:
         return f"shorter than {SHORTEST * 1000:.0f} ms"
     return f"silent (peak below {20 * np.log10(SILENCE):.0f} dBFS)" if peak < SILENCE else None
@@ -66,7 +71,7 @@ def fault(seconds: float, peak: float = 1.0) -> str | None:
 
 @contextmanager
 def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
-    """An audio file (a path or a file object), open. Raises UnreadableError `name: reason`, also for faults met inside."""
+    """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block."""
     try:
         with soundfile.SoundFile(source) as file:
             if file.frames == 0:
@@ -82,24 +87,24 @@ def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
 
 def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0,
            stop: int | None = None) -> Iterator[np.ndarray]:
-    """Float32 blocks `(frames, channels)` at `sample_rate` Hz of the frames `start` to `stop` of an open file.
+    """Decodes frames `start` to `stop` of an open file: float32 blocks `(frames, channels)`, resampled to `sample_rate` Hz.
 
-    Raises UnreadableError where samples are missing, NaN or infinite.
+    Raises UnreadableError for missing, NaN or infinite samples.
     """
-    count = (file.frames if stop is None else stop) - start
+    frame_count = (file.frames if stop is None else stop) - start
     if start:
         file.seek(start)
     resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
-    heard = 0
-    while len(block := file.read(min(BLOCK, count - heard), dtype="float32", always_2d=True)):
+    frames_read = 0
+    while len(block := file.read(min(BLOCK, frame_count - frames_read), dtype="float32", always_2d=True)):
         bad = np.flatnonzero(~np.isfinite(block).all(1))
         if len(bad):
-            at = (start + heard + bad[0]) / file.samplerate
-            raise UnreadableError(f"{name}: NaN or infinite samples, the first at {at:.3f} s")
-        heard += len(block)
+            seconds = (start + frames_read + bad[0]) / file.samplerate
+            raise UnreadableError(f"{name}: NaN or infinite samples, the first at {seconds:.3f} s")
+        frames_read += len(block)
         yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
-    if heard < count - file.samplerate // 10:  # mp3 headers may be off by a few packets
-        raise UnreadableError(f"{name}: truncated: {start + heard} of {file.frames} samples")
+    if frames_read < frame_count - file.samplerate // 10:  # mp3 headers may be off by a few packets
+        raise UnreadableError(f"{name}: truncated: {start + frames_read} of {file.frames} samples")
     if file.samplerate != sample_rate:
         yield resampler.resample_chunk(np.zeros((0, file.channels), np.float32), last=True)
 
@@ -111,44 +116,44 @@ def blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
 
 
 def mono(block: np.ndarray) -> np.ndarray:
-    """`(frames, channels) -> (frames,)`."""
+    """The mean of the channels: `(frames, channels) -> (frames,)`."""
     return block.mean(1, dtype=np.float32)
 
 
 def length(file: soundfile.SoundFile, sample_rate: int) -> int:
-    """Samples that decoding an open file at `sample_rate` Hz gives, rounded as soxr does."""
+    """The number of samples that decoding an open file at `sample_rate` Hz yields, rounded as soxr does."""
     return int(file.frames / (file.samplerate / sample_rate) + 0.5)
 
 
 def excerpt(file: soundfile.SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
-    """Mono samples `start` to `stop`, counted at `sample_rate` Hz, of an open file, as decoding all of it gives them.
+    """Mono samples `start` to `stop` (counted at `sample_rate` Hz) of an open file, as if all of it had been decoded.
 
-    Equal where the file has that rate. Otherwise up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr
-    interpolates): the part decoded begins where samples of both rates coincide. Raises UnreadableError.
+    Exact where the file has that rate. Otherwise equal up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr
+    interpolates): decoding begins where samples of both rates coincide. Raises UnreadableError.
     """
     common = math.gcd(file.samplerate, sample_rate)
-    step, hop = file.samplerate // common, sample_rate // common  # as many frames give as many samples
+    step, hop = file.samplerate // common, sample_rate // common  # `step` frames become exactly `hop` samples
     margin = round(MARGIN * sample_rate) if step != hop else 0
     first, last = max(0, start - margin) // hop, -(-(stop + margin) // hop)
-    found = decode(file, sample_rate, name, first * step, min(last * step, file.frames))
-    samples = np.concatenate([np.zeros(0, np.float32), *map(mono, found)])[start - first * hop :][: stop - start]
+    decoded = decode(file, sample_rate, name, first * step, min(last * step, file.frames))
+    samples = np.concatenate([np.zeros(0, np.float32), *map(mono, decoded)])[start - first * hop :][: stop - start]
     return np.pad(samples, (0, stop - start - len(samples)))
 
 
 def load(path: Path, sample_rate: int) -> np.ndarray:
-    """A whole file, `(channels, samples)` float32 at `sample_rate` Hz. Raises UnreadableError."""
+    """Reads a whole file: `(channels, samples)` float32 at `sample_rate` Hz. Raises UnreadableError."""
     return np.concatenate(list(blocks(path, sample_rate))).T
 
 
 def as_wav(names: Sequence[str]) -> list[str]:
-    """What the wav files made of such files are called: `a.wav` of `a.flac`; `a.flac.wav` where two would be one file."""
-    made = [str(Path(name).with_suffix(".wav")) for name in names]
-    alone = len({name.casefold() for name in made}) == len(made)
-    return made if alone else [f"{name}.wav" for name in names]
+    """Names for wav versions of these files: `a.wav` for `a.flac`, or `a.flac.wav` for all if two names would collide."""
+    wav_names = [str(Path(name).with_suffix(".wav")) for name in names]
+    unique = len({name.casefold() for name in wav_names}) == len(wav_names)
+    return wav_names if unique else [f"{name}.wav" for name in names]
 
 
 def save(path: Path, audio: np.ndarray, sample_rate: int) -> None:
-    """Write `(channels, samples)` or `(samples,)` as 24-bit wav; peaks above full scale are turned down, not clipped."""
+    """Writes `(channels, samples)` or `(samples,)` as 24-bit wav; audio above full scale is scaled down, not clipped."""
     peak = float(np.abs(audio).max(initial=0))
     with replacing(path) as aside:
         soundfile.write(aside, (audio / max(1.0, peak)).T, sample_rate, format="WAV", subtype="PCM_24")

@@ -26,7 +26,7 @@ ROUNDING = 0.0006  # s: a manifest's times are whole milliseconds
 
 @dataclass
 class Catalogue:
-    """The usable recordings of a place, as clips, and the verdict on every file. `sample_rate`: Hz."""
+    """The usable recordings of a folder or URL, as clips, and an entry for every file. `sample_rate`: Hz."""
 
     root: str
     sample_rate: int
@@ -48,83 +48,84 @@ class Catalogue:
         return sum(stop - start for start, stop in silent) / self.sample_rate / 60
 
     def table(self) -> Table:
-        """Per file: seconds, rate, channels, use; long folders are summed up, except for what was skipped."""
+        """One row per file: seconds, rate, channels, use. Of more than 40 files up to 20 held-out and all skipped ones."""
         table = Table()
         for column in ("file", "seconds", "rate", "channels", "use"):
             table.add_column(column, justify="left" if column in ("file", "use") else "right", overflow="fold")
-        held = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
-        lone = {clip.source for clip in self.held_out} - held
-        used = [(name, e) for name, e in self.entries.items() if e.skipped is None]
-        kept: dict[str, int] = {}
+        held_sources = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
+        split_sources = {clip.source for clip in self.held_out} - held_sources
+        used = [(name, entry) for name, entry in self.entries.items() if entry.skipped is None]
+        clip_samples: dict[str, int] = {}
         for clip in self.train + self.held_out:
-            kept[clip.source] = kept.get(clip.source, 0) + len(clip)
-        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held][:20])
-        for name, e in shown.items():
-            use = "held out" if name in held else "train, its end held out" if name in lone else "train"
-            used_s = kept.get(name, 0) / self.sample_rate
-            whole_s = (e.samples - sum(stop - start for start, stop in e.silent)) / self.sample_rate
-            use += (f", {used_s:.2f} s of sound" if e.silent and (name in lone or used_s == whole_s) else
-                    f", {used_s:.2f} s of it" if name not in lone and used_s < whole_s else "")
-            use = use if name in kept else "left out"
-            table.add_row(escape(name), f"{e.samples / self.sample_rate:.2f}", str(e.source_rate), str(e.channels), use)
+            clip_samples[clip.source] = clip_samples.get(clip.source, 0) + len(clip)
+        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20])
+        for name, entry in shown.items():
+            use = "held out" if name in held_sources else "train, its end held out" if name in split_sources else "train"
+            used_s = clip_samples.get(name, 0) / self.sample_rate
+            whole_s = (entry.samples - sum(stop - start for start, stop in entry.silent)) / self.sample_rate
+            use += (f", {used_s:.2f} s of sound" if entry.silent and (name in split_sources or used_s == whole_s) else
+                    f", {used_s:.2f} s of it" if name not in split_sources and used_s < whole_s else "")
+            use = use if name in clip_samples else "left out"
+            table.add_row(escape(name), f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate),
+                          str(entry.channels), use)
         if len(shown) < len(used):
             table.add_row(f"and {len(used) - len(shown)} more", "", "", "", "")
-        for name, e in self.entries.items():
-            if e.skipped is not None:
-                table.add_row(escape(name), "", "", "", f"[red]skipped:[/] {escape(e.skipped)}")
+        for name, entry in self.entries.items():
+            if entry.skipped is not None:
+                table.add_row(escape(name), "", "", "", f"[red]skipped:[/] {escape(entry.skipped)}")
         return table
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
               cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK,
               kept: Kept | None = None) -> Catalogue:
-    """Index `root`: a folder tree or one file, decoding what is new, or an fsspec URL of one, reading headers only.
+    """Indexes `root`: a folder tree or one file (new files are decoded), or an fsspec URL of one (only headers are read).
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
     A lone file is split by region, its end held out behind a guard gap of a second.
     `cache`: folder; default the user's cache. `cache_gb`: GiB of a URL's audio kept there, in pieces of `chunk` samples.
     `kept`: the regions of a manifest; what lies outside them is neither trained on nor held out.
-    Long silent stretches of local recordings are left out, also of regions that are kept.
-    Raises InputError when nothing is usable, with the reasons, or when nothing would be left on either side.
+    Long silent stretches of local recordings are cut out, also within kept regions.
+    Raises InputError with the reasons when no file is usable, or when the training or held-out side would be empty.
     """
-    place, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
+    shown_root, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
     if kept is not None:
-        clips = restricted(clips, kept, sample_rate, entries)
+        clips = keep_regions(clips, kept, sample_rate, entries)
     clips = without_silence(root, clips, entries, sample_rate)
     if kept is not None:
         if not clips:
             raise InputError("data.manifest: all that it keeps is silent")
-        left = {clip.source for clip in clips}
-        entries = {name: entry if entry.skipped or name in left else replace(entry, skipped="not kept by the manifest")
-                   for name, entry in entries.items()}
+        kept_sources = {clip.source for clip in clips}
+        entries = {name: entry if entry.skipped or name in kept_sources else
+                   replace(entry, skipped="not kept by the manifest") for name, entry in entries.items()}
     train, held = split(clips, sample_rate, held_out, seed)
-    return Catalogue(place, sample_rate, entries, train, held)
+    return Catalogue(shown_root, sample_rate, entries, train, held)
 
 
 def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,
            chunk: int = remote.CHUNK) -> tuple[str, dict[str, Entry], list[Clip]]:
-    """A place as it may be shown, the verdict on its files, and each usable one whole, as a clip; see `catalogue`."""
+    """`root` without secrets, the entry of each file, and each usable file as one clip. Arguments: see `catalogue`."""
     folder = Path(cache).expanduser() if cache else default_cache()
-    found: Iterable[tuple[str, Entry, Samples]]
+    indexed: Iterable[tuple[str, Entry, Samples]]
     if is_url(root):
-        place = redact_url(str(root))
-        found = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk)
+        shown_root = redact_url(str(root))
+        indexed = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk)
     else:
-        place = str(Path(root).expanduser())
-        found = local.index(Path(place), sample_rate, folder)
+        shown_root = str(Path(root).expanduser())
+        indexed = local.index(Path(shown_root), sample_rate, folder)
     entries: dict[str, Entry] = {}
     clips: list[Clip] = []
-    for name, entry, samples in found:
+    for name, entry, samples in indexed:
         entries[name] = entry
         if entry.skipped is None:
             clips.append(Clip(name, samples, 0, entry.samples, searched=not is_url(root)))
     if not clips:
-        raise InputError(_nothing_usable(place, entries))
-    return place, entries, clips
+        raise InputError(_nothing_usable(shown_root, entries))
+    return shown_root, entries, clips
 
 
-def restricted(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[str, Entry]) -> list[Clip]:
-    """The kept regions of whole recordings. Raises InputError where there is no such file, or it is shorter."""
+def keep_regions(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[str, Entry]) -> list[Clip]:
+    """Cuts whole recordings to the regions of a manifest. Raises InputError if a file is missing, unusable or too short."""
     for name in sorted(kept.keys() - {clip.source for clip in clips}):
         why = f"cannot be used ({entries[name].skipped})" if name in entries else "is not in data.root"
         raise InputError(f"data.manifest: it keeps regions of {name!r}, which {why}; put it there, or say no under keep")
@@ -132,34 +133,35 @@ def restricted(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[st
 
 
 def without_silence(root: str | Path, clips: list[Clip], entries: dict[str, Entry], sample_rate: int) -> list[Clip]:
-    """The sounding parts of clips of a local place; those of a URL, where only headers were read, as they are."""
+    """Cuts long silent stretches out of local clips; clips of a URL, of which only headers were read, stay as they are."""
     if is_url(root):
         return clips
     return [part for clip in clips for part in cut_silence(clip, entries[clip.source].silent, sample_rate)]
 
 
 def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
-    said, seconds = f"data.manifest: {clip.source!r} is kept from {start:g} to {end:g} s", len(clip) / sample_rate
+    """The part of a whole recording from `start` to `end` s. Raises InputError."""
+    prefix, seconds = f"data.manifest: {clip.source!r} is kept from {start:g} to {end:g} s", len(clip) / sample_rate
     if end > seconds + ROUNDING:
-        raise InputError(f"{said}, but ends at {seconds:.3f} s")
+        raise InputError(f"{prefix}, but ends at {seconds:.3f} s")
     stop = len(clip) if end > seconds - ROUNDING else round(end * sample_rate)
     region = replace(clip, start=round(start * sample_rate), stop=stop)
     if fault := audio.fault(len(region) / sample_rate + ROUNDING):
-        raise InputError(f"{said}: {fault}")
+        raise InputError(f"{prefix}: {fault}")
     return region
 
 
 def resolve_root(root: str | Path) -> str:
-    """`root` as it is found from any working folder: a URL is left as it is."""
+    """`root` as an absolute path, valid in any working folder; a URL stays as it is."""
     return str(root) if is_url(root) else str(Path(root).expanduser().resolve())
 
 
 def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int) -> tuple[list[Clip], list[Clip]]:
-    """Training and held-out clips, by file; by region for a lone one."""
+    """Splits clips into training and held-out ones, by file; a lone file is split by region."""
     if not isinstance(held_out, int | float):
-        chosen = named(held_out, [c.source for c in clips], "data.held_out: no usable file")
-        held = [c for c in clips if c.source in chosen]
-        train = [c for c in clips if c.source not in chosen]
+        held_sources = named(held_out, [c.source for c in clips], "data.held_out: no usable file")
+        held = [c for c in clips if c.source in held_sources]
+        train = [c for c in clips if c.source not in held_sources]
         if not train or not held:
             raise InputError("data.held_out: it must leave files on both sides, to train on and to hold out")
         return train, held
@@ -169,34 +171,38 @@ def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed
     if len(names) == 1:
         return _split_lone(clips, sample_rate, held_out)
     count = min(max(1, round(held_out * len(names))), len(names) - 1)
-    chosen = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
-    return [c for c in clips if c.source not in chosen], [c for c in clips if c.source in chosen]
+    held_sources = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
+    return [c for c in clips if c.source not in held_sources], [c for c in clips if c.source in held_sources]
 
 
-def named(patterns: Sequence[str], sources: Sequence[str], none: str) -> set[str]:
-    """Which of `sources` are meant by names, stems or patterns. Raises InputError `none` where one means nothing."""
-    meant: set[str] = set()
-    for p in patterns:
-        found = {p} & set(sources) or {s for s in sources if fnmatch.fnmatch(s, str(p)) or Path(s).stem == str(p)}
-        if not found:
+def named(patterns: Sequence[str], sources: Sequence[str], error: str) -> set[str]:
+    """The `sources` that match by name, stem or pattern. Raises InputError, starting with `error`, if one has no match."""
+    matched: set[str] = set()
+    for pattern in patterns:
+        matches = {pattern} & set(sources) or {
+            s for s in sources if fnmatch.fnmatch(s, str(pattern)) or Path(s).stem == str(pattern)}
+        if not matches:
             known = {n: s for s in sources for n in (s, Path(s).name, Path(s).stem)}
-            near = dict.fromkeys(known[n] for n in difflib.get_close_matches(str(p), known, 6, 0.5))
-            raise InputError(f"{none} is named {p!r}; " + (f"near it: {', '.join(list(near)[:3])}" if near else
+            near = dict.fromkeys(known[n] for n in difflib.get_close_matches(str(pattern), known, 6, 0.5))
+            raise InputError(f"{error} is named {pattern!r}; " + (f"near it: {', '.join(list(near)[:3])}" if near else
                              f"there are {', '.join(sorted(set(sources))[:5])}{' ...' if len(set(sources)) > 5 else ''}"))
-        meant |= found
-    return meant
+        matched |= matches
+    return matched
 
 
 def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
-    """`clips`: the regions of one file, ascending. Those of 10 s at most are not cut if that holds out a third at most."""
+    """Holds out the end of one file, given by its ascending regions, behind a guard gap.
+
+    A region of at most 10 s is not cut, unless more than a third of the file would then be held out.
+    """
     total, held = sum(map(len, clips)), 0
-    wanted = max(min(sample_rate, total // 4), round(fraction * total))
+    target = max(min(sample_rate, total // 4), round(fraction * total))
     for clip in reversed(clips):
         held += len(clip)
-        if held >= wanted:
+        if held >= target:
             break
     whole = len(clip) <= HIT * sample_rate and held <= total / 3
-    start = clip.start if whole else clip.start + held - wanted
+    start = clip.start if whole else clip.start + held - target
     end = start - round(GUARD * sample_rate)
     train = _part(clips, 0, end, sample_rate)
     if clips[-1].stop - clips[0].start < MIN_LONE_FILE_SECONDS * sample_rate or not train:
@@ -206,7 +212,7 @@ def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[l
 
 
 def _part(clips: list[Clip], start: int, stop: int, sample_rate: int) -> list[Clip]:
-    """What of the clips is between two samples of their file, shreds left out."""
+    """The parts of the clips between two samples of their file, without those shorter than 20 ms."""
     cut = [replace(c, start=max(start, c.start), stop=min(stop, c.stop)) for c in clips]
     return [c for c in cut if c.stop - c.start >= audio.SHORTEST * sample_rate]
 

@@ -1,4 +1,4 @@
-"""Clips of recordings, and how silence is cut out of them."""
+"""Clips of recordings, and cutting silence out of them."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,7 +11,7 @@ from rave_lite.data.silence import AUDIBLE_POWER, LevelMeter, sounding
 
 
 class Samples(Protocol):
-    """The samples of a whole recording, mono float32 at one rate, wherever they are kept."""
+    """The samples of a whole recording, mono float32 at one rate, whether local or remote."""
 
     def read(self, start: int, stop: int) -> np.ndarray: ...
 
@@ -20,7 +20,7 @@ class Samples(Protocol):
 class Clip:
     """Samples `start` to `stop` of a recording, which is named `source` after its file.
 
-    `searched`: False where long silent stretches may be in it that only reading a remote file would find.
+    `searched`: False if it may hold long silent stretches, because its remote file was not read yet.
     """
 
     source: str
@@ -39,32 +39,32 @@ class Clip:
 
 
 def cut_silence(clip: Clip, silent: list[list[int]], sample_rate: int) -> list[Clip]:
-    """The parts of a clip outside the silent stretches of its recording; shreds are left out."""
+    """The parts of a clip outside its recording's silent stretches, without those shorter than 20 ms."""
     parts = [replace(clip, start=start, stop=stop, searched=True) for start, stop in sounding(silent, clip.start, clip.stop)]
     return [part for part in parts if not silent or len(part) >= audio.SHORTEST * sample_rate]
 
 
-def search_and_cut(clips: list[Clip], sample_rate: int, most: int | None = None, seed: int = 0) -> list[Clip]:
-    """The clips, those not searched for silence yet replaced by their sounding parts, for which they are read.
+def search_and_cut(clips: list[Clip], sample_rate: int, max_searched: int | None = None, seed: int = 0) -> list[Clip]:
+    """Reads the clips not yet searched for silence and replaces them by their sounding parts; the others stay.
 
-    Of the latter at most `most` are read and returned, drawn with `seed`. Parts that are quiet throughout (below -60 dBFS)
-    are left out, unless there is nothing else. Raises InputError when a remote file fails.
+    At most `max_searched` clips are read, drawn with `seed`; other unsearched ones are dropped, as are parts below -60 dBFS,
+    unless there is nothing else. Raises InputError when a remote file fails.
     """
-    unknown = [number for number, clip in enumerate(clips) if not clip.searched]
-    chosen = {unknown[i] for i in np.random.default_rng(seed).permutation(len(unknown))[:most]}
-    taken = [clip for number, clip in enumerate(clips) if clip.searched or number in chosen]
-    parts = [part for clip in taken for part in ([clip] if clip.searched else sounding_parts(clip, sample_rate))]
-    return parts or [replace(clip, searched=True) for clip in taken]
+    unsearched = [number for number, clip in enumerate(clips) if not clip.searched]
+    chosen = {unsearched[i] for i in np.random.default_rng(seed).permutation(len(unsearched))[:max_searched]}
+    selected = [clip for number, clip in enumerate(clips) if clip.searched or number in chosen]
+    parts = [part for clip in selected for part in ([clip] if clip.searched else sounding_parts(clip, sample_rate))]
+    return parts or [replace(clip, searched=True) for clip in selected]
 
 
 def audible(clips: list[Clip], sample_rate: int) -> list[Clip]:
-    """The clips, which are read, but for those below -60 dBFS throughout, unless there are no others."""
+    """Reads the clips and drops those below -60 dBFS throughout; if that is all of them, returns all."""
     return [clip for clip in clips if sounding_parts(clip, sample_rate)] or clips
 
 
 @lru_cache(1 << 12)
 def sounding_parts(clip: Clip, sample_rate: int) -> tuple[Clip, ...]:
-    """The parts of a clip, which is read, between its long silent stretches; none where it is below -60 dBFS throughout."""
+    """Reads a clip: its parts between long silent stretches, or none if it is below -60 dBFS throughout."""
     meter = LevelMeter(sample_rate)
     for start in range(0, len(clip), audio.BLOCK):
         meter.add(clip.read(start, start + audio.BLOCK))

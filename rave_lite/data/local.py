@@ -17,7 +17,7 @@ from rave_lite.files import replacing
 
 @dataclass(frozen=True)
 class Decoded:
-    """All samples of a recording in one file, mono float32."""
+    """The samples of a decoded recording in one file, mono float32."""
 
     path: Path
 
@@ -26,19 +26,19 @@ class Decoded:
 
 
 def index(root: Path, sample_rate: int, folder: Path) -> Iterator[tuple[str, Entry, Decoded]]:
-    """The name, the entry and the samples of each audio file of a folder tree (or of one file), decoding what is new.
+    """Yields the name, entry and samples of each audio file of a folder tree (or of one file), decoding new files.
 
-    `folder`: of the cache. Raises InputError when there is no such place.
+    `folder`: of the cache. Raises InputError when `root` does not exist.
     """
     store = Cache(folder, sample_rate)
     for path in audio.find(root):
-        entry, where = store.fetch(path)
-        yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, Decoded(where)
+        entry, samples_path = store.fetch(path)
+        yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, Decoded(samples_path)
     store.close()
 
 
 class Cache:
-    """Decoded recordings by content: `HASH-RATE.f32`, its `Entry` beside it, and a memo from path to hash."""
+    """Caches decoded recordings by content: `HASH-RATE.f32`, its `Entry` as JSON beside it, and a memo from path to hash."""
 
     def __init__(self, folder: Path, sample_rate: int):
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,22 +51,22 @@ class Cache:
         self.changed = False
 
     def fetch(self, path: Path) -> tuple[Entry, Path]:
-        """The entry of a file and where its samples lie, decoding it unless that was done before."""
-        where = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
-        note = where.with_suffix(".json")
+        """The entry of a file and the path of its samples, decoding it unless it is in the cache."""
+        samples_path = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
+        entry_path = samples_path.with_suffix(".json")
         try:
-            noted = json.loads(note.read_text())
-            entry = Entry(**noted)
-            if entry.skipped is None and where.stat().st_size != 4 * entry.samples:
-                entry, noted = self._decode(path, where), {}
-            elif entry.skipped is None and "silent" not in noted:  # of an older version
-                entry, noted = replace(entry, silent=self._silent(where)), {}
+            fields = json.loads(entry_path.read_text())
+            entry = Entry(**fields)
+            if entry.skipped is None and samples_path.stat().st_size != 4 * entry.samples:
+                entry, fields = self._decode(path, samples_path), {}
+            elif entry.skipped is None and "silent" not in fields:  # written by an older version
+                entry, fields = replace(entry, silent=self._silent(samples_path)), {}
         except (OSError, ValueError, TypeError):
-            entry, noted = self._decode(path, where), {}
-        if not noted:
-            with replacing(note) as aside:
+            entry, fields = self._decode(path, samples_path), {}
+        if not fields:
+            with replacing(entry_path) as aside:
                 aside.write_text(json.dumps(asdict(entry)))
-        return entry, where
+        return entry, samples_path
 
     def close(self) -> None:
         if self.changed:
@@ -83,10 +83,10 @@ class Cache:
             self.changed = True
         return self.memo[key][2]
 
-    def _decode(self, path: Path, where: Path) -> Entry:
+    def _decode(self, path: Path, samples_path: Path) -> Entry:
         meter = LevelMeter(self.sample_rate)
         try:
-            with replacing(where) as aside, aside.open("wb") as file:
+            with replacing(samples_path) as aside, aside.open("wb") as file:
                 for block in audio.blocks(path, self.sample_rate):
                     mono = audio.mono(block)
                     file.write(mono.tobytes())
@@ -95,12 +95,12 @@ class Cache:
             return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
         info, fault = soundfile.info(path), audio.fault(meter.samples / self.sample_rate, meter.peak)
         if fault:
-            where.unlink()
+            samples_path.unlink()
         return Entry(meter.samples, info.samplerate, info.channels, fault, [] if fault else meter.silent())
 
-    def _silent(self, where: Path) -> list[list[int]]:
+    def _silent(self, samples_path: Path) -> list[list[int]]:
         """The silent stretches of a decoded recording."""
-        meter, samples = LevelMeter(self.sample_rate), np.memmap(where, np.float32, "r")
+        meter, samples = LevelMeter(self.sample_rate), np.memmap(samples_path, np.float32, "r")
         for start in range(0, len(samples), audio.BLOCK):
             meter.add(samples[start : start + audio.BLOCK])
         return meter.silent()

@@ -1,4 +1,4 @@
-"""The list of hits, as CSV that people edit, of which those marked `keep` are trained on."""
+"""The manifest: a CSV list of hits that people edit; hits marked `keep` are trained on."""
 
 import csv
 import io
@@ -13,12 +13,12 @@ from rave_lite.files import replacing
 
 YES, NO = frozenset(["yes", "y", "true", "1"]), frozenset(["no", "n", "false", "0"])
 OPTIONAL = ("group", "outlier")
-Kept = dict[str, list[list[float]]]  # per file: start and end of what is kept, s, ascending and apart
+Kept = dict[str, list[list[float]]]  # per file: start and end of each kept region, s, ascending and not touching
 
 
 @dataclass(frozen=True)
 class Hit:
-    """From `start` to `end` s of a file, which is named from data.root on; `outlier`: 1 is typical of the collection."""
+    """A hit, `start` to `end` s of `file` (relative to data.root); `outlier`: a score, 1 is typical of the collection."""
 
     file: str
     start: float
@@ -36,18 +36,18 @@ COLUMNS = tuple(field.name for field in fields(Hit))
 
 
 def write(path: Path, hits: list[Hit]) -> None:
-    """CSV in UTF-8, marked as such for spreadsheets. Times to the millisecond."""
+    """Writes CSV in UTF-8, with a byte-order mark for spreadsheets; times to the millisecond."""
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8-sig") as file:
         csv.writer(file).writerows([COLUMNS, *(hit.row() for hit in hits)])
 
 
 def read(path: Path) -> list[Hit]:
-    """What is listed, as written here or by a spreadsheet (semicolons or tabs, decimal commas); group and outlier may lack.
+    """Reads hits as written here or by a spreadsheet (semicolons or tabs, decimal commas); group and outlier are optional.
 
-    Raises InputError naming file and line: not a table like that, a value that is none, or regions that overlap.
+    Raises InputError naming file and line: for wrong columns, an invalid value or overlapping regions.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # a name may hold line ends, which are not to be translated
+        text = path.read_bytes().decode("utf-8-sig")  # a name may contain line ends, which must not be translated
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -60,32 +60,32 @@ def read(path: Path) -> list[Hit]:
     faults += [f"there is no column {name!r}" for name in COLUMNS if name not in {*columns, *OPTIONAL}]
     if faults:
         raise InputError(f"{path}, line {line}: {faults[0]}; the columns are {', '.join(COLUMNS)}")
-    found: list[tuple[int, Hit]] = []
+    numbered_hits: list[tuple[int, Hit]] = []
     for line, row in rows:
         if len(row) != len(columns):
             raise InputError(f"{path}, line {line}: {len(row)} values for {len(columns)} columns")
         try:
-            found.append((line, _hit(dict(zip(columns, row, strict=True)))))
+            numbered_hits.append((line, _hit(dict(zip(columns, row, strict=True)))))
         except ValueError as error:
             raise InputError(f"{path}, line {line}: {error}") from error
-    _refuse_overlaps(path, found)
-    return [hit for _, hit in found]
+    _refuse_overlaps(path, numbered_hits)
+    return [hit for _, hit in numbered_hits]
 
 
 def kept(hits: list[Hit]) -> Kept:
-    """What is kept of each file; regions that touch are one: a manifest that keeps all is like none."""
+    """The kept regions of each file; touching ones are merged, so that a manifest that keeps everything acts like none."""
     regions: Kept = {}
     for hit in sorted((hit for hit in hits if hit.keep), key=lambda hit: (hit.file, hit.start)):
-        mine = regions.setdefault(hit.file, [])
-        if mine and hit.start - mine[-1][1] < 1e-6:
-            mine[-1][1] = hit.end
+        file_regions = regions.setdefault(hit.file, [])
+        if file_regions and hit.start - file_regions[-1][1] < 1e-6:
+            file_regions[-1][1] = hit.end
         else:
-            mine.append([hit.start, hit.end])
+            file_regions.append([hit.start, hit.end])
     return regions
 
 
 def load(path: Path) -> Kept:
-    """What the manifest at `path` keeps. Raises InputError also when that is nothing."""
+    """The regions that the manifest at `path` keeps. Raises InputError also when it keeps nothing."""
     hits = read(path)
     if not any(hit.keep for hit in hits):
         raise InputError(f"{path}: nothing is kept: none of its {len(hits)} rows says yes under keep")
@@ -105,7 +105,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _hit(values: dict[str, str]) -> Hit:
-    """Raises ValueError saying which value is none."""
+    """A row as a hit. Raises ValueError naming the invalid value."""
     start, end, outlier = (_number(name, values.get(name, "1")) for name in ("start", "end", "outlier"))
     word = values["keep"].strip().lower()
     if word not in YES | NO:
@@ -127,9 +127,10 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _refuse_overlaps(path: Path, found: list[tuple[int, Hit]]) -> None:
-    ordered = sorted(found, key=lambda pair: (pair[1].file, pair[1].start))
-    for (before, first), (line, second) in pairwise(ordered):
+def _refuse_overlaps(path: Path, numbered_hits: list[tuple[int, Hit]]) -> None:
+    ordered = sorted(numbered_hits, key=lambda pair: (pair[1].file, pair[1].start))
+    for (first_line, first), (second_line, second) in pairwise(ordered):
         if first.file == second.file and second.start < first.end - 1e-6:
-            raise InputError(f"{path}, lines {min(before, line)} and {max(before, line)}: they overlap in {first.file!r} "
+            earlier, later = sorted([first_line, second_line])
+            raise InputError(f"{path}, lines {earlier} and {later}: they overlap in {first.file!r} "
                              f"from {second.start:g} to {min(first.end, second.end):g} s")

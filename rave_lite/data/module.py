@@ -1,4 +1,4 @@
-"""The recordings as Lightning wants them."""
+"""The Lightning data module."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -17,12 +17,12 @@ from rave_lite.errors import InputError
 
 
 class Recordings(L.LightningDataModule):
-    """Endless training batches `(batch_size, 1, window)`, and pieces to judge by one by one, held-out and heard ones.
+    """Endless training batches `(batch_size, 1, window)`; for validation, held-out and training pieces one by one.
 
     Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
-    each batch: together they hear what one alone would. `gap`: s; `workers`: processes that compose windows beside the
-    training one; `augmentation`: as for `Windows`, never of pieces. Raises InputError where `batch_size` is not
-    positive, or cannot be shared.
+    each batch: together they train on the same windows as one alone. `gap`: s; `workers`: processes that compose windows
+    beside the training one; `augmentation`: as for `Windows`, not applied to pieces. Raises InputError where `batch_size`
+    is not positive, or cannot be shared equally.
     """
 
     def __init__(self, catalogue: Catalogue, *, window: int, batch_size: int, gap: float, seed: int, workers: int = 0,
@@ -37,22 +37,22 @@ class Recordings(L.LightningDataModule):
 
     @cached_property
     def held_out(self) -> Pieces:
-        """The held-out clips, which are read, to leave silence out."""
+        """The held-out pieces without silence; the clips are read to find it."""
         return Pieces(judged(self.catalogue.held_out, self.catalogue.sample_rate))
 
     @cached_property
-    def heard(self) -> Pieces:
-        """As many pieces of training clips, of like lengths, but for silent ones; they are read to know."""
+    def training_pieces(self) -> Pieces:
+        """As many training pieces of like lengths, without silent ones; the clips are read to find those."""
         rate, held_out = self.catalogue.sample_rate, self.held_out.clips
         train = search_and_cut(pieces(self.catalogue.train, rate), rate, len(held_out), self.seed)
         return Pieces(audible(match_lengths(held_out, train, self.seed), rate))
 
     def first(self, count: int) -> Tensor:
-        """The first windows of all, `(count, 1, window)`."""
+        """The first `count` training windows, `(count, 1, window)`."""
         return torch.stack([self.windows[i] for i in range(count)])
 
     def sources(self, step: int) -> list[str]:
-        """The files heard at a step."""
+        """The files in the training batch of a step."""
         return sorted(set().union(*map(self.windows.sources, range(step * self.batch_size, (step + 1) * self.batch_size))))
 
     def train_dataloader(self) -> DataLoader:
@@ -65,8 +65,8 @@ class Recordings(L.LightningDataModule):
         return self._loader(self.windows, self.batch_size // world, sampler=share)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Of the held-out pieces and of the heard ones, in the order of `RAVETraining.validation_step`."""
-        return [self._loader(self.held_out, 1), self._loader(self.heard, 1)]
+        """Loaders of the held-out and of the training pieces, in the order of `RAVETraining.validation_step`."""
+        return [self._loader(self.held_out, 1), self._loader(self.training_pieces, 1)]
 
     def _loader(self, dataset, batch_size: int, **options) -> DataLoader:
         return DataLoader(dataset, batch_size, num_workers=self.workers, persistent_workers=self.workers > 0,

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class RemoteError(InputError):
-    """What is wrong at a URL. A worker process hands an error on as its traceback's text: only the message is kept."""
+    """An error at a URL, without secrets. From a worker process it comes as a traceback's text: only the message is kept."""
 
     def __init__(self, message: str):
         super().__init__(redact_url(message.split(f"{__name__}.RemoteError: ")[-1].rstrip()))
@@ -38,7 +38,7 @@ def redact_url(text: str) -> str:
 
 
 def connected(root: str) -> tuple[Any, str]:
-    """File system and path of a URL. Raises RemoteError where its protocol is unknown or lacks a package, saying which."""
+    """File system and path of a URL. Raises RemoteError if its protocol is unknown or needs a missing package, naming it."""
     return _connected(root, os.getpid())
 
 
@@ -51,12 +51,12 @@ def _connected(root: str, process: int) -> tuple[Any, str]:  # a fork must not s
 
 
 def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -> T:
-    """What `action` gives, tried again when the network fails. Raises RemoteError naming `url`; InputError at once."""
+    """The result of `action`, retried when the network fails. Raises RemoteError naming `url`, and InputError at once."""
     try:
         return action()
     except InputError:
         raise
-    except Exception as error:  # every file system has its own
+    except Exception as error:  # every file system raises its own
         if isinstance(error, FileNotFoundError) and not error.__cause__:  # with a cause it was the connection
             raise RemoteError(f"{url}: no such file or folder") from error
         if isinstance(error, PermissionError) or not pauses:
@@ -67,13 +67,13 @@ def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -
 
 
 def parallel_map(fs: Any, action: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
-    """What `action` gives for each item, in order; several at a time if the file system can."""
+    """Yields the result of `action` for each item, in order; several run at a time if the file system allows it."""
     with ThreadPoolExecutor(16 if isinstance(fs, AsyncFileSystem) else 1) as pool:
         yield from pool.map(action, items)
 
 
 class RemoteFile:
-    """A remote file as soundfile reads it, which drops exceptions: one is kept in `error`, and the file ends there."""
+    """A remote file for soundfile, which drops exceptions: the first is kept in `error`, and no more bytes are read."""
 
     def __init__(self, raw: Any):
         self.raw, self.position = raw, 0
@@ -88,16 +88,16 @@ class RemoteFile:
         return self.position
 
     def readinto(self, buffer: Any) -> int:
-        wanted = max(0, min(len(buffer), self.size - self.position))
+        count = max(0, min(len(buffer), self.size - self.position))
         try:
-            if wanted and not self.error:
+            if count and not self.error:
                 self.raw.seek(self.position)
-                found = self.raw.read(wanted)
-                if len(found) < wanted:
-                    raise OSError(f"{len(found)} bytes came for {wanted}")
-                buffer[:wanted] = found
+                content = self.raw.read(count)
+                if len(content) < count:
+                    raise OSError(f"{len(content)} bytes came for {count}")
+                buffer[:count] = content
         except BaseException as error:
             self.error = error
-        read = 0 if self.error else wanted
-        self.position += read
-        return read
+        read_count = 0 if self.error else count
+        self.position += read_count
+        return read_count

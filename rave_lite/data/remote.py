@@ -1,4 +1,4 @@
-"""Recordings at an fsspec URL: headers are read at the start, samples in chunks when windows ask for them.
+"""Recordings at an fsspec URL: headers are read at the start, samples in chunks when windows need them.
 
 Storage options, keys and passwords come from fsspec's own configuration and environment.
 """
@@ -25,15 +25,15 @@ from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
 CHUNK = 1 << 20  # samples: 24 s at 44.1 kHz, 4 MiB
-HEADER, BODY = 1 << 16, 1 << 18  # bytes asked for at a time, for a header and for a chunk
-VERSION = re.compile("size|etag|modif|mtime|updat|creat|generation|md5|sha|crc|date", re.I)  # what a change changes
+HEADER, BODY = 1 << 16, 1 << 18  # bytes read at a time, for a header and for a chunk
+VERSION = re.compile("size|etag|modif|mtime|updat|creat|generation|md5|sha|crc|date", re.I)  # fields that tell versions
 
 
 @dataclass(frozen=True)
 class File:
     """An audio file at a URL, in plain values for worker processes.
 
-    `path`: in the file system of `root`; `url`: to be shown; `key`: of this version of the file.
+    `path`: in the file system of `root`; `url`: for messages, without secrets; `key`: identifies this version of the file.
     """
 
     root: str
@@ -44,7 +44,7 @@ class File:
 
     @contextmanager
     def opened(self, ahead: int) -> Iterator[soundfile.SoundFile]:
-        """Reads `ahead` bytes at a time. Raises UnreadableError for the file's faults; the network's come as they are."""
+        """Opens the file, reading `ahead` bytes at a time. Raises UnreadableError for a broken file; network errors pass."""
         fs, _ = connected(self.root)
         with fs.open(self.path, "rb", block_size=ahead, cache_type="readahead") as raw:
             try:
@@ -59,7 +59,7 @@ class File:
                     raise ranges.error
 
     def entry(self, sample_rate: int) -> Entry:
-        """What the header says. Raises RemoteError when it cannot be reached."""
+        """The entry by the file's header. Raises RemoteError when it cannot be reached."""
         def read() -> Entry:
             with self.opened(HEADER) as file:
                 samples = audio.length(file, sample_rate)
@@ -73,7 +73,7 @@ class File:
 
 @dataclass(frozen=True)
 class Chunked:
-    """A remote file's samples at `sample_rate` Hz, decoded where they are read, in chunks of `size` kept by `store`.
+    """A remote file's samples at `sample_rate` Hz, decoded on demand in chunks of `size` samples, which `store` keeps.
 
     A chunk depends on the file and the chunk's number alone.
     """
@@ -109,10 +109,10 @@ class Chunked:
 
 def index(root: str, sample_rate: int, folder: Path, *, limit: float,
           chunk: int = CHUNK) -> Iterator[tuple[str, Entry, Chunked]]:
-    """The name, the entry and the samples of each audio file below a URL, or matching it, or of the one file.
+    """Yields the name, entry and samples of each audio file below a URL, or matching its pattern, or of the one file.
 
-    `folder`: of the cache, for what the headers said and for `limit` bytes of samples, in chunks of `chunk`.
-    Raises InputError when the place cannot be read, or lacks a package to be read.
+    `folder`: of the cache, for the headers and for `limit` bytes of samples, in chunks of `chunk` samples.
+    Raises InputError when the URL cannot be read, or a package for it is missing.
     """
     if not limit > 0:
         raise InputError(f"data.cache_gb: {limit / 2**30:g} is no room; say 20")
@@ -124,10 +124,10 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
 
 
 def find(root: str) -> list[File]:
-    """The audio files at a URL, in the order of local ones. Raises FileNotFoundError when there is no such place."""
+    """The audio files at a URL, in the order of local ones. Raises FileNotFoundError when the URL does not exist."""
     fs, path = connected(root)
     folder, infos = listing(fs, path)
-    names = {path: shown(path, folder) for path in infos}
+    names = {path: relative_name(path, folder) for path in infos}
     paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
 
     def file(path: str) -> File:
@@ -140,35 +140,35 @@ def find(root: str) -> list[File]:
 
 
 def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """A folder, and path and info of files in its tree: all below `path`, those that match where it has a `*`, or itself."""
+    """A folder, and by path the info of its files: all below `path`, those that match if it has a `*`, or `path` itself."""
     if audio.is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
         return path.rpartition("/")[0], {path: fs.info(path)}
     folder = path.partition("*")[0].rpartition("/")[0] if "*" in path else path
-    walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would leave out what fails
+    walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would skip folders that fail
     infos = {info["name"]: info for _, _, files in walk for info in files.values()}
     return folder, {name: info for name, info in infos.items() if "*" not in path or fnmatch.fnmatchcase(name, path)}
 
 
-def shown(path: str, folder: str) -> PurePosixPath:
+def relative_name(path: str, folder: str) -> PurePosixPath:
     name = path.removeprefix(folder).lstrip("/")
     return PurePosixPath(unquote(name.partition("?")[0]) if "://" in path else name)  # a path may be a URL itself
 
 
 def headers(fs: Any, files: list[File], sample_rate: int, memo: Path) -> list[Entry]:
-    """The files' entries, from `memo` where they were read before."""
+    """The files' entries; those read before come from the JSON file `memo`."""
     try:
-        known = {key: Entry(**entry) for key, entry in json.loads(memo.read_text()).items()}
+        entries = {key: Entry(**entry) for key, entry in json.loads(memo.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        known = {}
-    new = [file for file in files if file.key not in known]
+        entries = {}
+    unread = [file for file in files if file.key not in entries]
     try:
-        for file, entry in zip(new, parallel_map(fs, lambda file: file.entry(sample_rate), new), strict=True):
-            known[file.key] = entry
-    finally:  # also what was learnt before an interruption
-        if new:
+        for file, entry in zip(unread, parallel_map(fs, lambda file: file.entry(sample_rate), unread), strict=True):
+            entries[file.key] = entry
+    finally:  # also the headers read before an interruption
+        if unread:
             with replacing(memo) as aside:
-                aside.write_text(json.dumps({key: asdict(entry) for key, entry in known.items()}))
-    return [known[file.key] for file in files]
+                aside.write_text(json.dumps({key: asdict(entry) for key, entry in entries.items()}))
+    return [entries[file.key] for file in files]
 
 
 def digest(*parts: Any) -> str:

@@ -1,4 +1,4 @@
-"""Long silent stretches of recordings, found in one streaming pass."""
+"""Detects long silent stretches of recordings, in one streaming pass."""
 
 import numpy as np
 
@@ -12,42 +12,42 @@ LEVEL = 1.5  # power ratio, 1.8 dB, of the eighths of a stretch: one that change
 ENERGY = 0.05  # share of the recording's energy: silence holds no more
 BEFORE, AFTER = 0.06, 0.1  # s kept before an attack and after a decay
 SHORTEST = 0.5  # s: shorter silence stays
-AUDIBLE_POWER = 1e-6  # power, -60 dBFS: louder is sound, also where nothing else of the recording is known
+AUDIBLE_POWER = 1e-6  # power, -60 dBFS: louder is sound, even if the rest of the recording was not read
 
 
 class LevelMeter:
-    """Mean squares of the 20 ms frames of a recording, which is added block by block, and its silent stretches."""
+    """Measures the mean square of each 20 ms frame of a recording, added block by block, and finds its silent stretches."""
 
     def __init__(self, sample_rate: int):
         self.frame, self.samples, self.peak = round(FRAME * sample_rate), 0, 0.0
-        self._rest = np.zeros(0, np.float32)
+        self._remainder = np.zeros(0, np.float32)
         self._powers: list[np.ndarray] = []
 
     def add(self, block: np.ndarray) -> None:
-        """The next samples, `(T,)`."""
+        """Adds the next samples, `(T,)`."""
         self.samples, self.peak = self.samples + len(block), max(self.peak, float(np.abs(block).max(initial=0)))
-        block = np.concatenate([self._rest, block])
+        block = np.concatenate([self._remainder, block])
         whole = len(block) // self.frame * self.frame
         self._powers.append(_powers(block[:whole].reshape(-1, self.frame)))
-        self._rest = block[whole:].copy()
+        self._remainder = block[whole:].copy()
 
     def powers(self) -> np.ndarray:
         """Mean square of each frame; the last may be shorter."""
-        return np.concatenate([*self._powers, _powers(self._rest[None])] if len(self._rest) else self._powers)
+        return np.concatenate([*self._powers, _powers(self._remainder[None])] if len(self._remainder) else self._powers)
 
     def silent(self) -> list[list[int]]:
-        """Start and stop, in samples, of each silent stretch of half a second or longer, margins of the sound excluded.
+        """Start and stop, in samples, of each silent stretch of at least half a second, without margins around sound.
 
-        Silent is what lies 60 dB below the recording's peak or, where a steady noise floor lies 40 dB below it, stays within
-        3 dB of that floor. Nothing is where such stretches would hold more than 5 % of the recording's energy: then
-        the quiet is the sound, as in a drone with a bump.
+        A frame is silent 60 dB below the recording's peak or, if a steady noise floor lies 40 dB below the peak, within
+        3 dB of that floor. If such stretches held more than 5 % of the recording's energy, none is returned: then the
+        quiet is the sound, as in a drone with a bump.
         """
         if not self.peak:
             return []
         powers = self.powers()
-        floor, found = _floor(powers, self.peak), []
-        least = (BELOW_PEAK * self.peak) ** 2
-        loud = powers > max(least, 2 * floor)
+        floor, stretches = _floor(powers, self.peak), []
+        silent_power = (BELOW_PEAK * self.peak) ** 2
+        loud = powers > max(silent_power, 2 * floor)
         for start, stop in _runs(loud):
             loud[start:stop] = powers[start:stop].max() > HIT * floor
         before, after = round(BEFORE / FRAME), round(AFTER / FRAME)
@@ -56,10 +56,10 @@ class LevelMeter:
             noise = powers[start:stop] > 0  # of digital silence one frame before an attack is enough
             first = start + min(after, _leading(noise)) if start > 0 else 0
             last = stop - min(before, max(1, _leading(noise[::-1]))) if stop < len(powers) else stop
-            if (last - first) * FRAME >= SHORTEST and _dead(powers[first:last], least):
-                found.append([first * self.frame, min(last * self.frame, self.samples)])
+            if (last - first) * FRAME >= SHORTEST and _dead(powers[first:last], silent_power):
+                stretches.append([first * self.frame, min(last * self.frame, self.samples)])
                 energy += float(powers[first:last].sum())
-        return found if energy <= ENERGY * powers.sum() else []
+        return stretches if energy <= ENERGY * powers.sum() else []
 
 
 def _powers(frames: np.ndarray) -> np.ndarray:
@@ -75,23 +75,23 @@ def _floor(powers: np.ndarray, peak: float) -> float:
     return float(low) if low < (STEADY * peak) ** 2 and quarter <= SPREAD * low else 0.0
 
 
-def _dead(powers: np.ndarray, least: float) -> bool:
-    """Whether a quiet stretch is below `least`, or steady: no part of a slow decay or swell."""
+def _dead(powers: np.ndarray, silent_power: float) -> bool:
+    """Whether a quiet stretch is below `silent_power`, or steady, so no part of a slow decay or swell."""
     parts = [np.median(part) for part in np.array_split(powers, 8)]
-    return bool(powers.mean() <= least or max(parts) <= LEVEL * min(parts))
+    return bool(powers.mean() <= silent_power or max(parts) <= LEVEL * min(parts))
 
 
 def _runs(mask: np.ndarray) -> list[list[int]]:
-    """Start and stop of each run of what is true."""
+    """Start and stop of each run of True."""
     return np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]))).reshape(-1, 2).tolist()
 
 
 def _leading(mask: np.ndarray) -> int:
-    """How many are true before the first that is not."""
+    """The number of True before the first False."""
     return len(mask) if mask.all() else int(mask.argmin())
 
 
 def sounding(silent: list[list[int]], start: int, stop: int) -> list[tuple[int, int]]:
-    """What of `start` to `stop` lies outside ascending silent stretches."""
+    """The parts of `start` to `stop` outside the silent stretches, which ascend."""
     edges = [start, *(min(max(edge, start), stop) for stretch in silent for edge in stretch), stop]
     return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]

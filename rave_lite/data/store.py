@@ -1,4 +1,4 @@
-"""A folder of sample chunks that takes no more than so much of the disk."""
+"""A folder of sample chunks with a limited size."""
 
 import os
 import time
@@ -11,37 +11,37 @@ import numpy as np
 
 from rave_lite.files import replacing
 
-ABANDONED = 600  # s after which a half-written chunk is a dead process's
+ABANDONED = 600  # s after which a half-written chunk is taken for a dead process's
 
 
 @dataclass(frozen=True)
 class Store:
-    """Mono float32 chunks, `limit` bytes in all beside those being written: the least recently used make room.
+    """Mono float32 chunks, at most `limit` bytes besides those being written; the least recently used are deleted.
 
-    Any processes may share the folder: a chunk that is gone is made anew, one that is open stays readable.
+    Processes may share the folder: a deleted chunk is computed again, an open one stays readable.
     """
 
     folder: Path
     limit: float
 
     def get(self, name: str, samples: int, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Chunk `name`, `(samples,)`, mapped into memory or as `make` gives it. Raises InputError when the disk is full."""
+        """Chunk `name`, `(samples,)`, mapped into memory or computed by `make`. Raises InputError when the disk is full."""
         path = self.folder / name
-        with suppress(OSError, ValueError):  # not made yet, gone, or damaged
-            os.utime(path)  # used now
-            found = np.memmap(path, np.float32, "r")
-            if len(found) == samples:
-                return found
-        made = make()
+        with suppress(OSError, ValueError):  # not written yet, deleted, or damaged
+            os.utime(path)  # marks it as recently used
+            mapped = np.memmap(path, np.float32, "r")
+            if len(mapped) == samples:
+                return mapped
+        chunk = make()
         with replacing(path) as aside:
-            made.tofile(aside)
+            chunk.tofile(aside)
         self._make_room(path)
-        return made
+        return chunk
 
     def _make_room(self, newest: Path) -> None:
         used = []
         for path in self.folder.iterdir():
-            with suppress(FileNotFoundError):  # another process was faster
+            with suppress(FileNotFoundError):  # another process deleted it first
                 status = path.stat()
                 if path.name[0] != ".":
                     used.append((status.st_mtime, status.st_size, path))

@@ -1,4 +1,4 @@
-"""Training on a part of the recordings: a share of the files, drawn so that shares are nested, or all but some."""
+"""Training on a part of the recordings: a random share of the files (shares are nested), or all but the files named."""
 
 from dataclasses import replace
 
@@ -10,33 +10,33 @@ from rave_lite.data.clip import Clip
 from rave_lite.errors import InputError
 
 
-def select_training_subset(found: Catalogue, *, fraction: float = 1.0, seed: int = 0,
+def select_training_subset(recordings: Catalogue, *, fraction: float = 1.0, seed: int = 0,
                            without: list[str] | str | None = None) -> Catalogue:
-    """`found` with less to train on; what is held out stays.
+    """`recordings` with fewer training clips; the held-out clips stay.
 
-    `fraction`: of the training files, the first of them in an order drawn with `seed`, so a smaller share is part of a
-    larger one; of a single file, of its seconds: one stretch, nested likewise. `without`: names (stems or patterns) of
-    training files to leave out of that. Raises InputError when nothing is left, or for a name that means no such file.
+    `fraction`: of the training files, the first in an order drawn with `seed`, so that a smaller share is part of a larger
+    one; of a single training file, one stretch of its seconds, nested likewise. `without`: names (stems or patterns) of
+    training files to leave out of the share. Raises InputError when no clip remains, or for a name without a match.
     """
-    train = share(found.train, fraction, seed, found.sample_rate)
+    train = share(recordings.train, fraction, seed, recordings.sample_rate)
     if without:
-        sources = list(dict.fromkeys(clip.source for clip in found.train))
+        sources = list(dict.fromkeys(clip.source for clip in recordings.train))
         without = [without] if isinstance(without, str) else without
         left_out = named(without, sources, "data.without: no training file")
         train = [clip for clip in train if clip.source not in left_out]
         if not train:
             raise InputError(f"data.without: {', '.join(map(str, without))}: nothing is left to train on")
-    return replace(found, train=train)
+    return replace(recordings, train=train)
 
 
 def share(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> list[Clip]:
-    """See `select_training_subset`; a file counts whole, with all its clips, and half a file as one."""
+    """Selects whole files, their number rounded half up; of a single file a stretch. See `select_training_subset`."""
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
         raise InputError(f"data.fraction: {fraction!r} is no share above 0, up to 1")
     names = sorted({clip.source for clip in clips})
     if len(names) == 1:
         return _stretch(clips, fraction, seed, sample_rate)
-    count = counted(fraction, len(names))
+    count = file_count(fraction, len(names))
     if not count:
         raise InputError(f"data.fraction: {fraction:g} of {len(names)} training files is none; say {1 / len(names):.2g} or "
                          f"more")
@@ -44,16 +44,16 @@ def share(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> li
     return [clip for clip in clips if clip.source in chosen]
 
 
-def counted(fraction: float, files: int) -> int:
-    """How many files a share of them is."""
+def file_count(fraction: float, files: int) -> int:
+    """The number of files in a share of `files`, rounded half up."""
     return int(fraction * files + 0.5)
 
 
 def _stretch(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> list[Clip]:
-    """`fraction` of one file's clips, in one piece from a place drawn with `seed`, laid end to end."""
+    """One stretch, `fraction` of one file's clips laid end to end, from a position drawn with `seed`."""
     total = sum(map(len, clips))
     length = round(fraction * total)
-    start = round(_rng(seed).random() * (total - length))  # moves down as the length grows, the end up
+    start = round(_rng(seed).random() * (total - length))  # a longer stretch starts earlier and ends later
     kept, before = [], 0
     for clip in clips:
         first, last = max(0, start - before), min(len(clip), start + length - before)
@@ -67,4 +67,4 @@ def _stretch(clips: list[Clip], fraction: float, seed: int, sample_rate: int) ->
 
 
 def _rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng([seed, 1])  # not the draws of the split
+    return np.random.default_rng([seed, 1])  # other random numbers than the split's

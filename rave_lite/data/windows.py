@@ -1,4 +1,4 @@
-"""What the training loop sees: windows composed of clips, each drawn from its number alone."""
+"""Training windows, composed of clips; each depends on its number alone."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,19 +12,19 @@ from torch.utils.data import Dataset, Sampler
 from rave_lite.data.clip import Clip, audible, search_and_cut, sounding_parts
 
 FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
-PIECE = 10.0  # s judged at once
+PIECE = 10.0  # s: the longest clip that is evaluated in one piece
 STRETCH = 20.0  # s of a remote recording searched for silence at once
-TRIES = 8  # stretches drawn to find one with sound
+TRIES = 8  # draws of a stretch until one has sound
 
 
 class Windows(Dataset):
     """Endless windows `(1, length)`: clips one after the other with random silence between, cut at a random place.
 
     Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
-    window is as likely as its length says. A shorter one is likelier the shorter it is (as the root of its length), or
-    clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s. Of a clip that
-    was not searched for silence a stretch of 20 s is drawn, up to eight times until it has sound, and a sounding part of it.
-    `augmentation`: what changes the composed samples `(length,)` as a function of them, seed and number.
+    window is drawn in proportion to its length. A shorter one is likelier the shorter it is (by the inverse root of its
+    length), or clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s. A
+    clip not searched for silence yields a sounding part of a random 20 s stretch, drawn up to eight times until it has any.
+    `augmentation`: maps the composed samples `(length,)`, seed and number to the samples used.
     """
 
     def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0,
@@ -45,11 +45,11 @@ class Windows(Dataset):
         return torch.from_numpy(window).unsqueeze(0)
 
     def recorded(self, index: int) -> Tensor:
-        """The window as it is without augmentation."""
+        """Window `index` without augmentation."""
         return torch.from_numpy(self._composed(index)).unsqueeze(0)
 
     def sources(self, index: int) -> set[str]:
-        """The files that window `index` is made of."""
+        """The files of the clips in window `index`."""
         return {clip.source for clip, _ in self._layout(index)}
 
     def _composed(self, index: int) -> np.ndarray:
@@ -81,27 +81,27 @@ class Windows(Dataset):
         return stretch
 
     def _likelihood(self, clips: Sequence[Clip]) -> np.ndarray:
-        """How likely each is drawn."""
+        """The probability that each clip is drawn."""
         ratio = np.array([len(clip) / self.length for clip in clips])
         weight = np.maximum(ratio, ratio**-0.5)
         return weight / weight.sum()
 
 
 def lay(window: np.ndarray, clip: Clip, position: int) -> None:
-    """Copy the visible part of `clip`, starting at `position` (maybe negative), with its two ends faded."""
+    """Copies the visible part of `clip`, which starts at `position` (may be negative) and is faded at both ends."""
     first, last = max(0, -position), min(len(clip), len(window) - position)
     audio = clip.read(first, last)
     window[position + first : position + last] = audio * fade(len(clip), first, last)
 
 
 def fade(length: int, first: int = 0, last: int | None = None) -> np.ndarray:
-    """The factors, `first` to `last`, that fade the two ends of `length` samples."""
+    """The gains, `first` to `last`, that fade the two ends of `length` samples in and out."""
     at = np.arange(first, length if last is None else last)
     return np.minimum(1, np.minimum(at + 1, length - at) / FADE).astype(np.float32)
 
 
 class Pieces(Dataset):
-    """Clips one by one, `(1, T)`, with the file each comes from."""
+    """A dataset of clips, each as samples `(1, T)` and the name of its file."""
 
     def __init__(self, clips: list[Clip]):
         self.clips = clips
@@ -115,52 +115,52 @@ class Pieces(Dataset):
 
 
 def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[Clip]:
-    """The clips in order, longer ones in equal pieces of at most `seconds`: a rest could be a tail of silence."""
-    made = []
+    """Cuts clips into equal pieces of at most `seconds`, in order; an unequal last piece could be a tail of silence."""
+    equal_pieces = []
     for clip in clips:
-        parts = -(-len(clip) // round(seconds * sample_rate))
-        edges = [clip.start + len(clip) * i // parts for i in range(parts + 1)]
-        made += [replace(clip, start=start, stop=stop) for start, stop in pairwise(edges)]
-    return made
+        piece_count = -(-len(clip) // round(seconds * sample_rate))
+        edges = [clip.start + len(clip) * i // piece_count for i in range(piece_count + 1)]
+        equal_pieces += [replace(clip, start=start, stop=stop) for start, stop in pairwise(edges)]
+    return equal_pieces
 
 
 def judged(clips: list[Clip], sample_rate: int) -> list[Clip]:
-    """The pieces of clips that a model is judged by: without long silences, and the ends of decays below -60 dBFS."""
+    """The pieces that a model is evaluated on: without long silences and without pieces below -60 dBFS throughout."""
     return audible(pieces(search_and_cut(clips, sample_rate), sample_rate), sample_rate)
 
 
-def match_lengths(clips: list[Clip], among: list[Clip], seed: int) -> list[Clip]:
-    """For each of `clips` the one of `among` whose length is nearest, its end cut off where it is longer.
+def match_lengths(clips: list[Clip], candidates: list[Clip], seed: int) -> list[Clip]:
+    """For each of `clips` the candidate of the nearest length, its end cut off where it is longer.
 
-    None is taken twice while there are others. Of equally long ones `seed` decides.
+    No candidate is used twice before all are used once. Of equally long ones `seed` decides.
     """
-    order = np.random.default_rng(seed).permutation(len(among))
-    lengths, uses = np.log([len(among[i]) for i in order]), np.zeros(len(among))
+    order = np.random.default_rng(seed).permutation(len(candidates))
+    lengths, uses = np.log([len(candidates[i]) for i in order]), np.zeros(len(candidates))
     chosen = []
     for clip in clips:
-        nearest = int((np.abs(lengths - np.log(len(clip))) + 100 * uses).argmin())  # no lengths differ by a factor e^100
+        nearest = int((np.abs(lengths - np.log(len(clip))) + 100 * uses).argmin())  # no lengths differ by a factor of e^100
         uses[nearest] += 1
-        found = among[order[nearest]]
-        chosen.append(replace(found, stop=min(found.stop, found.start + len(clip))))
+        match = candidates[order[nearest]]
+        chosen.append(replace(match, stop=min(match.stop, match.start + len(clip))))
     return chosen
 
 
 def subsample(clips: list[Clip], sample_rate: int, seed: int, minutes: float = 20.0) -> list[Clip]:
-    """All of the clips; of more than `minutes` as much, in pieces of a minute drawn with `seed`. Silence is left out."""
+    """The clips without silence; of more than `minutes`, that much, in one-minute pieces drawn with `seed`."""
     if sum(map(len, clips)) <= minutes * 60 * sample_rate:
         return search_and_cut(clips, sample_rate)
-    cut = pieces(clips, sample_rate, 60.0)
-    order = np.random.default_rng(seed).permutation(len(cut))
-    count = int(np.searchsorted(np.cumsum([len(cut[i]) for i in order]), minutes * 60 * sample_rate, "right"))
-    return search_and_cut([cut[i] for i in sorted(order[: max(1, count)])], sample_rate)
+    minute_pieces = pieces(clips, sample_rate, 60.0)
+    order = np.random.default_rng(seed).permutation(len(minute_pieces))
+    count = int(np.searchsorted(np.cumsum([len(minute_pieces[i]) for i in order]), minutes * 60 * sample_rate, "right"))
+    return search_and_cut([minute_pieces[i] for i in sorted(order[: max(1, count)])], sample_rate)
 
 
 class CountFrom(Sampler[int]):
-    """The whole numbers from `start` on, without end: of every `every`, those of one of `shares` equal shares."""
+    """Counts from `start` without end; of each `every` numbers it yields only the `share`-th of `shares` equal parts."""
 
     def __init__(self, start: int, *, every: int = 1, share: int = 0, shares: int = 1):
         self.start, self.every = start, every
-        self.mine = range(share * every // shares, (share + 1) * every // shares)
+        self.offsets = range(share * every // shares, (share + 1) * every // shares)
 
     def __iter__(self) -> Iterator[int]:
-        return (self.start + cycle * self.every + i for cycle in count() for i in self.mine)
+        return (self.start + cycle * self.every + i for cycle in count() for i in self.offsets)

@@ -1,1 +1,1 @@
-"""Judging a model: reconstruction, figures, pictures."""
+"""Evaluation of models: reconstruction, figures and pictures."""

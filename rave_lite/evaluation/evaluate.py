@@ -1,4 +1,4 @@
-"""The held-out figures of a model, with the reconstructions they were measured on."""
+"""Evaluation of a model on held-out clips: reconstructions and the figures measured on them."""
 
 import json
 from collections import Counter
@@ -23,18 +23,18 @@ PICTURED = 6
 
 def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | None = None,
              training: list[Clip] | None = None, seed: int = 0) -> dict[str, Any]:
-    """Reconstruct every clip into `out`/wav, and draw spectrograms.png beside; returns the figures.
+    """Reconstruct every clip into `out`/wav, draw `out`/spectrograms.png, and return the report.
 
-    `{"files": {name: figures}, "mean": figures, "silence_dbfs": level of what silence gives}`. Of a dead model also
-    "warnings": sentences. Where `heard` gives clips
-    that the model was trained on, also their mean under "training", "gap": mean minus training, "clips": how many of
-    either, and under "memorisation" how what is made compares with the hits of all `training` clips.
+    `{"files": {name: figures}, "mean": figures, "silence_dbfs": output level for silent input}`; for a dead model also
+    "warnings", a list of sentences. `heard`: clips that the model was trained on; with them the report also has "training":
+    their mean figures, "gap": mean minus training, "clips": the number of held-out and of training clips, and
+    "memorisation": how the reconstructions compare with the hits of all `training` clips (by default `heard`).
     """
     rate, play = model.sample_rate, Reconstruction(model)
     warnings = vital_signs.warnings(model)
     files: dict[str, dict[str, float]] = {}
     pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
-    answers: list[ReconstructedHits] = []
+    held_out_hits: list[ReconstructedHits] = []
     names = names_of(clips)
     for name, wav, clip in zip(names, audio.as_wav(names), clips, strict=True):
         x, y = played_through(play, clip, seed)
@@ -43,7 +43,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
         if len(pairs) < PICTURED:
             pairs.append((str(Path(name).with_suffix("")), x, y))
         if heard:
-            answers.append(played(clip, y, rate))
+            held_out_hits.append(played(clip, y, rate))
     report: dict[str, Any] = {
         "files": files, "mean": mean(list(files.values())),
         "silence_dbfs": level_db(play(np.zeros((1, 4 * rate), np.float32)))}
@@ -51,37 +51,41 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     rows = {"original": [x for _, x, _ in pairs], "model": [y for _, _, y in pairs]}
     pictures.save(pictures.spectrograms(rows, [name for name, _, _ in pairs], rate), out / "spectrograms.png")
     if heard:
-        report |= compared(play, report["mean"], answers, heard, training or heard, seed)
+        report |= compare_with_training(play, report["mean"], held_out_hits, heard, training or heard, seed)
     return report
 
 
-def compared(play: Reconstruction, held_out: dict[str, float], answers: list[ReconstructedHits], heard: list[Clip],
-             training: list[Clip], seed: int) -> dict[str, Any]:
-    """The part of the report about training clips; `held_out`: mean figures, `answers`: to held-out clips."""
-    each, familiar = [], []
-    for clip in heard:
+def compare_with_training(play: Reconstruction, held_out_mean: dict[str, float], held_out_hits: list[ReconstructedHits],
+                          compared: list[Clip], training: list[Clip], seed: int) -> dict[str, Any]:
+    """The part of the report about training clips.
+
+    `held_out_mean`: mean figures of the held-out clips. `compared`: the training clips to reconstruct. `training`: the clips
+    whose hits reconstructions are compared with.
+    """
+    rows, training_hits = [], []
+    for clip in compared:
         x, y = played_through(play, clip, seed)
-        each.append(figures(x, y, play.sample_rate))
-        familiar.append(played(clip, y, play.sample_rate))
-    usual = mean(each)
-    return {"training": usual, "gap": {k: held_out[k] - usual[k] for k in usual},
-            "clips": {"held_out": len(answers), "training": len(heard)},
-            "memorisation": memorisation(answers, familiar, known(training, play.sample_rate))}
+        rows.append(figures(x, y, play.sample_rate))
+        training_hits.append(played(clip, y, play.sample_rate))
+    training_mean = mean(rows)
+    return {"training": training_mean, "gap": {k: held_out_mean[k] - training_mean[k] for k in training_mean},
+            "clips": {"held_out": len(held_out_hits), "training": len(compared)},
+            "memorisation": memorisation(held_out_hits, training_hits, known(training, play.sample_rate))}
 
 
 def played_through(play: Reconstruction, clip: Clip, seed: int,
                    sample_rate: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """A clip and its reconstruction, `(T,)` each; `sample_rate`: the clip's, Hz, where it is not the model's."""
+    """A clip and its reconstruction, `(T,)` each. `sample_rate`: of the clip, Hz; by default the model's."""
     x = clip.read()
     if sample_rate in (None, play.sample_rate):
         return x, play(x[None], seed=seed)[0]
-    made = play(soxr.resample(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
-    y = soxr.resample(made, play.sample_rate, sample_rate)[: len(x)]
+    output = play(soxr.resample(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
+    y = soxr.resample(output, play.sample_rate, sample_rate)[: len(x)]
     return x, np.pad(y, (0, len(x) - len(y)))
 
 
-def mean(each: list[dict[str, float]]) -> dict[str, float]:
-    return {k: float(np.mean([one[k] for one in each])) for k in each[0]}
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
 
 
 def save(report: dict[str, Any], out: Path) -> Path:
@@ -93,43 +97,46 @@ def save(report: dict[str, Any], out: Path) -> Path:
 
 
 def names_of(clips: list[Clip]) -> list[str]:
-    """Their files' names; where one gives several clips they are numbered: `roll.2.wav`."""
+    """A name per clip: its file's name, numbered where a file has several clips: `roll.2.wav`."""
     seen: Counter[str] = Counter()
-    all_of = Counter(clip.source for clip in clips)
+    clips_of = Counter(clip.source for clip in clips)
     names = []
     for clip in clips:
         seen[clip.source] += 1
         path = PurePath(clip.source)
-        several = all_of[clip.source] > 1
+        several = clips_of[clip.source] > 1
         names.append(str(path.with_name(f"{path.stem}.{seen[clip.source]}{path.suffix}")) if several else clip.source)
     return names
 
 
 def table(report: dict[str, Any], title: str) -> Table:
-    """The report as a table: a row per file, the mean, and what there is to compare it with."""
-    made = Table(title=title, title_justify="left")
-    made.add_column("file", overflow="fold")
+    """The report as a table: a row per file, the mean, and where there are any the training mean and the gap."""
+    rows = Table(title=title, title_justify="left")
+    rows.add_column("file", overflow="fold")
     for name in report["mean"]:
-        made.add_column(name, justify="right", overflow="fold")
+        rows.add_column(name, justify="right", overflow="fold")
     last = [(name, report[name]) for name in ("mean", "training", "gap") if name in report]
     for name, row in [*report["files"].items(), *last]:
         style = "bold" if row is report["mean"] else ""
-        made.add_row(escape(name), *(f"{value:.2f}" for value in row.values()), style=style)
-    return made
+        rows.add_row(escape(name), *(f"{value:.2f}" for value in row.values()), style=style)
+    return rows
 
 
 def summary(report: dict[str, Any]) -> str:
-    """What of the report a table does not hold."""
-    said = [f"warning: {warning}" for warning in report.get("warnings", [])]
-    said += [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
-    if found := report.get("memorisation"):
-        hits, known = found["held_out_hits"], found["training_hits"]
-        said += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training"]
-        said += [f"memorised {found['memorised']:.2f}: what is made of {found['held_out_share']:.0%} of {hits} held-out "
-                 f"hits is nearer to one of {known} training hits than to its own reference, and of "
-                 f"{found['training_share']:.0%} of training hits (by file)" if "memorised" in found else
-                 f"memorised: training hits are too few to tell ({known})"]
-    if found := report.get("transfer"):
-        said += [f"{name}: inputs together {far['inputs']:.2f}, outputs {far['outputs']:.2f}; held-out recordings "
-                 f"{far['held_out']:.2f}" for name, far in found["together"].items()]
-    return "\n".join(said)
+    """The parts of the report that `table` does not show, as lines of text."""
+    lines = [f"warning: {warning}" for warning in report.get("warnings", [])]
+    lines += [f"silence gives {report['silence_dbfs']:.0f} dBFS"]
+    if comparison := report.get("memorisation"):
+        hits, training_hits = comparison["held_out_hits"], comparison["training_hits"]
+        lines += [f"training: mean of {report['clips']['training']} clips of like length; gap: held-out minus training"]
+        if "memorised" in comparison:
+            lines += [f"memorised {comparison['memorised']:.2f}: the reconstructions of "
+                      f"{comparison['held_out_share']:.0%} of {hits} held-out hits are nearer to one of {training_hits} "
+                      f"training hits than to their own reference, and those of "
+                      f"{comparison['training_share']:.0%} of training hits (by file)"]
+        else:
+            lines += [f"memorised: training hits are too few to tell ({training_hits})"]
+    if foreign := report.get("transfer"):
+        lines += [f"{name}: inputs together {distances['inputs']:.2f}, outputs {distances['outputs']:.2f}; held-out "
+                  f"recordings {distances['held_out']:.2f}" for name, distances in foreign["together"].items()]
+    return "\n".join(lines)

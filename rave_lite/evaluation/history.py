@@ -1,4 +1,4 @@
-"""How a model came to sound as it does: the same hits, made anew by it after so many steps."""
+"""History of a training run: reconstructions of the same hits after increasing numbers of steps."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,15 +7,15 @@ import numpy as np
 
 from rave_lite.data import Clip
 from rave_lite.evaluation.hits import hits
-from rave_lite.evaluation.memorisation import LONGER
+from rave_lite.evaluation.memorisation import ONE_HIT
 from rave_lite.evaluation.metrics import figures
 
-PEAK = 0.9  # of the loudest sound of a history when it is played
+PEAK = 0.9  # peak level of the loudest sound of a history when it is played
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What was made of each hit, `(T,)` each, after `step` steps; `names`: of the checkpoints of that step."""
+    """The model after `step` steps: `made`, its reconstruction `(T,)` of each hit; `names`: the checkpoints of that step."""
 
     step: int
     names: list[str]
@@ -24,13 +24,13 @@ class Moment:
 
     @property
     def distance(self) -> float:
-        """The spectral distance from the hits, their mean; lower is better."""
-        return float(np.mean([each["spectral"] for each in self.figures]))
+        """Mean spectral distance from the hits; lower is better."""
+        return float(np.mean([row["spectral"] for row in self.figures]))
 
 
 @dataclass(frozen=True)
 class History:
-    """Moments by step, of the hits `(T,)` of these names. `boundary`: the step at which phase 2 begins, if it does."""
+    """Moments in the order of steps, for the `hits` `(T,)` called `names`. `boundary`: first step of phase 2, if any."""
 
     sample_rate: int
     names: list[str]
@@ -40,26 +40,26 @@ class History:
 
     @property
     def best(self) -> Moment:
-        """The one of least distance, the earliest of several."""
+        """The moment with the least distance; the earliest one of equals."""
         return min(self.moments, key=lambda moment: moment.distance)
 
     @cached_property
     def gain(self) -> float:
-        """The factor at which all is heard: one for all, since the level is part of what is learned."""
-        sounds = [*self.hits, *(made for moment in self.moments for made in moment.made)]
+        """Playback gain. The same for all sounds, because the model also learns the level."""
+        sounds = [*self.hits, *(output for moment in self.moments for output in moment.made)]
         return PEAK / max(1e-3, *(float(np.abs(sound).max(initial=0)) for sound in sounds))
 
 
-def moment(step: int, names: list[str], originals: list[np.ndarray], made: list[np.ndarray], sample_rate: int) -> Moment:
-    """Judged by `figures`."""
-    return Moment(step, names, made, [figures(x, y, sample_rate) for x, y in zip(originals, made, strict=True)])
+def moment(step: int, names: list[str], originals: list[np.ndarray], outputs: list[np.ndarray], sample_rate: int) -> Moment:
+    """A `Moment` with the `figures` of every output against its original."""
+    return Moment(step, names, outputs, [figures(x, y, sample_rate) for x, y in zip(originals, outputs, strict=True)])
 
 
-def some_hits(clips: list[Clip], sample_rate: int, most: int) -> list[Clip]:
-    """The hits of clips, `most` at most, from all over them."""
-    return evenly([hit for clip in clips for hit in hits(clip, sample_rate, LONGER)], most)
+def some_hits(clips: list[Clip], sample_rate: int, limit: int) -> list[Clip]:
+    """At most `limit` hits, evenly spaced among all hits of the clips."""
+    return evenly([hit for clip in clips for hit in hits(clip, sample_rate, ONE_HIT)], limit)
 
 
-def evenly(items: list, most: int) -> list:
-    """`most` of them at most, the first and last among them, in their order."""
-    return [items[i] for i in sorted({round(i) for i in np.linspace(0, len(items) - 1, min(most, len(items)))})]
+def evenly(items: list, limit: int) -> list:
+    """At most `limit` evenly spaced items, in order, including the first and the last."""
+    return [items[i] for i in sorted({round(i) for i in np.linspace(0, len(items) - 1, min(limit, len(items)))})]

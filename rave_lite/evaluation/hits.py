@@ -1,4 +1,4 @@
-"""Where the hits of a recording are."""
+"""Hits: cuts a recording at its onsets."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -8,16 +8,16 @@ import numpy as np
 from rave_lite.data import Clip
 from rave_lite.evaluation.metrics import onsets
 
-PIECE = 60.0  # s looked at together: memory does not grow with the recording
+PIECE = 60.0  # s analysed at a time, so that memory does not grow with the recording
 SHORTEST, LONGEST = 0.06, 10.0  # s of a hit
-AHEAD = 0.005  # s from a hit's beginning to its attack
+AHEAD = 0.005  # s from the cut to the attack
 SILENCE_PEAK = 1e-3  # peak: -60 dBFS
 
 
 def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
-    """The hits of a clip, end to end, cut at whole milliseconds; a clip of `longer` s at most is one hit.
+    """The hits of a clip, end to end, cut at whole milliseconds; a clip of at most `longer` s is one hit.
 
-    Silence belongs to the hit before it. Where nothing strikes, a cut is made every 10 s at most.
+    Silence belongs to the hit before it. Stretches without onsets are cut into equal parts of at most 10 s.
     """
     if len(clip) <= longer * sample_rate:
         return [clip]
@@ -26,32 +26,32 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     fine = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(edges, edges[1:], parts, strict=False)]
     cuts = np.concatenate([*fine, edges[-1:]])
     cuts[1:-1] = np.round(np.round((clip.start + cuts[1:-1]) / sample_rate, 3) * sample_rate) - clip.start
-    found: list[Clip] = []
+    hit_clips: list[Clip] = []
     for first, last in pairwise(cuts.astype(int).tolist()):
-        if found and np.abs(clip.read(first, last)).max(initial=0) < SILENCE_PEAK:
-            found[-1] = replace(found[-1], stop=clip.start + last)
+        if hit_clips and np.abs(clip.read(first, last)).max(initial=0) < SILENCE_PEAK:
+            hit_clips[-1] = replace(hit_clips[-1], stop=clip.start + last)
         else:
-            found.append(replace(clip, start=clip.start + first, stop=clip.start + last))
-    return found
+            hit_clips.append(replace(clip, start=clip.start + first, stop=clip.start + last))
+    return hit_clips
 
 
 def _attacks(clip: Clip, sample_rate: int) -> list[int]:
-    """The samples at which hits begin, none within the shortest hit's length of another or of an end."""
-    found, at, gap = [0], 0, round(SHORTEST * sample_rate)
+    """Samples at which hits begin, each at least the shortest hit's length from the next and from both ends."""
+    starts, at, gap = [0], 0, round(SHORTEST * sample_rate)
     while at < len(clip) - gap:
         piece = clip.read(at, at + round(PIECE * sample_rate))
-        before = len(found)
+        before = len(starts)
         for onset in onsets(piece, sample_rate):
             start = at + _beginning(piece, round(onset * sample_rate), sample_rate)
-            if found[-1] + gap <= start <= len(clip) - gap:
-                found.append(start)
+            if starts[-1] + gap <= start <= len(clip) - gap:
+                starts.append(start)
         end = at + len(piece)
-        at = found[-1] if len(found) > before and end < len(clip) else end
-    return found[1:]
+        at = starts[-1] if len(starts) > before and end < len(clip) else end
+    return starts[1:]
 
 
 def _beginning(piece: np.ndarray, onset: int, sample_rate: int) -> int:
-    """Just before the steepest rise within 30 ms of an onset, which is known to 12 ms: an attack is never cut."""
+    """Sample 5 ms before the steepest rise within 30 ms of an onset, which is only known to 12 ms; so no attack is cut."""
     frame = sample_rate // 500
     first = max(0, onset - 15 * frame) // frame * frame
     near = piece[first : onset + 15 * frame]

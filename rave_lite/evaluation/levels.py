@@ -1,4 +1,4 @@
-"""Sounds heard at equal level: how loud each is, and by how much to turn it up or down."""
+"""Loudness of sounds, and the gains that make them equally loud."""
 
 import numpy as np
 import torch
@@ -6,16 +6,16 @@ import torchaudio.functional as F
 
 from rave_lite.data.audio import SILENCE
 
-BLOCK, STEP = 0.4, 0.1  # s, of the standard
-CEILING = 10 ** (-1 / 20)  # of peaks: -1 dBFS, so that no player's resampling clips
-MAX_GAIN_DB = 30.0  # dB that a sound is turned up or down: a failed one is not blown up to noise
+BLOCK, STEP = 0.4, 0.1  # s: gating block and its step in BS.1770-4
+CEILING = 10 ** (-1 / 20)  # highest peak: -1 dBFS, so that a player that resamples does not clip
+MAX_GAIN_DB = 30.0  # largest gain, up or down, so that a nearly silent output is not amplified to noise
 
 
 def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
-    """Loudness of a mono sound `(T,)`, LKFS, by ITU-R BS.1770-4; None of what cannot be heard (a peak below -80 dBFS, DC).
+    """Loudness of a mono sound `(T,)`, LKFS, by ITU-R BS.1770-4; None if it is inaudible (a peak below -80 dBFS, or DC).
 
-    Its end is padded to whole steps of 100 ms, and a shorter sound to one block of 400 ms: sounds of one length compare.
-    Only the gate relative to the sound counts: quiet recordings have a loudness, too.
+    The end is padded to whole steps of 100 ms, and to at least one block of 400 ms, so that sounds of the same length are
+    comparable. The absolute gate has no effect, only the relative one: quiet recordings have a loudness, too.
     """
     peak = float(np.abs(sound).max(initial=0))
     if peak < SILENCE:
@@ -28,13 +28,13 @@ def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
 
 
 def matched(sounds: list[np.ndarray], sample_rate: int) -> list[float]:
-    """The factors that make each as loud as the first, turned down together where one would clip; silence is left alone."""
+    """Gains that make each sound as loud as the first, lowered together if one would clip; silence keeps its level."""
     first, *others = (integrated(sound, sample_rate) for sound in sounds)
-    steps = [0.0, *(0.0 if first is None or other is None else first - other for other in others)]
-    return unclipped(sounds, [float(10 ** (np.clip(step, -MAX_GAIN_DB, MAX_GAIN_DB) / 20)) for step in steps])
+    gains_db = [0.0, *(0.0 if first is None or other is None else first - other for other in others)]
+    return unclipped(sounds, [float(10 ** (np.clip(db, -MAX_GAIN_DB, MAX_GAIN_DB) / 20)) for db in gains_db])
 
 
 def unclipped(sounds: list[np.ndarray], gains: list[float]) -> list[float]:
-    """The gains, all times the factor that keeps the highest peak at -1 dBFS, where it would be above."""
+    """The gains, all scaled by the same factor if the highest peak would exceed -1 dBFS."""
     highest = max(gain * float(np.abs(sound).max(initial=0)) for sound, gain in zip(sounds, gains, strict=True))
     return [gain * min(1.0, CEILING / max(highest, 1e-9)) for gain in gains]

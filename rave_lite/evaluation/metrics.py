@@ -1,4 +1,4 @@
-"""Figures of one reconstruction against its reference; both mono, aligned, at the same rate."""
+"""Figures of a reconstruction against its reference: both mono, aligned, at the same sample rate."""
 
 import warnings
 
@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # a click is short
+warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # clicks are short
 
 LOG_FLOOR = 1e-5  # of STFT magnitudes
 MEL_FLOOR = 1e-8  # power: -80 dB
@@ -14,98 +14,98 @@ LOUDNESS_FLOOR = 1e-3  # RMS: -60 dB
 ONSET_TOLERANCE = 0.05  # s
 
 
-def figures(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """All of them: `spectral`, `mel_db`, `loud_db` (lower is better) and `onset_f1` (higher)."""
-    return {"spectral": spectral(reference, made), "mel_db": mel_db(reference, made, sample_rate),
-            "loud_db": loud_db(reference, made, sample_rate), "onset_f1": onset_f1(reference, made, sample_rate)}
+def figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """All figures: `spectral`, `mel_db`, `loud_db` (lower is better) and `onset_f1` (higher is better)."""
+    return {"spectral": spectral(reference, output), "mel_db": mel_db(reference, output, sample_rate),
+            "loud_db": loud_db(reference, output, sample_rate), "onset_f1": onset_f1(reference, output, sample_rate)}
 
 
-def spectral(reference: np.ndarray, made: np.ndarray) -> float:
+def spectral(reference: np.ndarray, output: np.ndarray) -> float:
     """Multi-scale STFT distance: relative squared error plus mean absolute log difference, summed over n_fft 2048..128."""
     total = 0.0
     for n_fft in (2048, 1024, 512, 256, 128):
-        a, b = (np.abs(librosa.stft(s, n_fft=n_fft, hop_length=n_fft // 4)) for s in (reference, made))
+        a, b = (np.abs(librosa.stft(s, n_fft=n_fft, hop_length=n_fft // 4)) for s in (reference, output))
         total += float(((a - b) ** 2).mean() / ((a**2).mean() + 1e-12))
         total += float(np.abs(np.log((a + LOG_FLOOR) / (b + LOG_FLOOR))).mean())
     return total
 
 
-def mel_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+def mel_db(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> float:
     """Mean absolute difference of 80-band log-mel power, dB, both floored at -80 dB."""
-    a, b = (librosa.feature.melspectrogram(y=s, sr=sample_rate, n_mels=80) for s in (reference, made))
+    a, b = (librosa.feature.melspectrogram(y=s, sr=sample_rate, n_mels=80) for s in (reference, output))
     return float(np.abs(10 * np.log10(np.maximum(a, MEL_FLOOR) / np.maximum(b, MEL_FLOOR))).mean())
 
 
-def loud_db(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
+def loud_db(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> float:
     """Mean absolute difference of the `loudness` curves, dB."""
-    return float(np.abs(loudness(reference, sample_rate) - loudness(made, sample_rate)).mean())
+    return float(np.abs(loudness(reference, sample_rate) - loudness(output, sample_rate)).mean())
 
 
 def loudness(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The level in 10 ms frames, dB, floored at -60 dB."""
+    """RMS level in frames of 10 ms, dB, floored at -60 dB."""
     frame = sample_rate // 100
     rms = librosa.feature.rms(y=audio, frame_length=frame, hop_length=frame)[0]
     return 20 * np.log10(np.maximum(rms, LOUDNESS_FLOOR))
 
 
-def loudness_correlation(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
-    """Pearson's correlation of the `loudness` curves; 0 where one of them is flat, as silence is."""
-    a, b = (curve - curve.mean() for curve in (loudness(s, sample_rate) for s in (reference, made)))
+def loudness_correlation(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> float:
+    """Pearson's correlation of the `loudness` curves; 0 if one of them is constant, as for silence."""
+    a, b = (curve - curve.mean() for curve in (loudness(s, sample_rate) for s in (reference, output)))
     scale = np.sqrt((a**2).sum() * (b**2).sum())
     return float((a * b).sum() / scale) if scale > 1e-9 else 0.0
 
 
 def high_share(audio: np.ndarray, sample_rate: int, above: float = 4000.0) -> float:
-    """The share of the energy above so many Hz, from blocks of a second (Parseval); 0 of silence."""
+    """Share of the energy at `above` Hz and higher, from spectra of one-second blocks (Parseval); 0 for silence."""
     power = np.zeros(sample_rate // 2 + 1)
     for at in range(0, len(audio), sample_rate):
         power += np.abs(np.fft.rfft(audio[at : at + sample_rate], sample_rate)) ** 2  # a bin is 1 Hz
     return float(power[round(above) :].sum() / max(power.sum(), 1e-30))
 
 
-def onset_f1(reference: np.ndarray, made: np.ndarray, sample_rate: int) -> float:
-    """F1 of the onsets in `made` against the reference's, matched one to one within 50 ms; 1 if neither has any."""
-    truth, guess = (onsets(s, sample_rate) for s in (reference, made))
-    if not len(truth) and not len(guess):
+def onset_f1(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> float:
+    """F1 score of the output's onsets against the reference's, matched one to one within 50 ms; 1 if neither has any."""
+    expected, detected = (onsets(s, sample_rate) for s in (reference, output))
+    if not len(expected) and not len(detected):
         return 1.0
-    hits, i, j = 0, 0, 0
-    while i < len(truth) and j < len(guess):  # both ascend: the earliest match is never worse
-        if abs(truth[i] - guess[j]) <= ONSET_TOLERANCE:
-            hits, i, j = hits + 1, i + 1, j + 1
-        elif truth[i] < guess[j]:
+    matches, i, j = 0, 0, 0
+    while i < len(expected) and j < len(detected):  # both ascend: the earliest match is never worse
+        if abs(expected[i] - detected[j]) <= ONSET_TOLERANCE:
+            matches, i, j = matches + 1, i + 1, j + 1
+        elif expected[i] < detected[j]:
             i += 1
         else:
             j += 1
-    return 2 * hits / (len(truth) + len(guess))
+    return 2 * matches / (len(expected) + len(detected))
 
 
 def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Times of onsets in s, as librosa.onset.onset_detect; silence is put before, so that one at the start is heard."""
+    """Onset times, s, as librosa.onset.onset_detect; silence is prepended so that an onset at the start is detected."""
     lead, hop = 2048, 512
     strength = librosa.onset.onset_strength(y=np.pad(audio, (lead, 0)).astype(np.float32), sr=sample_rate, hop_length=hop)
     strength -= strength.min()
-    found = peaks(strength / max(strength.max(), 1e-30), round(0.03 * sample_rate // hop), round(0.1 * sample_rate // hop))
-    return (np.array(found) * hop - lead) / sample_rate
+    frames = peaks(strength / max(strength.max(), 1e-30), round(0.03 * sample_rate // hop), round(0.1 * sample_rate // hop))
+    return (np.array(frames) * hop - lead) / sample_rate
 
 
 def peaks(strength: np.ndarray, near: int, far: int) -> list[int]:
-    """The highest of the last `near` frames that are 0.07 above the mean of those up to `far` away, so far apart.
+    """Frames that are the highest of the last `near` and at least 0.07 above the mean within `far`, more than `near` apart.
 
-    As librosa.util.peak_pick, which numba compiles into a cache: two processes that fill it at once leave code that crashes
-    there from then on (numba's issue 10128).
+    As librosa.util.peak_pick, which is avoided because numba caches its compiled code: two processes that fill the cache at
+    once leave code that crashes from then on (numba's issue 10128).
     """
     frames = np.arange(len(strength))
     highest = sliding_window_view(np.pad(strength, (near, 0), constant_values=-np.inf), near + 1).max(1)
     first, last = np.maximum(frames - far, 0), np.minimum(frames + far + 1, len(strength))
     sums = np.append(0, np.cumsum(strength, dtype=np.float64))
     mean = (sums[last] - sums[first]) / (last - first)
-    found: list[int] = []
+    picked: list[int] = []
     for n in np.flatnonzero((strength == highest) & (strength >= mean + 0.07)).tolist():
-        if not found or n > found[-1] + near:
-            found.append(n)
-    return found
+        if not picked or n > picked[-1] + near:
+            picked.append(n)
+    return picked
 
 
 def level_db(audio: np.ndarray) -> float:
-    """RMS in dB of full scale; -200 at the least."""
+    """RMS level, dBFS, at least -200."""
     return float(20 * np.log10(max(1e-10, np.sqrt(np.mean(np.square(audio, dtype=np.float64))))))

@@ -1,4 +1,4 @@
-"""Pictures of sound."""
+"""Pictures: spectrograms, latent walks, learning curves and thumbnails."""
 
 import io
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from rave_lite.evaluation import latents
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.model import RAVE
 
-WALKS = 16  # directions drawn at most
+WALKS = 16  # most directions that are drawn
 
 
 def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_rate: int) -> Figure:
-    """Log-mel spectrograms: a row per name, a column per title, `rows[name][column]` a mono signal; one scale, in dB."""
+    """Log-mel spectrograms on one dB scale: a row per name, a column per title; `rows[name][column]` is a mono signal."""
     widths = [max(len(signals[c]) for signals in rows.values()) for c in range(len(titles))]
     figure = Figure(figsize=(2.2 + 2.6 * len(titles), 0.6 + 2.0 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(titles), squeeze=False, sharey=True,
@@ -42,9 +42,9 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
 
 
 def latent_walk(model: RAVE, sound: np.ndarray, title: str = "") -> Figure:
-    """The spectrogram of a sound `(T,)`, and under it the walk of its latent over the same time.
+    """The spectrogram of a sound `(T,)`, and below it the course of its latent over the same time.
 
-    A row for each direction that carries something, 16 at most, the strongest first, with its share of the variance; all on
+    A row per audible principal direction, at most 16, the strongest first, labelled with its share of the variance; all on
     one scale, in standard deviations of the training set.
     """
     walk, shares, sample_rate = latents.walk(model, sound)[:WALKS], model.principal.shares().tolist(), model.sample_rate
@@ -72,20 +72,20 @@ def latent_walk(model: RAVE, sound: np.ndarray, title: str = "") -> Figure:
 
 
 def label_hertz(ax: Any, sample_rate: int) -> None:
-    """Frequencies beside a picture of `log_mel`."""
+    """Label the vertical axis of a `log_mel` picture with frequencies."""
     hertz = [125, 500, 2000, 8000]
     mels = np.array([librosa.hz_to_mel(h) for h in hertz]) / librosa.hz_to_mel(sample_rate / 2) * 96
     ax.set_yticks(mels, [f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in hertz])
 
 
 def learning_curve(points: Sequence[Point], title: str) -> Figure:
-    """Held-out distance against minutes of audio: a dot a run, a thin line a seed, mean and spread by fraction."""
+    """Held-out distance over minutes of audio: a dot per run, a thin line per seed, mean and deviation per fraction."""
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     ax = figure.subplots()
     seeds = sorted({p.seed for p in points})
     for seed in seeds:
-        mine = sorted((p for p in points if p.seed == seed), key=lambda p: p.fraction)
-        ax.plot([p.minutes for p in mine], [p.held_out for p in mine], "-o", color="tab:blue", alpha=0.45, lw=0.8, ms=6,
+        runs = sorted((p for p in points if p.seed == seed), key=lambda p: p.fraction)
+        ax.plot([p.minutes for p in runs], [p.held_out for p in runs], "-o", color="tab:blue", alpha=0.45, lw=0.8, ms=6,
                 mec="none", label="held out: each run, a line a seed" if seed == seeds[0] else None)
     groups = [[p for p in points if p.fraction == f] for f in sorted({p.fraction for p in points})]
     minutes = [float(np.mean([p.minutes for p in group])) for group in groups]
@@ -107,13 +107,13 @@ def learning_curve(points: Sequence[Point], title: str) -> Figure:
 
 
 def log_mel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """`(T,) -> (96, frames)`, dB."""
+    """Log-mel spectrogram `(T,) -> (96, frames)`, dB."""
     mel = librosa.feature.melspectrogram(y=signal, sr=sample_rate, n_fft=1024, hop_length=128, n_mels=96)
     return 10 * np.log10(mel + 1e-9)
 
 
 def thumbnail(signal: np.ndarray, sample_rate: int, width: int, *, height: int = 72, top: float | None = None) -> bytes:
-    """The log-mel spectrogram alone, in pixels, as WebP; `top` (dB, by default its loudest bin) bright, 70 dB less black."""
+    """A log-mel spectrogram as WebP, in pixels; `top` dB (by default the loudest bin) is bright, 70 dB less is black."""
     level = log_mel(np.pad(signal, (0, max(0, 1024 - len(signal)))), sample_rate)
     colours = colormaps["magma"]((level[::-1] - (level.max() if top is None else top) + 70) / 70, bytes=True)[..., :3]
     out = io.BytesIO()
@@ -122,13 +122,13 @@ def thumbnail(signal: np.ndarray, sample_rate: int, width: int, *, height: int =
 
 
 def outline(signal: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest sample of each of `columns` equal stretches, `(columns,)` each, or fewer: one a sample."""
+    """Lowest and highest sample of each of `columns` equal stretches, `(columns,)` each; of `T` if the signal is shorter."""
     edges = np.linspace(0, len(signal), min(columns, len(signal)), endpoint=False).astype(int)
     return np.minimum.reduceat(signal, edges), np.maximum.reduceat(signal, edges)
 
 
 def webp(figure: Figure) -> bytes:
-    """For screens of twice the usual density."""
+    """The figure as WebP, for screens of twice the usual density."""
     raw, out = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, dpi=200)
     Image.open(raw).convert("RGB").save(out, "WEBP", quality=80)

@@ -1,4 +1,4 @@
-"""How far a collection of sounds is from another in timbre."""
+"""Distance in timbre between two collections of sounds."""
 
 from collections.abc import Iterable
 
@@ -10,33 +10,33 @@ from rave_lite.evaluation.embedding import embed
 from rave_lite.model.latent import imq, squared_distances
 
 FRAME, STEP = 0.2, 0.1  # s
-QUIET_FRAME_DB = 40.0  # dB below the loudest frame of a sound: what is quieter is left out
-MAX_FRAMES = 1000  # frames of a collection
+QUIET_FRAME_DB = 40.0  # dB below the loudest frame of a sound: quieter frames are left out
+MAX_FRAMES = 1000  # frames of a collection that are compared
 
 
 def timbre(sounds: Iterable[np.ndarray], sample_rate: int, seed: int = 0) -> np.ndarray:
-    """The sounding frames of sounds `(T,)` as points `(N, 39)`; of more than a thousand that many, drawn with `seed`."""
-    found = [frame for sound in sounds for frame in frames(sound, sample_rate)]
-    chosen = sorted(np.random.default_rng(seed).permutation(len(found))[:MAX_FRAMES])
-    return np.array([embed(found[i] * fade(len(found[i])), sample_rate) for i in chosen])
+    """Embeddings `(N, 39)` of the audible frames of sounds `(T,)`; if more than 1000, a random 1000, drawn with `seed`."""
+    audible = [frame for sound in sounds for frame in frames(sound, sample_rate)]
+    chosen = sorted(np.random.default_rng(seed).permutation(len(audible))[:MAX_FRAMES])
+    return np.array([embed(audible[i] * fade(len(audible[i])), sample_rate) for i in chosen])
 
 
 def frames(sound: np.ndarray, sample_rate: int) -> list[np.ndarray]:
-    """Frames of 0.2 s each 0.1 s, of a sound below 0.4 s each quarter of it; two at least: a distribution."""
+    """Audible frames of 0.2 s, every 0.1 s or quarter of a sound below 0.4 s; the two loudest are always among them."""
     step = max(1, min(round(STEP * sample_rate), len(sound) // 4))
-    found = [sound[at : at + round(FRAME * sample_rate)] for at in range(0, len(sound), step)]
-    energy = np.array([np.square(frame, dtype=np.float64).sum() for frame in found])
-    least = min(energy.max() * 10 ** (-QUIET_FRAME_DB / 10), np.sort(energy)[-2:][0])
-    return [frame for frame, e in zip(found, energy, strict=True) if e >= least]
+    all_frames = [sound[at : at + round(FRAME * sample_rate)] for at in range(0, len(sound), step)]
+    energy = np.array([np.square(frame, dtype=np.float64).sum() for frame in all_frames])
+    threshold = min(energy.max() * 10 ** (-QUIET_FRAME_DB / 10), np.sort(energy)[-2:][0])
+    return [frame for frame, e in zip(all_frames, energy, strict=True) if e >= threshold]
 
 
 def kernel_distance(x: np.ndarray, target: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of points `(N, D)` to a target set `(M, D)`, about 0 where they are alike.
+    """Unbiased squared maximum mean discrepancy of points `(N, D)` to a target set `(M, D)`; about 0 if distributed alike.
 
     Gretton et al., A Kernel Two-Sample Test, JMLR 2012, eq. 3; as a distance of embedded sounds or pictures: Binkowski et
-    al., ICLR 2018. Inverse multiquadratic kernel, mean over the seven scales of the latent's penalty times the median
-    squared distance within the target set (the median heuristic of Gretton et al., section 8): its heavy tails still tell
-    far from farther. At most 2. Needs two points on either side.
+    al., ICLR 2018. Inverse multiquadratic kernel, averaged over seven scales: those of the latent's penalty, times the
+    median squared distance within the target set (the median heuristic of Gretton et al., section 8). Its heavy tails
+    distinguish large distances, too. At most 2. Both sets need at least two points.
     """
     a, b = (torch.from_numpy(np.ascontiguousarray(points, np.float64)) for points in (x, target))
     within = squared_distances(b, b)

@@ -1,4 +1,4 @@
-"""Is a model dead? What it plays must depend on what it hears: one criterion for training, export and evaluation."""
+"""Vital signs: is a model dead, or does its output depend on its input? The criterion of training, export and evaluation."""
 
 import math
 from collections.abc import Callable
@@ -12,22 +12,23 @@ from rave_lite.evaluation.reconstruct import padded
 from rave_lite.layers import reset, set_noise, stream
 from rave_lite.model import RAVE
 
-SILENT = 3e-4  # output to input, RMS: -70 dB; a healthy run passes through -54 dB in its first 50 steps
-SAME = 1e-3  # difference of outputs to the louder one, RMS; untrained models have 0.08 and more
-FULL_SCALE = 0.5  # RMS of a whisper's answer; bands that are all saturated give 0.6 to 1
-EXPLODED = 1e4  # RMS of latents; trained models reach 200 with such sounds
-WHISPER = 1e-3  # a whisper to the same sound at full level
+SILENT = 3e-4  # least ratio of output to input RMS: -70 dB; a healthy run passes through -54 dB in its first 50 steps
+SAME = 1e-3  # least difference of two outputs as a share of the louder one, RMS; untrained models have at least 0.08
+FULL_SCALE = 0.5  # highest RMS of the output for a whisper; a model with all bands saturated gives 0.6 to 1
+EXPLODED = 1e4  # highest RMS of latents; trained models reach 200 on the test sounds
+WHISPER = 1e-3  # gain that makes a whisper of a test sound
 ADVICE = "train anew with a lower training.lr or another seed=, and listen to the recordings (rave-lite curate)"
 
-# A sound (T,), and whether with the decoder's noise: what is played (T,), late or not, and the latents where they are known.
-# The noise is the same at each call.
+# Plays a sound (T,), with the decoder's noise or without: returns the output (T,), delayed or not, and the latents, None if
+# they are not known. The noise is the same in every call.
 Respond = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
 
 
 @dataclass(frozen=True)
 class VitalSigns:
-    """`gain`: of all outputs together; `difference`: between the two outputs least alike, as a share of the louder one;
-    `whisper`: RMS of the softest answer to a whisper; `latents`: RMS, 0 where they are not known."""
+    """Figures that tell a dead model. `gain`: RMS of all outputs to that of all inputs; `difference`: RMS, of the two most
+    different outputs, as a share of the louder one; `whisper`: RMS of the quietest output for a whisper; `latents`: highest
+    RMS, 0 if not known."""
 
     gain: float
     difference: float
@@ -38,7 +39,7 @@ class VitalSigns:
         return f"outputs differ by {self.difference:.0%}, {decibels(self.gain):.0f} dB from the inputs"
 
     def trouble(self) -> str | None:
-        """What is wrong, as the end of a sentence that begins with "the model"; None of a model that lives."""
+        """Why the model is dead, as the end of a sentence that begins with "the model"; None if it is not dead."""
         if not all(map(math.isfinite, (self.gain, self.difference, self.whisper, self.latents))):
             return "plays no numbers: its output is not finite"
         if self.latents > EXPLODED:
@@ -55,22 +56,22 @@ class VitalSigns:
 
 @torch.no_grad()
 def vital_signs(respond: Respond, sample_rate: int) -> VitalSigns:
-    """Measured on sounds that have little in common, and on whispers of every second of them.
+    """Vital signs from the responses to six very different sounds, and to every other one of them at whisper level.
 
-    With the decoder's noise, because an honest model may make all of its sound from noise; whispers without it, because a
-    young model may answer those by noise alone.
+    The sounds are played with the decoder's noise, because a working model may make all of its sound from noise; the
+    whispers without, because a model early in training may answer them with noise alone.
     """
-    heard = sounds(sample_rate)
-    played, latents = zip(*(respond(x, True) for x in heard), strict=True)
-    whispers = [rms(respond(WHISPER * x, False)[0]) for x in heard[::2]]
-    pairs = [(a, b) for i, a in enumerate(played) for b in played[:i]]
+    inputs = sounds(sample_rate)
+    outputs, latents = zip(*(respond(x, True) for x in inputs), strict=True)
+    whispers = [rms(respond(WHISPER * x, False)[0]) for x in inputs[::2]]
+    pairs = [(a, b) for i, a in enumerate(outputs) for b in outputs[:i]]
     difference = max(rms(a - b) / max(rms(a), rms(b), 1e-30) for a, b in pairs)
-    encoded = max((rms(z) for z in latents if z is not None), default=0.0)
-    return VitalSigns(rms(torch.cat(played)) / rms(heard), difference, min(whispers), encoded)
+    highest = max((rms(z) for z in latents if z is not None), default=0.0)
+    return VitalSigns(rms(torch.cat(outputs)) / rms(inputs), difference, min(whispers), highest)
 
 
 def of_model(model: RAVE) -> VitalSigns:
-    """Of a model as it is; its noise need not be on."""
+    """Vital signs of a model, which is left unchanged; its noise need not be on."""
     live = stream(model)
     device = next(live.buffers()).device
 
@@ -84,16 +85,16 @@ def of_model(model: RAVE) -> VitalSigns:
 
 
 def warnings(model: RAVE, name: str = "this model") -> list[str]:
-    """What a user should know of a dead model, a sentence. Raises InputError where its output is not finite."""
+    """A warning that the model is dead, or no warning. Raises InputError if its output is not finite."""
     signs = of_model(model)
-    said = [f"{name} {trouble}; {ADVICE}"] if (trouble := signs.trouble()) else []
+    messages = [f"{name} {trouble}; {ADVICE}"] if (trouble := signs.trouble()) else []
     if not math.isfinite(signs.gain):
-        raise InputError(said[0])
-    return said
+        raise InputError(messages[0])
+    return messages
 
 
 def sounds(sample_rate: int, seconds: float = 0.3) -> Tensor:
-    """`(6, T)`: steady noise, a burst of it, three decaying tones and clicks, with peaks near half of full scale."""
+    """Test sounds `(6, T)`: steady noise, a noise burst, three decaying tones and clicks; peaks near half of full scale."""
     t = torch.arange(round(seconds * sample_rate)) / sample_rate
     noise = torch.randn(2, len(t), generator=torch.Generator().manual_seed(0)) / 4
     tones = [0.5 * torch.sin(2 * math.pi * hertz * t) * torch.exp(-6 * t) for hertz in (110, 440, 1760)]

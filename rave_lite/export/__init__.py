@@ -1,1 +1,1 @@
-"""From a trained model to the file that live hosts play, and the proof that both are the same."""
+"""Exports a trained model to a file for live hosts, and verifies that both sound the same."""

@@ -1,4 +1,4 @@
-"""Does an exported file answer to what it hears, or is its model dead?"""
+"""Checks whether an exported file responds to sound, or its model is dead."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from rave_lite.evaluation.vital_signs import ADVICE, vital_signs
 
 
 def answers(live: Any) -> tuple[str, bool]:
-    """The vital signs of a loaded file, in words, and whether it lives. Its noise is on afterwards."""
+    """The vital signs of a loaded file, in words, and whether its model is alive. Its noise is on afterwards."""
     def respond(x: Tensor, noise: bool) -> tuple[Tensor, Tensor | None]:
         live.set_noise(float(noise))
         x = F.pad(x, (0, live.latency + -(len(x) + live.latency) % live.block)).expand(1, live.channels, -1).contiguous()
@@ -22,7 +22,7 @@ def answers(live: Any) -> tuple[str, bool]:
 
     try:
         signs = vital_signs(respond, live.sample_rate)
-    except RuntimeError as error:  # as products of int8 with what is not finite
+    except RuntimeError as error:  # int8 products fail with values that are not finite
         return f"this model cannot play ({str(error).strip().splitlines()[-1]}); {ADVICE}", False
     live.set_noise(1.0)
     trouble = signs.trouble()

@@ -1,4 +1,4 @@
-"""What players turn while audio runs, by nn~'s protocol: `set_<name>(values) -> 0`, `get_<name>() -> tuple`."""
+"""Attributes that players change while audio runs, by nn~'s protocol: `set_<name>(values) -> 0`, `get_<name>() -> tuple`."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "
 
 
 class SmoothedParameter(nn.Module):
-    """A value that moves over one block to where it was set: no click."""
+    """A value that moves to its target over one block, which avoids clicks."""
 
     now: Tensor
     target: Tensor
@@ -19,8 +19,8 @@ class SmoothedParameter(nn.Module):
         self.register_buffer("target", torch.tensor(value), persistent=False)
 
     def forward(self, length: int) -> Tensor:
-        way = torch.arange(1, length + 1, device=self.now.device) / length
-        value = torch.lerp(self.now, self.target, way)
+        fraction = torch.arange(1, length + 1, device=self.now.device) / length
+        value = torch.lerp(self.now, self.target, fraction)
         self.now.copy_(self.target)
         return value
 
@@ -28,9 +28,9 @@ class SmoothedParameter(nn.Module):
 class Attributes(nn.Module):
     """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
 
-    Every attribute has one value: SuperCollider's nn.ar knows no other. `scale_<i>` and `bias_<i>` turn principal direction
-    i, from 1 to `latent_size`; their methods come with scripting (`per_direction`). A setter answers 1 for a value that
-    means nothing; one beyond the ends is held at the end. `directions`: of the latent, exposed or not.
+    Every attribute has one value: SuperCollider's nn.ar supports no other. `scale_<i>` and `bias_<i>` change principal
+    direction i, from 1 to `latent_size`; `per_direction` adds their methods after scripting. A setter returns 1 for a value
+    that is not finite; a value out of range is clamped. `directions`: number of latent directions, exposed or not.
     """
 
     scale: Tensor
@@ -40,7 +40,7 @@ class Attributes(nn.Module):
 
     def __init__(self, directions: int, latent_size: int) -> None:
         super().__init__()
-        self.latent_size = self.full_latent_size = latent_size  # the second: RAVE's hosts look for it
+        self.latent_size = self.full_latent_size = latent_size  # hosts of RAVE read the second
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
         self.dry_wet, self.gain = SmoothedParameter(1.0), SmoothedParameter(1.0)
@@ -52,7 +52,7 @@ class Attributes(nn.Module):
         for name, kind in kinds.items():
             self.register_buffer(f"{name}_params", torch.tensor([kind]))
 
-    def turn(self, p: Tensor) -> Tensor:
+    def scale_and_shift(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
         return p * self.scale[: p.shape[1]] + self.bias[: p.shape[1]]
 
@@ -62,7 +62,7 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def put(self, values: Tensor, direction: int, value: float) -> int:
-        """For the setters of `per_direction`; `direction` counts from 1."""
+        """Write `value` for a setter of `per_direction`; `direction` counts from 1."""
         if direction > self.latent_size or not finite(value):
             return 1
         values[direction - 1].fill_(value)
@@ -70,7 +70,7 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def set_noise(self, value: float) -> int:
-        """Amount of the decoder's noise, 1 as trained; held between 0 and 10."""
+        """Set the amount of the decoder's noise, 1 as trained; clamped to 0..10."""
         if not finite(value):
             return 1
         self.noise_amount.fill_(min(max(value, 0.0), 10.0))
@@ -97,7 +97,7 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def set_seed(self, value: int) -> int:
-        """Start the noise anew from this seed."""
+        """Restart the noise from this seed."""
         self.seed = value
         for part in self.modules():
             if hasattr(part, "position"):
@@ -111,7 +111,7 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def set_dry_wet(self, value: float) -> int:
-        """0: the input, as late as the model's output; 1: the model."""
+        """Set the mix. 0: the input, delayed like the model's output; 1: the model."""
         if not finite(value):
             return 1
         self.dry_wet.target.fill_(min(max(value, 0.0), 1.0))
@@ -123,7 +123,7 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def set_gain(self, value: float) -> int:
-        """Linear factor of the output, held between 0 and 16."""
+        """Set the linear factor of the output, clamped to 0..16."""
         if not finite(value):
             return 1
         self.gain.target.fill_(min(max(value, 0.0), 16.0))
@@ -135,15 +135,15 @@ class Attributes(nn.Module):
 
     @torch.jit.export
     def set_sample_rate(self, rate: int) -> int:
-        """Hosts tell theirs, at times a wrong one: nothing follows from it."""
+        """Accept the host's rate, which may be wrong, and ignore it."""
         return 0
 
 
 def per_direction(scripted: torch.jit.ScriptModule, latent_size: int) -> None:
-    """Give scripted `Attributes` the methods of `scale_<i>` and `bias_<i>`, which Python's syntax cannot count out."""
+    """Add the methods of `scale_<i>` and `bias_<i>` to scripted `Attributes`: a class statement cannot number them."""
     for name in ("scale", "bias"):
         for i in range(1, latent_size + 1):
-            if not hasattr(scripted, f"set_{name}_{i}"):  # instances share their type
+            if not hasattr(scripted, f"set_{name}_{i}"):  # instances share a type, so it may have them
                 scripted.define(f"def set_{name}_{i}(self, value: float) -> int:\n"
                                 f"    return self.put(self.{name}, {i}, value)\n")
                 scripted.define(f"def get_{name}_{i}(self) -> Tuple[float]:\n"

@@ -1,4 +1,4 @@
-"""Fewer bits for the encoder and decoder of a streaming model."""
+"""Converts encoder and decoder of a streaming model to fewer bits."""
 
 import warnings
 
@@ -8,12 +8,12 @@ from rave_lite.errors import InputError
 from rave_lite.layers import MatrixConv
 from rave_lite.model import RAVE
 
-HEAVY = 40  # times capacity squared: the weights of a layer from which it becomes int8; shallower ones decide the sound
+INT8_MIN_SIZE = 40  # weights of a layer that becomes int8, in units of capacity squared; small layers decide the sound
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.float32}
 
 
 def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
-    """Convert `rave`'s encoder and decoder in place; returns the type of the numbers that flow through them.
+    """Convert `rave`'s encoder and decoder in place; returns the dtype of their activations.
 
     "int8": the heavy products get int8 weights, one scale per output, and int8 activations scaled block by block; needs
     a CPU. Raises InputError for an unknown name, or when torch has no engine for int8 products here.
@@ -28,7 +28,7 @@ def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
 
 
 def engine() -> str:
-    """What computes int8 products in this build of torch, or "none"."""
+    """Name of the engine for int8 products in this build of torch, or "none"."""
     return torch.backends.quantized.engine or "none"
 
 
@@ -41,7 +41,7 @@ def quantize(rave: RAVE) -> None:
 
     capacity = rave.config["capacity"]
     for part in rave.modules():
-        if isinstance(part, MatrixConv) and part.product.weight.numel() >= HEAVY * capacity**2:
+        if isinstance(part, MatrixConv) and part.product.weight.numel() >= INT8_MIN_SIZE * capacity**2:
             part.product.qconfig = per_channel_dynamic_qconfig  # type: ignore[assignment]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)

@@ -19,9 +19,9 @@ from rave_lite.model import RAVE
 
 
 class StreamingCodec(nn.Module):
-    """The streaming model in its principal directions; one channel a stream.
+    """The streaming model, with latents as principal directions; every channel is a stream of its own.
 
-    Encoder and decoder may be in another precision; the filter bank and what is outside stay float32.
+    Encoder and decoder may be in another precision; all else stays float32.
     """
 
     def __init__(self, model: RAVE, batch_size: int, precision: str):
@@ -44,11 +44,11 @@ class Live(Attributes):
 
     `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
     `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the power of two that feeds the
-    model a frame at (almost) each call. A block of another shape raises; the streams are then as before. Samples that are
-    not finite count as silence. The attributes work while audio runs. Raises InputError for options that cannot be.
+    model a frame at (almost) each call. A block of a wrong shape raises and leaves the streams as they were. Samples that
+    are not finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
     """
 
-    audio_limit: Final[float] = 8.0  # times full scale: louder is an error upstream, and must not overflow inside
+    audio_limit: Final[float] = 8.0  # times full scale: louder input is an error, and must not overflow in the model
     latent_limit: Final[float] = 1e3
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
@@ -56,7 +56,7 @@ class Live(Attributes):
         check_options(model, batch_size, channels, sample_rate, latent_size)
         super().__init__(model.latent_size, latent_size or model.latent_size)
         streams = batch_size * channels
-        self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # the second: RAVE's hosts look for it
+        self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
             model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency, batch_size=streams)
         frame = math.log2(model.hop * self.sample_rate / model.sample_rate)
@@ -70,14 +70,14 @@ class Live(Attributes):
         self._describe(model)
 
     def _describe(self, model: RAVE) -> None:
-        """What hosts read: params, labels, attributes."""
+        """Register what hosts read: methods, their params and labels."""
         channels = ["audio"] if self.channels == 1 else [f"audio {c + 1}" for c in range(self.channels)]
         latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(self.latent_size)]
-        ends = {"forward": (channels, 1, channels, 1)}
-        if self.hop > 1:  # else no whole number of samples is a frame
-            ends |= {"encode": (channels, 1, latents, self.hop), "decode": (latents, self.hop, channels, 1)}
-        self.methods: list[str] = [name for name in ("encode", "decode", "forward") if name in ends]
-        for name, (inputs, in_ratio, outputs, out_ratio) in ends.items():
+        methods = {"forward": (channels, 1, channels, 1)}
+        if self.hop > 1:  # else a frame is no whole number of samples
+            methods |= {"encode": (channels, 1, latents, self.hop), "decode": (latents, self.hop, channels, 1)}
+        self.methods: list[str] = [name for name in ("encode", "decode", "forward") if name in methods]
+        for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
             params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
             self.register_buffer(f"{name}_params", params)
             setattr(self, f"{name}_input_labels", inputs)
@@ -88,7 +88,7 @@ class Live(Attributes):
         x = self._validate_block(x, self.channels, self.hop, self.audio_limit)
         inside = self.to_model(x)
         if inside.shape[2] > 0:
-            inside = self.core.decode(self.turn(self.core.encode(inside)))
+            inside = self.core.decode(self.scale_and_shift(self.core.encode(inside)))
         wet = self.to_host(inside, length)
         amount = self.dry_wet(length)
         y = (self.dry(x)[..., :length] * (1 - amount) + wet * amount) * self.gain(length)
@@ -102,14 +102,14 @@ class Live(Attributes):
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
-        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; directions left out stay at their mean."""
+        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions stay at their mean."""
         length = p.shape[-1] * self.hop
         p = self._validate_block(p, self.channels * self.latent_size, 1, self.latent_limit)
-        inside = self.core.decode(self.turn(p))
+        inside = self.core.decode(self.scale_and_shift(p))
         return (self.to_host(inside, length) * self.gain(length)).reshape(-1, self.channels, length)
 
     def _validate_block(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
-        """One row a stream, finite and bounded. Raises for a block that the model cannot take, naming what it can."""
+        """One row per stream, finite and bounded. Raises ValueError for a wrong shape, naming the right one."""
         if x.dim() != 3 or x.shape[1] != channels:
             raise ValueError(f"this method takes blocks (batch, {channels}, samples), not {x.shape}")
         if x.shape[2] == 0 or x.shape[2] % multiple != 0:
@@ -125,7 +125,7 @@ class Live(Attributes):
 
     @torch.jit.export
     def reset(self) -> None:
-        """Forget every stream and start the noise anew; the attributes stay, and knobs are where they were set."""
+        """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets."""
         for part in self.modules():
             if hasattr(part, "cache"):
                 part.cache.zero_()  # type: ignore[operator]
@@ -168,18 +168,18 @@ def load(path: Path, device: str | torch.device = "cpu") -> Any:
                          f"rave-lite export makes one") from error
 
 
-def export(live: Live, path: Path, metadata: dict[str, Any], prove: Callable[[Path], None] = lambda file: None) -> None:
+def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None) -> None:
     """Script `live` and write it to `path` in one step; `metadata` goes into the archive as metadata.json.
 
-    `prove` is shown the finished file under another name; when it raises, `path` stays as it was.
+    `verify` gets the finished file under a temporary name; when it raises, `path` stays as it was.
 
-    Not frozen: `torch.jit.freeze` makes constants of the weights, which stay behind when a host moves the module to its
-    GPU, and `stream` has folded what it would fold.
+    The module is not frozen: `torch.jit.freeze` turns weights into constants, which stay behind when a host moves the module
+    to its GPU, and `stream` has folded the weight norm already.
     """
     if path.suffix != ".ts":
         raise InputError(f"out: {path} must end in .ts: live hosts look for that")
     scripted = torch.jit.script(live.eval().requires_grad_(False))
     per_direction(scripted, live.latent_size)
-    with replacing(path) as aside:
-        torch.jit.save(scripted, str(aside), _extra_files={"metadata.json": json.dumps(metadata)})
-        prove(aside)
+    with replacing(path) as temporary:
+        torch.jit.save(scripted, str(temporary), _extra_files={"metadata.json": json.dumps(metadata)})
+        verify(temporary)

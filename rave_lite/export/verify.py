@@ -1,4 +1,4 @@
-"""Does an exported file do what hosts rely on, and is it the checkpoint's model? Asked in a new process, on one thread:
+"""Checks that an exported file does what hosts rely on and equals its checkpoint; in a new process, on one thread:
 
     python -m rave_lite.export.verify FILE.ts [CHECKPOINT] [BLOCKS]     # prints the findings as JSON
 """
@@ -26,17 +26,17 @@ from rave_lite.machine import peak_memory, resident_memory
 from rave_lite.model import RAVE
 
 TOLERANCE = 1e-5  # of full scale, float32
-SNR = {"float16": 35.0, "bfloat16": 15.0, "int8": 10.0}  # dB at the least, of what rounds
-STEADY = 1.5  # third call to median
-GROWTH = 4.0  # MiB over all blocks
-IRREGULAR = [1, 3, 2, 7, 1, 5, 4, 1]  # hops in a block, over and over
-TESTED = 24  # hops, beside the latency
+MIN_SNR = {"float16": 35.0, "bfloat16": 15.0, "int8": 10.0}  # dB, of precisions that round
+MAX_CALL_RATIO = 1.5  # of the third call to the median
+MAX_GROWTH = 4.0  # MiB over all blocks
+IRREGULAR = [1, 3, 2, 7, 1, 5, 4, 1]  # hops in each block, repeated
+PROBE_HOPS = 24  # hops of test signal, beside the latency
 DEAD = "answers to sound"  # the check that a dead model fails
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what was found, in words, and whether that is well."""
+    """The result of one check: `found`, in words, and whether that is well."""
 
     check: str
     found: str
@@ -44,13 +44,13 @@ class Finding:
 
 
 def verify(file: Path, checkpoint: Path | None = None, *, blocks: int) -> list[Finding]:
-    """All findings, made in a new process. `blocks`: how many to play while watching the memory."""
+    """Run all checks in a new process. `blocks`: how many to play for the memory check."""
     arguments = [str(file), str(checkpoint or ""), str(blocks)]
-    done = subprocess.run([sys.executable, "-m", "rave_lite.export.verify", *arguments], capture_output=True, text=True,
-                          check=False)
-    if done.returncode:
-        return [Finding("plays", done.stderr.strip()[-1500:], well=False)]
-    return [Finding(**finding) for finding in json.loads(done.stdout.splitlines()[-1])]
+    process = subprocess.run([sys.executable, "-m", "rave_lite.export.verify", *arguments], capture_output=True, text=True,
+                             check=False)
+    if process.returncode:
+        return [Finding("plays", process.stderr.strip()[-1500:], well=False)]
+    return [Finding(**finding) for finding in json.loads(process.stdout.splitlines()[-1])]
 
 
 def report(findings: list[Finding]) -> str:
@@ -67,7 +67,7 @@ def load_own_export(file: Path) -> Any:
 
 @torch.no_grad()
 def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
-    """Every check in turn; of a dead model the first alone. As in hosts, blocks run in inference mode, all else outside."""
+    """Run every check; on a dead model only the first. As in hosts, blocks run in inference mode, all else outside."""
     live = load_own_export(file)
     alive = Finding(DEAD, *answers(live))
     yield alive
@@ -82,50 +82,50 @@ def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
 
 
 def protocol(live: Any) -> Iterator[Finding]:
-    wrong = []
+    faults = []
     for name in live.get_methods():
         n_in, in_ratio, n_out, out_ratio = getattr(live, f"{name}_params").tolist()
         for streams in {1, min(4, live.batch_size)}:
             live.reset()
-            y = joined(getattr(live, name), torch.zeros(streams, n_in, 2 * live.hop // in_ratio), [2 * live.hop])
+            y = stream_blocks(getattr(live, name), torch.zeros(streams, n_in, 2 * live.hop // in_ratio), [2 * live.hop])
             if y.shape != (streams, n_out, 2 * live.hop // out_ratio) or y.dtype != torch.float32 or not y.is_contiguous():
-                wrong.append(f"{name} gives {tuple(y.shape)} {y.dtype}")
+                faults.append(f"{name} gives {tuple(y.shape)} {y.dtype}")
         labels = len(getattr(live, f"{name}_input_labels")), len(getattr(live, f"{name}_output_labels"))
         if labels != (n_in, n_out):
-            wrong.append(f"{name} has {labels} labels")
+            faults.append(f"{name} has {labels} labels")
     if any(p.requires_grad for p in live.parameters()):
-        wrong.append("parameters require gradients")
-    yield Finding("protocol", "; ".join(wrong) or ", ".join(live.get_methods()), not wrong)
+        faults.append("parameters require gradients")
+    yield Finding("protocol", "; ".join(faults) or ", ".join(live.get_methods()), not faults)
 
 
 def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
-    """The same sound for every block size, with the noise on; the checkpoint's, with the noise off."""
+    """With noise, all block sizes must sound the same; without noise, the file must equal the checkpoint."""
     x = probe(live)
-    alone = min(1, len(x) - 1)
+    row = min(1, len(x) - 1)
     if live.precision != "int8":  # its activations are scaled block by block
-        whole = played(live, x, [x.shape[2] // live.block])
+        whole = play_blocks(live, x, [x.shape[2] // live.block])
         for name, hops in (("blocks of one hop", [1]), ("irregular blocks", IRREGULAR)):
-            yield within(name, played(live, x, hops), whole, live.precision)
-        yield within("one stream alone", played(live, x[:1], IRREGULAR), whole[:1], live.precision)
+            yield within(name, play_blocks(live, x, hops), whole, live.precision)
+        yield within("one stream alone", play_blocks(live, x[:1], IRREGULAR), whole[:1], live.precision)
     if model is None:
         return
     live.set_noise(0.0)
     set_noise(model, 0)
     expected, latent = offline(model, live, x)
-    for name, rows in (("checkpoint, one stream", slice(alone, alone + 1)), ("checkpoint, streams", slice(0, None))):
-        yield within(name, played(live, x[rows], IRREGULAR), expected[rows], live.precision)
+    for name, rows in (("checkpoint, one stream", slice(row, row + 1)), ("checkpoint, streams", slice(0, None))):
+        yield within(name, play_blocks(live, x[rows], IRREGULAR), expected[rows], live.precision)
     if "encode" in live.get_methods():
         live.reset()
-        codes = joined(live.encode, x, [n * live.hop for n in IRREGULAR])
-        yield within("checkpoint, encode", codes, latent.reshape(codes.shape), live.precision)
+        latents = stream_blocks(live.encode, x, [n * live.hop for n in IRREGULAR])
+        yield within("checkpoint, encode", latents, latent.reshape(latents.shape), live.precision)
         live.reset()
         if live.latent_size == model.latent_size:
-            yield within("checkpoint, decode", joined(live.decode, codes, IRREGULAR), expected, live.precision)
+            yield within("checkpoint, decode", stream_blocks(live.decode, latents, IRREGULAR), expected, live.precision)
     live.set_noise(1.0)
 
 
 def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the checkpoint's model makes of the host's signal in one piece, and its latent."""
+    """The checkpoint's output for the host's whole signal, and its latent."""
     to_model, to_host, _, _ = host_rate(model.sample_rate, live.sample_rate, hop=model.hop, latency=model.latency,
                                         batch_size=len(x) * live.channels)
     inside = to_model(x.reshape(-1, 1, x.shape[2]))
@@ -135,87 +135,87 @@ def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def fresh_start(live: Any) -> Iterator[Finding]:
     x = probe(live)[:1]
-    first = played(live, x, IRREGULAR)
-    yield within("after reset", played(live, x, IRREGULAR), first, "float32")
+    first = play_blocks(live, x, IRREGULAR)
+    yield within("after reset", play_blocks(live, x, IRREGULAR), first, "float32")
     silence = torch.zeros(1, live.channels, flush_samples(live))
-    made = played(live, silence, IRREGULAR)[..., silence.shape[2] // 2 :]
-    level = 20 * torch.log10(made.square().mean().sqrt() + 1e-10)
+    output = play_blocks(live, silence, IRREGULAR)[..., silence.shape[2] // 2 :]
+    level = 20 * torch.log10(output.square().mean().sqrt() + 1e-10)
     yield Finding("silence", f"gives {float(level):.0f} dBFS", bool(level.isfinite()))
 
 
 def recovery(live: Any) -> Iterator[Finding]:
-    """After bad input and a receptive field of silence, the file plays as one that never heard it."""
+    """After bad input and a receptive field of silence, the file must play as if the bad input had never come."""
     live.set_noise(0.0)
     x, silence = probe(live)[:1], torch.zeros(1, live.channels, flush_samples(live))
     sign = torch.randn(1, live.channels, 4 * live.block).sign()
 
-    def after(value: float) -> tuple[Tensor, Tensor]:
+    def play_after(value: float) -> tuple[Tensor, Tensor]:
         live.reset()
         with torch.inference_mode():
             during = live(value * sign)
             live(silence)
             return during, live(x)
 
-    expected = after(0.0)[1]
+    expected = play_after(0.0)[1]
     for name, value in (("NaN", float("nan")), ("infinity", float("inf")), ("1e30", 1e30), ("full scale", 1.0)):
-        during, then = after(value)
+        during, later = play_after(value)
         if during.isfinite().all():
-            yield within(f"recovers from {name}", then, expected, "float32")
+            yield within(f"recovers from {name}", later, expected, "float32")
         else:
             yield Finding(f"recovers from {name}", "the output is not finite", well=False)
     live.set_noise(1.0)
 
 
 def attributes(live: Any) -> Iterator[Finding]:
-    """Each attribute set and read back, and heard."""
-    wrong = []
+    """Every attribute must read back what was set; dry_wet and gain must change the output accordingly."""
+    faults = []
     values = {0: False, 1: 7, 2: 0.25}  # by kind
     for name in live.get_attributes():
         (kind,), (before,) = getattr(live, f"{name}_params").tolist(), getattr(live, f"get_{name}")()
-        done = getattr(live, f"set_{name}")(values[kind])
+        code = getattr(live, f"set_{name}")(values[kind])
         after = getattr(live, f"get_{name}")()
-        if done != 0 or after != (values[kind],):
-            wrong.append(f"{name}: set to {values[kind]}, reads {after}")
+        if code != 0 or after != (values[kind],):
+            faults.append(f"{name}: set to {values[kind]}, reads {after}")
         getattr(live, f"set_{name}")(before)
     live.set_dry_wet(0.0)
     x = torch.randn(1, live.channels, flush_samples(live))
-    late = played(live, x, [x.shape[2] // live.block])[..., live.latency :]
-    if not torch.equal(late, x[..., : x.shape[2] - live.latency]):
-        wrong.append(f"dry_wet 0 is not the input {live.latency} samples later")
+    delayed = play_blocks(live, x, [x.shape[2] // live.block])[..., live.latency :]
+    if not torch.equal(delayed, x[..., : x.shape[2] - live.latency]):
+        faults.append(f"dry_wet 0 is not the input {live.latency} samples later")
     live.set_dry_wet(1.0)
     x = probe(live)
-    plain = played(live, x, IRREGULAR)
+    plain = play_blocks(live, x, IRREGULAR)
     live.set_gain(0.5)
-    if not torch.allclose(played(live, x, IRREGULAR), plain / 2, atol=1e-6):
-        wrong.append("gain 0.5 is not half")
+    if not torch.allclose(play_blocks(live, x, IRREGULAR), plain / 2, atol=1e-6):
+        faults.append("gain 0.5 is not half")
     live.set_gain(1.0)
-    yield Finding("attributes", "; ".join(wrong) or f"all {len(live.get_attributes())}", not wrong)
+    yield Finding("attributes", "; ".join(faults) or f"all {len(live.get_attributes())}", not faults)
 
 
 def steady(file: Path, loads: int = 12) -> Finding:
-    """The third call of a fresh load against the later ones, at the pace of audio: what lies between them cools caches.
+    """Compare the third call of a fresh load with later ones, at the pace of audio, whose pauses cool the caches.
 
-    The fastest third of up to `loads`: a busy machine may slow one, a compiler would slow each.
+    The fastest third call of up to `loads` counts: a busy machine may slow one, a compiler would slow each.
     """
     thirds, later = [], []
     for _ in range(loads):
         live = load_own_export(file)
         block = 0.1 * torch.randn(1, live.channels, live.block)
-        taken = []
+        durations = []
         for _ in range(16):
             time.sleep(min(0.03, live.block / live.sample_rate))
-            taken.append(seconds(live, block))
-        thirds.append(taken[2])
-        later += taken[3:]
-        if min(thirds) <= STEADY * statistics.median(later):
+            durations.append(seconds(live, block))
+        thirds.append(durations[2])
+        later += durations[3:]
+        if min(thirds) <= MAX_CALL_RATIO * statistics.median(later):
             break
     third, median = min(thirds), statistics.median(later)
-    found = f"third call {1e3 * third:.2f} ms, then {1e3 * median:.2f} ms for {live.block} samples"
-    return Finding("steady from the third call", found, third <= STEADY * median)
+    times = f"third call {1e3 * third:.2f} ms, then {1e3 * median:.2f} ms for {live.block} samples"
+    return Finding("steady from the third call", times, third <= MAX_CALL_RATIO * median)
 
 
 def memory(live: Any, blocks: int) -> Finding:
-    """Growth of the process over `blocks` blocks, after a tenth of them."""
+    """Growth of the process's memory over `blocks` blocks, after a tenth of them."""
     block = 0.1 * torch.randn(1, live.channels, live.block)
     with torch.inference_mode():
         for _ in range(blocks // 10):
@@ -224,30 +224,30 @@ def memory(live: Any, blocks: int) -> Finding:
         for _ in range(blocks - blocks // 10):
             live(block)
         grown = (resident_memory() or peak_memory()) - before
-    return Finding("memory", f"grows by {grown:.1f} MiB over {blocks} blocks", grown <= GROWTH)
+    return Finding("memory", f"grows by {grown:.1f} MiB over {blocks} blocks", grown <= MAX_GROWTH)
 
 
 def probe(live: Any) -> Tensor:
     """Noise at a third of full scale, four streams where the file has them."""
     generator = torch.Generator().manual_seed(0)
-    length = (-(-live.latency // live.block) + TESTED) * live.block
+    length = (-(-live.latency // live.block) + PROBE_HOPS) * live.block
     return 0.3 * torch.randn(min(4, live.batch_size), live.channels, length, generator=generator)
 
 
 def flush_samples(live: Any) -> int:
-    """Samples of silence after which nothing is remembered."""
-    heard = live.receptive_field + live.latency
-    return -(-heard // live.block) * live.block
+    """Samples of silence after which the file has forgotten its input."""
+    memory = live.receptive_field + live.latency
+    return -(-memory // live.block) * live.block
 
 
-def played(live: Any, x: Tensor, hops: list[int]) -> Tensor:
-    """From a reset on, in blocks of these many hops, over and over."""
+def play_blocks(live: Any, x: Tensor, hops: list[int]) -> Tensor:
+    """Reset `live`, then play `x` in blocks of these many hops, repeated."""
     live.reset()
-    return joined(live, x, [n * live.block for n in hops])
+    return stream_blocks(live, x, [n * live.block for n in hops])
 
 
-def joined(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:
-    """Consecutive blocks of these lengths, over and over, through a streaming method."""
+def stream_blocks(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:
+    """Pass `x` through a streaming method in blocks of these lengths, repeated; returns the joined outputs."""
     ends = list(takewhile(lambda end: end < x.shape[-1], accumulate(cycle(blocks))))
     with torch.inference_mode():
         return torch.cat([method(block) for block in x.tensor_split(ends, -1)], -1)
@@ -260,13 +260,13 @@ def seconds(live: Any, block: Tensor) -> float:
         return time.perf_counter() - start
 
 
-def within(check: str, made: Tensor, expected: Tensor, precision: str) -> Finding:
-    """Close enough: in float32 to `TOLERANCE` of full scale or of a larger peak, else by the signal-to-noise ratio."""
+def within(check: str, output: Tensor, expected: Tensor, precision: str) -> Finding:
+    """Compare: float32 to `TOLERANCE` of full scale or of a larger peak, else by the signal-to-noise ratio."""
     if precision == "float32":
-        far = float((made - expected).abs().max() / expected.abs().max().clamp_min(1))
-        return Finding(check, f"differs by {far:.1e}", far <= TOLERANCE)
-    ratio = float(10 * torch.log10(expected.square().mean() / (made - expected).square().mean().clamp_min(1e-20)))
-    return Finding(check, f"SNR {ratio:.1f} dB", ratio >= SNR[precision])
+        error = float((output - expected).abs().max() / expected.abs().max().clamp_min(1))
+        return Finding(check, f"differs by {error:.1e}", error <= TOLERANCE)
+    ratio = float(10 * torch.log10(expected.square().mean() / (output - expected).square().mean().clamp_min(1e-20)))
+    return Finding(check, f"SNR {ratio:.1f} dB", ratio >= MIN_SNR[precision])
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Measure how long exported files take per block."""
+"""Measures how long exported files take per block."""
 
 import json
 import tempfile
@@ -19,13 +19,13 @@ from rave_lite.model import RAVE
 
 
 def bench(config: DictConfig) -> None:
-    """Table and JSON for several files, or checkpoints exported as they are."""
-    named = [config.files] if isinstance(config.files, str) else list(config.files)
-    if not named:
+    """Prints a table, and writes JSON, for several .ts files, or for checkpoints exported with default settings."""
+    names = [config.files] if isinstance(config.files, str) else list(config.files)
+    if not names:
         raise InputError("files: name at least one .ts or .ckpt")
     with tempfile.TemporaryDirectory() as folder:
         files: dict[str, Path] = {}
-        for i, name in enumerate(named):
+        for i, name in enumerate(names):
             path = Path(name).expanduser()
             if path.suffix == ".ckpt":
                 path = Path(folder) / f"{i}.ts"

@@ -1,4 +1,4 @@
-"""Measure training steps of both phases."""
+"""Measures training steps of both phases."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from rave_lite.training.module import check_window
 
 
 def bench_train(config: DictConfig) -> None:
-    """Table and JSON for the configuration that train would run, on noise."""
+    """Measures the configuration that train would run, on noise; prints a table and writes JSON."""
     quieten()
     L.seed_everything(config.seed, verbose=False)
     module = build(config)

@@ -1,4 +1,4 @@
-"""What every job shares: where the configuration lies, and how it ends when the input is wrong."""
+"""What every job shares: the configuration folder, checks of settings, and the exit codes and messages of errors."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ from rave_lite.jobs import sweep
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
 
-FUNCTIONS: dict[str, Callable[[DictConfig], None]] = {}  # of the jobs imported so far
+FUNCTIONS: dict[str, Callable[[DictConfig], None]] = {}  # the jobs imported so far, by name
 
 
 def limit_threads(config: DictConfig) -> None:
@@ -28,11 +28,11 @@ def limit_threads(config: DictConfig) -> None:
 
 
 def check_numbers(config: DictConfig, **least: float) -> None:
-    """Raises InputError for a setting that is below its `least`, or no whole number where that is one."""
+    """Raises InputError for a setting below its bound in `least`, or not a whole number although its bound is one."""
     for key, bound in least.items():
-        value, kind = config[key], int if isinstance(bound, int) else int | float
-        if isinstance(value, bool) or not isinstance(value, kind) or not bound <= value < math.inf:
-            raise InputError(f"{key}: {value!r} is no {'whole ' * (kind is int)}number from {bound:g} on")
+        value, number_type = config[key], int if isinstance(bound, int) else int | float
+        if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
+            raise InputError(f"{key}: {value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on")
 
 
 def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
@@ -49,7 +49,7 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
     def run(config: DictConfig) -> None:
         run.started = True  # type: ignore[attr-defined]
         try:
-            sweep.own_folder(config)
+            sweep.set_job_folder(config)
             limit_threads(config)
             function(config)
         except MissingMandatoryValue as error:
@@ -61,7 +61,7 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         except Exception as error:
             if not sweep.sweeping():
                 raise
-            traceback.print_exc()  # here, in the job's own log: it does not travel back from a cluster
+            traceback.print_exc()  # printed here, into the job's own log: the traceback does not come back from a cluster
             sweep.end(f"{type(error).__name__}: {error}", 1)
 
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
@@ -72,14 +72,14 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
             entry()
         except KeyboardInterrupt:
             sweep.fail("stopped", 130)
-        except SystemExit as stop:  # Hydra ends with 1, whatever was raised: before a job started it is the input's fault
+        except SystemExit as stop:  # Hydra exits with 1 on any error; before the job has started, wrong input is the cause
             raised = stop.__context__
             if isinstance(raised, sweep.JobError):
                 sys.exit(raised.code)
-            unknown = getattr(raised, "__cause__", None)
-            if isinstance(unknown, ConfigAttributeError | ConfigKeyError) and unknown.parent_node is not None:
-                print(f"There are: {', '.join(map(str, unknown.parent_node))}", file=sys.stderr)
-            elsewhere = type(raised).__module__.startswith("submitit")  # a job on a cluster was lost
-            sys.exit(2 if stop.code == 1 and not (run.started or elsewhere) else stop.code)  # type: ignore[attr-defined]
+            cause = getattr(raised, "__cause__", None)
+            if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
+                print(f"There are: {', '.join(map(str, cause.parent_node))}", file=sys.stderr)
+            cluster_error = type(raised).__module__.startswith("submitit")  # the cluster lost a job
+            sys.exit(2 if stop.code == 1 and not (run.started or cluster_error) else stop.code)  # type: ignore[attr-defined]
 
     return main

@@ -1,4 +1,4 @@
-"""Write the built-in synthetic drum set."""
+"""Writes the built-in synthetic drum set."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from rave_lite.jobs.common import job
 
 
 def drums(config: DictConfig) -> None:
-    """Synthesise the set and say what is where."""
+    """Synthesises the set and prints its folders."""
     out = Path(config.out).expanduser()
     paths = write(out, seed=config.seed, sample_rate=config.sample_rate, hits=config.hits)
     print(f"{len(paths)} synthetic files: drums to train on in {out / 'drums'}, "

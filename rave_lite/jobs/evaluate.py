@@ -1,4 +1,4 @@
-"""Judge a model by recordings it was not trained on, and by what it makes of foreign ones."""
+"""Judges a model by recordings it was not trained on, and by timbre transfer of foreign ones."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from rave_lite.model import RAVE, read_checkpoint
 
 
 def evaluate(config: DictConfig) -> None:
-    """The run's own held-out clips, or every clip of another folder; and foreign inputs where they are given."""
+    """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given."""
     check_numbers(config, heard=0, seed=0)
     if config.others and not config.inputs:
         raise InputError("others: what is made of inputs=... is compared with it, and no inputs are given")
@@ -25,21 +25,21 @@ def evaluate(config: DictConfig) -> None:
     model = RAVE.from_state(checkpoint, path)
     run, data, rate = checkpoint["config"], config.data, model.sample_rate
     cache = data.cache or run["data"]["cache"]
-    inputs, others = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
-    found, clips = to_judge(run, rate, data.root, cache)
-    own = found is not None and clips is found.held_out
-    heard = to_compare(found, config.heard, config.seed) if found and own else []
-    training = subsample(found.train, rate, config.seed) if found and heard else []
+    inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
+    run_catalogue, clips = to_judge(run, rate, data.root, cache)
+    own_clips = run_catalogue is not None and clips is run_catalogue.held_out
+    compared_clips = to_compare(run_catalogue, config.heard, config.seed) if run_catalogue and own_clips else []
+    training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
-    report = judge(model, clips, out, heard=heard, training=training, seed=config.seed)
-    show(table(report, "held-out figures" if own else "figures"))
+    report = judge(model, clips, out, heard=compared_clips, training=training_clips, seed=config.seed)
+    show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:
         names = names_of(inputs)
         wav = dict(zip(names, audio.as_wav(names), strict=True))
-        keep = lambda name, made: audio.save(out / "transfer" / wav[name], made, rate)
-        taken = found or catalogue(data.root, rate, cache=cache)
-        sets = {"target": taken.train} | ({"others": others} if others else {})
-        report["transfer"] = transfer(model, inputs, sets, taken.held_out, keep, seed=config.seed)
+        keep = lambda name, output: audio.save(out / "transfer" / wav[name], output, rate)
+        reference = run_catalogue or catalogue(data.root, rate, cache=cache)
+        sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
+        report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
     save(report, out)

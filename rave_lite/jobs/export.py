@@ -1,4 +1,4 @@
-"""Write a model as streaming TorchScript."""
+"""Writes a model as streaming TorchScript."""
 
 import sys
 from pathlib import Path
@@ -15,31 +15,31 @@ from rave_lite.export.verify import report, verify
 from rave_lite.jobs.common import job
 from rave_lite.model import RAVE, read_checkpoint
 
-LATENTS = 16  # at most, unless asked for: more inlets than anyone patches
+MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets
 
 
 def export(config: DictConfig) -> None:
-    """Script the checkpoint's model, prove the file in a new process, and say what it is."""
+    """Scripts the checkpoint's model, verifies the file in a new process, and prints its card."""
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
     run = checkpoint["config"]
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{run['name']}.ts"
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
-                latent_size=config.latent_size or min(LATENTS, model.latent_size), precision=config.precision)
+                latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision)
     warn(checkpoint, live)
     card = describe(live, model, checkpoint, config.license)
     write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks))
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():
-        print(f"  {key:16} {said(key, value, card)}")
+        print(f"  {key:16} {as_text(key, value, card)}")
 
 
 def warn(checkpoint: dict[str, Any], live: Live) -> None:
-    """What the user should know before relying on the file."""
-    step, first = checkpoint["step"], checkpoint["config"]["phase1"]["steps"]
+    """Prints what a user should know before relying on the file."""
+    step, phase1_steps = checkpoint["step"], checkpoint["config"]["phase1"]["steps"]
     if checkpoint["phase"] == 1:
-        print(f"warning: step {step} of the {first} of phase 1: the sound is not finished", file=sys.stderr)
+        print(f"warning: step {step} of the {phase1_steps} of phase 1: the sound is not finished", file=sys.stderr)
     if live.hop & (live.hop - 1):
         print(f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are", file=sys.stderr)
     if not live.core.rave.principal.measured():
@@ -50,7 +50,7 @@ def warn(checkpoint: dict[str, Any], live: Live) -> None:
 
 
 def describe(live: Live, model: RAVE, checkpoint: dict[str, Any], license_line: str | None) -> dict[str, Any]:
-    """What the file is: printed, and kept in the archive as metadata.json."""
+    """The card of the file: printed, and stored in the archive as metadata.json."""
     run, principal = checkpoint["config"], model.principal
     return {"name": run["name"], "sample_rate": live.sample_rate, "model_rate": model.sample_rate, "hop": live.hop,
             "block": live.block, "latency": live.latency, "latency_ms": round(1000 * live.latency / live.sample_rate, 2),
@@ -62,15 +62,15 @@ def describe(live: Live, model: RAVE, checkpoint: dict[str, Any], license_line: 
             "rave_lite": __version__, "torch": torch.__version__.split("+")[0]}
 
 
-def said(key: str, value: Any, card: dict[str, Any]) -> str:
-    """A line of the card for people."""
+def as_text(key: str, value: Any, card: dict[str, Any]) -> str:
+    """A value of the card as text, with its unit."""
     if key in ("sample_rate", "model_rate"):
         return f"{value} Hz"
     if key == "hop":
         return f"{value} samples: a block is a multiple of it" if value > 1 else "1: any block"
     if key == "latency":
-        whole = 1000 * (value + card["block"]) / card["sample_rate"]
-        return f"{value} samples, {card['latency_ms']:.1f} ms; with a block of {card['block']} {whole:.1f} ms"
+        total_ms = 1000 * (value + card["block"]) / card["sample_rate"]
+        return f"{value} samples, {card['latency_ms']:.1f} ms; with a block of {card['block']} {total_ms:.1f} ms"
     if key == "latent_size":
         return f"{value} principal directions, {100 * card['latent_carried']:.1f} % of the variance"
     if key == "training_minutes":
@@ -79,7 +79,7 @@ def said(key: str, value: Any, card: dict[str, Any]) -> str:
 
 
 def verify_or_raise(trial: Path, checkpoint: Path, out: Path, blocks: int) -> None:
-    """Print what verification finds of `trial`, meant for `out`. Raises InputError where it fails, saying of what."""
+    """Verifies `trial`, which is to become `out`, and prints the findings. Raises InputError with those that failed."""
     findings = verify(trial, checkpoint, blocks=blocks)
     print(report(findings))
     failed = [f for f in findings if not f.well]

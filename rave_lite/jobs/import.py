@@ -1,4 +1,4 @@
-"""Make a rave_lite checkpoint of what the public release has trained."""
+"""Converts a run of the public RAVE release into a rave_lite checkpoint."""
 # ruff: noqa: N999
 
 import sys
@@ -18,7 +18,7 @@ from rave_lite.model import RAVE
 
 
 def import_(config: DictConfig) -> None:
-    """Convert, write, read back, and say what it is."""
+    """Converts the run, writes the checkpoint, reads it back and prints its properties."""
     path, out = Path(config.run).expanduser(), Path(config.out).expanduser()
     realign = config.realign
     if realign not in (None, *ALIGNMENTS[:2]):
@@ -28,7 +28,7 @@ def import_(config: DictConfig) -> None:
         raise InputError(f"out: {out} is the run's own file; choose another")
     checkpoint = convert(run, name=config.name or out.stem, realign=realign, live=config.live)
     if config.data.root:
-        measured(checkpoint, config.data.root, config.data.cache)
+        measure_directions(checkpoint, config.data.root, config.data.cache)
     with replacing(out) as aside:
         torch.save(checkpoint, aside)
     model = RAVE.from_checkpoint(out)
@@ -38,8 +38,8 @@ def import_(config: DictConfig) -> None:
     warn(run, checkpoint)
 
 
-def measured(checkpoint: dict, root: str, cache: str | None) -> None:
-    """Let the latent's directions, of which the release tells less or nothing, be those of recordings."""
+def measure_directions(checkpoint: dict, root: str, cache: str | None) -> None:
+    """Measures the latent's principal directions on recordings: the release stores them in part or not at all."""
     model = RAVE.from_state(checkpoint, root)
     recordings = catalogue(root, model.sample_rate, cache=cache)
     measure(model, Windows(recordings.train, length=64 * model.hop, sample_rate=model.sample_rate))
@@ -47,28 +47,29 @@ def measured(checkpoint: dict, root: str, cache: str | None) -> None:
 
 
 def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
-    """What was found, for people."""
-    shape, kept = model.config, checkpoint["release"]
-    listeners = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
+    """The properties of the imported model, as printed."""
+    settings, release = model.config, checkpoint["release"]
+    has_discriminators = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
 
-    def late(samples: int) -> str:
+    def delay(samples: int) -> str:
         return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
 
-    latency = late(model.latency)
-    if model.config["alignment"] != kept["alignment"]:
-        latency += f" (as trained, {kept['alignment']}: {late(kept['latency'])}): another model now, to be fine-tuned"
-    elif kept["later"] is not None:
-        latency += f"; the run's samples, {abs(kept['later'])} {'earlier' if kept['later'] < 0 else 'later'}"
-    return {"sample_rate": f"{model.sample_rate} Hz", "hop": f"{model.hop} samples", "capacity": str(shape["capacity"]),
-            "ratios": str(shape["ratios"]), "latent": f"{shape['latent']['name']}, {model.latent_size}",
-            "noise": "filtered, per band" if shape["noise"] else "none", "alignment": shape["alignment"], "latency": latency,
-            "phase": f"{checkpoint['phase']}, at step {kept['step']}" if kept["step"] else "not told",
+    latency = delay(model.latency)
+    if model.config["alignment"] != release["alignment"]:
+        latency += f" (as trained, {release['alignment']}: {delay(release['latency'])}): another model now, to be fine-tuned"
+    elif release["later"] is not None:
+        latency += f"; the run's samples, {abs(release['later'])} {'earlier' if release['later'] < 0 else 'later'}"
+    return {"sample_rate": f"{model.sample_rate} Hz", "hop": f"{model.hop} samples", "capacity": str(settings["capacity"]),
+            "ratios": str(settings["ratios"]), "latent": f"{settings['latent']['name']}, {model.latent_size}",
+            "noise": "filtered, per band" if settings["noise"] else "none", "alignment": settings["alignment"],
+            "latency": latency,
+            "phase": f"{checkpoint['phase']}, at step {release['step']}" if release["step"] else "not told",
             "directions": "measured" if model.principal.measured() else "as the release left them: data.root=DIR measures",
-            "discriminators": "kept" if listeners else "none that fit: fine-tuning starts with fresh ones"}
+            "discriminators": "kept" if has_discriminators else "none that fit: fine-tuning starts with fresh ones"}
 
 
 def warn(run: Run, checkpoint: dict) -> None:
-    """What could not be told from the file, and was assumed."""
+    """Warns of properties that the file does not state and that were assumed."""
     if not run.text and run.caches is None:
         print(f"warning: no config.gin beside {run.path}: taken to be {checkpoint['sample_rate']} Hz, "
               f"{checkpoint['model']['alignment']}, dilations 1, 3, 9", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Does more data help, and which recording hurts? Runs on parts of the recordings, judged by the same held-out ones."""
+"""Does more data help, and which recording hurts? Trains on parts of the data; the held-out clips stay the same."""
 
 import copy
 import csv
@@ -31,21 +31,21 @@ from rave_lite.training.bench import duration, probe
 from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining, check_window
 
-PIECES = 12  # of 10 s at most: so much of what was trained on is judged
+PIECES = 12  # how many pieces of training clips, of at most 10 s each, are judged at most
 
 
 def learning_curve(config: DictConfig) -> None:
-    """Plan, say so, train what is not finished, and answer."""
+    """Plans the runs and prints the plan, trains the unfinished ones, and reports."""
     check(config)
     quieten()
     L.seed_everything(config.seed, verbose=False)
     module = build_or_transfer(copy.deepcopy(config), list(HydraConfig.get().overrides.task))
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
-    found = load_catalogue(config, module.config, module.model.sample_rate)
-    plan = planned(config, found)
-    comparable(config, module.config, found, keep=not config.plan_only)
-    todo = [run for run in plan.runs if any(run.left())]
-    print(plan.said(found, len(todo)))
+    catalogue = load_catalogue(config, module.config, module.model.sample_rate)
+    plan = planned(config, catalogue)
+    comparable(config, module.config, catalogue, keep=not config.plan_only)
+    todo = [run for run in plan.runs if any(run.remaining())]
+    print(plan.summary(catalogue, len(todo)))
     if warning and todo:
         show(f"[yellow]warning:[/] {warning}")
     trainer = L.Trainer(accelerator=config.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
@@ -57,20 +57,20 @@ def learning_curve(config: DictConfig) -> None:
         return
     if todo and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
         launch(config, todo)
-    go(config, [run for run in plan.runs if not run.distances.exists()], found, module, device)
-    report(Path(config.out), *([run.point(found.sample_rate) for run in runs]
+    go(config, [run for run in plan.runs if not run.distances.exists()], catalogue, module, device)
+    report(Path(config.out), *([run.point(catalogue.sample_rate) for run in runs]
                                for runs in (plan.curve, plan.whole, plan.without)))
 
 
 def check(config: DictConfig) -> None:
-    """Raises InputError for settings that make no curve."""
+    """Raises InputError for settings from which no curve can be drawn."""
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise InputError("learning-curve: one process, not under torchrun; for many at a time say hydra/launcher=slurm")
     for key, kinds, example in (("fractions", int | float, "[0.25,0.5,1]"), ("seeds", int, "[0,1,2]")):
-        given: Any = config[key]
-        good = isinstance(given, ListConfig) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in given)
-        if not good or not given or len(set(given)) < len(given) or min(given) < 0:
-            raise InputError(f"{key}: {given!s} is no list of different numbers; say {key}={example}")
+        values: Any = config[key]
+        valid = isinstance(values, ListConfig) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
+        if not valid or not values or len(set(values)) < len(values) or min(values) < 0:
+            raise InputError(f"{key}: {values!s} is no list of different numbers; say {key}={example}")
     if len(config.fractions) < 2 and not config.influence:
         raise InputError(f"fractions: {config.fractions!s}: a curve needs two at least; say fractions=[0.5,1]")
     if config.data.fraction != 1:
@@ -84,70 +84,71 @@ def check(config: DictConfig) -> None:
 
 
 def takes(module: RAVETraining, todo: list[Run], config: DictConfig, device: torch.device) -> str:
-    """How long the unfinished runs will train, from some steps of both phases."""
+    """Estimates how long the unfinished runs will train, from a few timed steps of both phases."""
     phases = probe(module, window=config.data.window, batch_size=config.data.batch_size, device=device)
-    seconds = [sum(n * phase.seconds for n, phase in zip(run.left(), phases, strict=True)) for run in todo]
-    each = " or ".join(f"{p.seconds:.3f} s" for p, steps in zip(phases, todo[0].steps, strict=True) if steps)
-    return f"a step takes {each}: training takes about {duration(sum(seconds))}, start and end of each run some seconds more"
+    seconds = [sum(n * phase.seconds for n, phase in zip(run.remaining(), phases, strict=True)) for run in todo]
+    step_time = " or ".join(f"{p.seconds:.3f} s" for p, steps in zip(phases, todo[0].steps, strict=True) if steps)
+    return (f"a step takes {step_time}: training takes about {duration(sum(seconds))}, start and end of each run "
+            "some seconds more")
 
 
 def launch(config: DictConfig, todo: list[Run]) -> None:
-    """Through Hydra's launcher. Raises TrainingError when a run did not end well."""
+    """Trains the runs through Hydra's launcher. Raises TrainingError if one fails."""
     codes = [subprocess.run(command, check=False).returncode for command in commands(config, todo)]
     if any(codes):
         raise TrainingError("not all runs have ended well: see above; the same command goes on with them")
 
 
-def go(config: DictConfig, runs: list[Run], found: Catalogue, module: RAVETraining, device: torch.device) -> None:
-    """Train and judge one after another. Raises KeyboardInterrupt when a run was stopped, with its state saved."""
-    began, done, steps = time.monotonic(), 0, [sum(run.left()) for run in runs]
+def go(config: DictConfig, runs: list[Run], catalogue: Catalogue, module: RAVETraining, device: torch.device) -> None:
+    """Trains and judges one run after another. Raises KeyboardInterrupt if a run is stopped; its state is saved."""
+    start, done, steps = time.monotonic(), 0, [sum(run.remaining()) for run in runs]
     for number, run in enumerate(runs, 1):
-        what = f"fraction {run.fraction:g}" if run.without is None else f"without {run.without}"
-        print(f"\n{number} of {len(runs)}: {what}, seed {run.seed}", flush=True)
-        if any(run.left()):
+        description = f"fraction {run.fraction:g}" if run.without is None else f"without {run.without}"
+        print(f"\n{number} of {len(runs)}: {description}, seed {run.seed}", flush=True)
+        if any(run.remaining()):
             try:
                 train(run.config(config), brief=True)
             except (InputError, TrainingError) as error:
                 raise type(error)(f"{run.folder}: {error}") from error
-        if any(run.left()):
+        if any(run.remaining()):
             print("the same command goes on from here")
             raise KeyboardInterrupt
-        distance = judge(run, found, module, device)
+        distance = judge(run, catalogue, module, device)
         done += steps[number - 1]
-        left = (time.monotonic() - began) / max(1, done) * (sum(steps) - done)
-        print(f"held-out distance {distance:.3f}" + (f"; about {duration(left)} to go" if left else ""), flush=True)
+        to_go = (time.monotonic() - start) / max(1, done) * (sum(steps) - done)
+        print(f"held-out distance {distance:.3f}" + (f"; about {duration(to_go)} to go" if to_go else ""), flush=True)
 
 
-def judge(run: Run, found: Catalogue, module: RAVETraining, device: torch.device) -> float:
-    """Write and return how far the run's averaged weights are from the held-out clips, as training measures it."""
+def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.device) -> float:
+    """Computes the held-out distance of the run's averaged weights, as validation does; writes it, with that of training."""
     checkpoint = read_checkpoint(run.last)
-    model, ruler = RAVE.from_state(checkpoint, run.last).to(device), module.distance.to(device)
+    model, metric = RAVE.from_state(checkpoint, run.last).to(device), module.distance.to(device)
 
     @torch.no_grad()
-    def distance(clips: list[Clip], most: int | None = None) -> float:
-        rate = found.sample_rate
-        cut = judged(clips, rate) if most is None else pieces(clips, rate)
-        chosen = cut if most is None else audible(search_and_cut(cut[:: -(-len(cut) // most)], rate), rate)
-        each = [reconstruction_distance(ruler, model, torch.from_numpy(clip.read()).to(device)[None, None])
-                for clip in chosen]
-        return float(torch.stack(each).mean())
+    def distance(clips: list[Clip], max_pieces: int | None = None) -> float:
+        rate = catalogue.sample_rate
+        cut = judged(clips, rate) if max_pieces is None else pieces(clips, rate)
+        chosen = cut if max_pieces is None else audible(search_and_cut(cut[:: -(-len(cut) // max_pieces)], rate), rate)
+        distances = [reconstruction_distance(metric, model, torch.from_numpy(clip.read()).to(device)[None, None])
+                     for clip in chosen]
+        return float(torch.stack(distances).mean())
 
-    report = {"step": checkpoint["step"], "held_out": distance(found.held_out), "train": distance(run.clips, PIECES)}
+    report = {"step": checkpoint["step"], "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
     with replacing(run.distances) as aside:
         aside.write_text(json.dumps(report) + "\n")
     return report["held_out"]
 
 
 def report(out: Path, curve: list[Point], whole: list[Point], without: list[Point]) -> None:
-    """Tables, picture and answers, in files and on the screen."""
+    """Writes tables and picture to `out`; prints tables and answers."""
     columns = ["fraction", "minutes", "seed", "held_out_distance", "train_distance"]
     write(out / "curve.csv", columns, [[f"{p.fraction:g}", f"{p.minutes:.4f}", p.seed, f"{p.held_out:.5f}", f"{p.train:.5f}"]
                                        for p in curve])
     print()
     if len({p.fraction for p in curve}) > 1:
-        found = gain(curve)
-        pictures.save(pictures.learning_curve(curve, str(found)), out / "curve.png")
-        print(f"{answer(found)}\n")
+        result = gain(curve)
+        pictures.save(pictures.learning_curve(curve, str(result)), out / "curve.png")
+        print(f"{answer(result)}\n")
     if without:
         rows = influences(whole, without)
         seeds = sorted(p.seed for p in whole)
@@ -162,21 +163,21 @@ def report(out: Path, curve: list[Point], whole: list[Point], without: list[Poin
 
 
 def table(rows: Sequence[Influence], shown: int = 20) -> Table:
-    """The files that hurt most and those that help most."""
-    made = Table(title="held-out distance when a file is left out, against all files", title_justify="left")
+    """The influence of the files that hurt most and help most, `shown` rows in all."""
+    ranking = Table(title="held-out distance when a file is left out, against all files", title_justify="left")
     for column in ("without", "change", "its seeds", "against others", ""):
-        made.add_column(column, justify="left" if column in ("without", "") else "right", overflow="fold")
+        ranking.add_column(column, justify="left" if column in ("without", "") else "right", overflow="fold")
     for i, r in enumerate(rows):
         if len(rows) <= shown or i < shown // 2 or i >= len(rows) - shown // 2:
-            made.add_row(escape(r.source), f"{r.change:+.3f}", f"{min(r.changes):+.3f} to {max(r.changes):+.3f}",
-                         f"{r.against:+.3f} ± {r.spread:.3f}", "stands out" if r.stands_out else "")
+            ranking.add_row(escape(r.source), f"{r.change:+.3f}", f"{min(r.changes):+.3f} to {max(r.changes):+.3f}",
+                            f"{r.against:+.3f} ± {r.spread:.3f}", "stands out" if r.stands_out else "")
         elif i == shown // 2:
-            made.add_row(f"... {len(rows) - shown} more ...", "", "", "", "")
-    return made
+            ranking.add_row(f"... {len(rows) - shown} more ...", "", "", "", "")
+    return ranking
 
 
 def write(path: Path, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
-    """As CSV."""
+    """Writes a CSV file."""
     with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *rows])
 

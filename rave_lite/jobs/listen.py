@@ -1,4 +1,4 @@
-"""A page on which recordings and what models make of them are heard side by side."""
+"""Writes a page that plays recordings and their reconstructions by several models side by side."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def listen(config: DictConfig) -> None:
-    """index.html in `out`: the runs' held-out clips and a few training clips, or those of data.root; and the inputs."""
+    """Writes index.html in `out`: held-out clips of the runs and a few training clips, or clips of data.root; and inputs."""
     check_numbers(config, seconds=0.1, files=1, heard=0, walks=0, seed=0)
     if not config.ckpt:
         raise InputError("ckpt: name at least one checkpoint")
@@ -38,21 +38,21 @@ def listen(config: DictConfig) -> None:
     rate = max(model.sample_rate for model in models)
     runs = [saved["config"] for saved in checkpoints]
     cache = config.data.cache or runs[0]["data"]["cache"]
-    given = listed(config.inputs, "inputs", rate, cache)
-    inputs = some(given, config.files, config.seed)
-    own = of_runs(runs, rate, config.data.root, cache)
-    clips = chosen(config, own, rate, cache)
+    all_inputs = listed(config.inputs, "inputs", rate, cache)
+    inputs = draw(all_inputs, config.files, config.seed)
+    catalogues = run_catalogues(runs, rate, config.data.root, cache)
+    clips = choose_clips(config, catalogues, rate, cache)
     if not clips and not inputs:
         raise InputError(f"{paths[0]}: {IMPORTED} or inputs=DIR")
-    played = names_of([clip for _, clip in clips] or inputs)
-    hit = played[0] if config.hit is None else min(named([config.hit], played, "hit: no recording on the page"))
+    shown_names = names_of([clip for _, clip in clips] or inputs)
+    hit = shown_names[0] if config.hit is None else min(named([config.hit], shown_names, "hit: no recording on the page"))
     names = labels(paths, checkpoints)
-    for warning in (w for model, name in zip(models, names, strict=True) for w in vital_signs.warnings(model, name)):
+    for warning in (text for model, name in zip(models, names, strict=True) for text in vital_signs.warnings(model, name)):
         print(f"warning: {warning}")
-    most = f" of {len(given)}" if len(given) > len(inputs) else ""
-    print(f"{len(clips)} recordings and {len(inputs)}{most} foreign inputs through {', '.join(names)}", flush=True)
-    shown = list(side_by_side.recordings(models, clips, own, rate, config.seed, config.seconds))
-    foreign, together = (side_by_side.foreign(models, inputs, own, rate, config.seed, config.seconds) if inputs
+    total = f" of {len(all_inputs)}" if len(all_inputs) > len(inputs) else ""
+    print(f"{len(clips)} recordings and {len(inputs)}{total} foreign inputs through {', '.join(names)}", flush=True)
+    shown = list(side_by_side.recordings(models, clips, catalogues, rate, config.seed, config.seconds))
+    foreign, together = (side_by_side.foreign(models, inputs, catalogues, rate, config.seed, config.seconds) if inputs
                          else ([], []))
     page.write(path, names, shown, foreign, together, rate, latent(models, names, shown or foreign, hit, config.walks, rate))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
@@ -60,58 +60,61 @@ def listen(config: DictConfig) -> None:
 
 def latent(models: list[RAVE], names: list[str], shown: list[SideBySide], hit: str, walks: int,
            sample_rate: int) -> Iterator[str]:
-    """A section per model: the walks of the first recordings, and the one called `hit` along each direction."""
+    """Latent section of each model: walks of the first `walks` recordings, and `hit` moved along each direction."""
     for model, name in zip(models, names, strict=True) if walks else ():
         rate = model.sample_rate
-        heard = {one.name: one.original if rate == sample_rate else soxr.resample(one.original, sample_rate, rate)
-                 for number, one in enumerate(shown) if number < walks or one.name == hit}
-        yield from latents.section(model, name, dict(list(heard.items())[:walks]), (hit, heard[hit]))
+        originals = {row.name: row.original for number, row in enumerate(shown) if number < walks or row.name == hit}
+        sounds = {title: sound if rate == sample_rate else soxr.resample(sound, sample_rate, rate)
+                  for title, sound in originals.items()}
+        yield from latents.section(model, name, dict(list(sounds.items())[:walks]), (hit, sounds[hit]))
 
 
-def of_runs(runs: list[dict[str, Any]], sample_rate: int, root: str | None, cache: str | None) -> list[Catalogue | None]:
-    """The recordings of each run, as far as they are known."""
-    found: list[Catalogue | None] = []
+def run_catalogues(runs: list[dict[str, Any]], sample_rate: int, root: str | None,
+                   cache: str | None) -> list[Catalogue | None]:
+    """The recordings of each run, None where they are not known."""
+    catalogues: list[Catalogue | None] = []
     for number, run in enumerate(runs):
         same = next((i for i in range(number) if runs[i]["data"] == run["data"] and runs[i]["seed"] == run["seed"]), None)
-        found.append(known(run, sample_rate, root=root, cache=cache) if same is None else found[same])
-    return found
+        catalogues.append(known(run, sample_rate, root=root, cache=cache) if same is None else catalogues[same])
+    return catalogues
 
 
-def chosen(config: DictConfig, own: list[Catalogue | None], sample_rate: int, cache: str | None) -> list[tuple[str, Clip]]:
-    """What is shown, each with where its file is: of data.root, unless a run's recordings are there now; or of the runs'."""
-    different = list({id(found): found for found in own if found is not None}.values())
-    if config.data.root and not any(are_at(config.data.root, found) for found in different):
+def choose_clips(config: DictConfig, catalogues: list[Catalogue | None], sample_rate: int,
+                 cache: str | None) -> list[tuple[str, Clip]]:
+    """The clips to show, with their files' locations: of the runs; or of data.root, unless a run's recordings are there."""
+    distinct = list({id(catalogue): catalogue for catalogue in catalogues if catalogue is not None}.values())
+    if config.data.root and not any(are_at(config.data.root, catalogue) for catalogue in distinct):
         root = redact_url(resolve_root(config.data.root))
         clips = [(root, clip) for clip in listed(config.data.root, "data.root", sample_rate, cache, whole=False)]
-        clips = some(clips, config.files, config.seed)
+        clips = draw(clips, config.files, config.seed)
     else:
-        held = [(found.root, clip) for found in different for clip in found.held_out]
-        heard = [(found.root, clip) for found in different
-                 for clip in to_compare(found, -(-config.heard // len(different)), config.seed)]
-        clips = some(unlike(held), config.files, config.seed) + unlike(heard)[: config.heard]
+        held_out = [(catalogue.root, clip) for catalogue in distinct for clip in catalogue.held_out]
+        training = [(catalogue.root, clip) for catalogue in distinct
+                    for clip in to_compare(catalogue, -(-config.heard // len(distinct)), config.seed)]
+        clips = draw(without_duplicates(held_out), config.files, config.seed) + without_duplicates(training)[: config.heard]
     roots = {source: {root for root, clip in clips if clip.source == source} for source in {c.source for _, c in clips}}
-    called = lambda root, clip: f"{Path(root).name}/{clip.source}" if len(roots[clip.source]) > 1 else clip.source
-    return [(side_by_side.location(root, clip.source), replace(clip, source=called(root, clip))) for root, clip in clips]
+    label = lambda root, clip: f"{Path(root).name}/{clip.source}" if len(roots[clip.source]) > 1 else clip.source
+    return [(side_by_side.location(root, clip.source), replace(clip, source=label(root, clip))) for root, clip in clips]
 
 
-def unlike(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
-    """Each only once: runs may share recordings."""
+def without_duplicates(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
+    """Each clip once, though runs may share recordings."""
     return list({(side_by_side.location(root, c.source), c.start, c.stop): (root, c) for root, c in clips}.values())
 
 
-def some(clips: list[T], most: int, seed: int) -> list[T]:
-    """All, or `most` of them drawn with `seed`, in their order."""
+def draw(clips: list[T], most: int, seed: int) -> list[T]:
+    """All clips, or `most` of them drawn at random with `seed`, in their original order."""
     return [clips[i] for i in sorted(np.random.default_rng(seed).permutation(len(clips))[:most])]
 
 
 def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
-    """The runs' names; where those are the same with their steps, then their folders instead, then numbered."""
+    """Different labels for the models: run names; if some are equal, names with steps, folders with steps, or numbered."""
     runs = [str(saved["config"]["name"]) for saved in checkpoints]
     folders = [path.resolve().parent.parent.name for path in paths]
-    steps, apart = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
-                    for names in (runs, folders))
-    numbers = [f"{name} ({number})" for number, name in enumerate(steps, 1)]
-    return next(names for names in (runs, steps, apart, numbers) if len(set(names)) == len(names))
+    run_labels, folder_labels = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+                                 for names in (runs, folders))
+    numbers = [f"{name} ({number})" for number, name in enumerate(run_labels, 1)]
+    return next(names for names in (runs, run_labels, folder_labels, numbers) if len(set(names)) == len(names))
 
 
 main = job(listen)

@@ -1,4 +1,4 @@
-"""The commands from Python, as notebooks use them."""
+"""Runs the commands from Python, for notebooks."""
 
 import copy
 import importlib.util
@@ -40,24 +40,24 @@ def run(job: str, *settings: str) -> None:
 
 @contextmanager
 def configured(job: str, *settings: str) -> Iterator[DictConfig]:
-    """A job's configuration as its command composes it; inside, Hydra knows what was typed."""
+    """Composes a job's configuration as its command does; inside the context HydraConfig holds the settings given."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        whole = compose(job, list(settings), return_hydra_config=True)
-    config, hydra = copy.deepcopy(whole), HydraConfig.instance()
+        composed = compose(job, list(settings), return_hydra_config=True)
+    config, hydra = copy.deepcopy(composed), HydraConfig.instance()
     with read_write(config), open_dict(config):
         del config["hydra"]
-    before, hydra.cfg = hydra.cfg, None
-    hydra.set_config(whole)
+    previous, hydra.cfg = hydra.cfg, None
+    hydra.set_config(composed)
     try:
         yield config
     finally:
-        hydra.cfg = before
+        hydra.cfg = previous
 
 
 def augmentation(name: str, sample_rate: int = 44100) -> Augmentation:
     """The transforms of `augmentation=NAME`: a function of samples `(T,)` and any numbers, which draw what is random."""
     with configured("train", "data.root=.", f"augmentation={name}") as config:
-        made = transforms.augmentation(config, sample_rate)
-    if made is None:
+        augment = transforms.augmentation(config, sample_rate)
+    if augment is None:
         raise InputError(f"augmentation: {name} has no transforms; say light or strong")
-    return made
+    return augment

@@ -1,4 +1,4 @@
-"""Play sounds through a model."""
+"""Reconstructs sound files with a model."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rave_lite.model import RAVE
 
 
 def reconstruct(config: DictConfig) -> None:
-    """Every file of the input through the checkpoint, to wav under `out`, in the same folders."""
+    """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders."""
     model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
     paths = audio.find(root)
@@ -21,8 +21,8 @@ def reconstruct(config: DictConfig) -> None:
         raise InputError(f"{root}: no audio files")
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
     targets = [out / name for name in audio.as_wav(names)]
-    if lost := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
-        raise InputError(f"out: {out}: this would overwrite {min(lost)}, which is to be played; choose another folder")
+    if clashes := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
+        raise InputError(f"out: {out}: this would overwrite {min(clashes)}, which is to be played; choose another folder")
     for warning in vital_signs.warnings(model):
         print(f"warning: {warning}")
     failed = []
@@ -30,7 +30,7 @@ def reconstruct(config: DictConfig) -> None:
         try:
             seconds = reconstruct_file(model, path, target, config.block, seed=config.seed)
             print(f"{target}  {seconds:.2f} s")
-        except audio.UnreadableError as error:  # the others may be well
+        except audio.UnreadableError as error:  # the other files may be readable
             failed.append(str(error))
     if failed:
         raise InputError("\n".join(failed))

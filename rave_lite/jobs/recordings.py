@@ -1,4 +1,4 @@
-"""What a model is judged by: the recordings of its run, those to compare them with, foreign ones."""
+"""Which recordings a model is judged by: those of its run, training clips to compare with, foreign ones."""
 
 import math
 from dataclasses import replace
@@ -26,22 +26,22 @@ IMPORTED = "an imported model, which knows no recordings; say which: data.root=D
 
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
-    """As a run, of which this is the configuration, trained on them and held them out; `root`: where they are now.
+    """The recordings of the run with configuration `run`, split as the run split them. `root`: where they are now.
 
-    Held-out recordings that are remote are read, to leave silence out.
+    Reads the held-out recordings, even remote ones, to leave out silence.
     """
     data = run["data"]
-    found = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
+    split = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
                       cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
-    found = replace(found, held_out=search_and_cut(found.held_out, sample_rate))
-    return select_training_subset(found, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0),
+    split = replace(split, held_out=search_and_cut(split.held_out, sample_rate))
+    return select_training_subset(split, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0),
                                   without=data.get("without"))
 
 
 def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue | None:
-    """The run's recordings, at `root` if they are not where they were but those there give as many minutes to train on.
+    """The run's recordings. If the original path cannot be read, uses `root`, provided its training minutes match.
 
-    None where that is not so, and of an imported model. Raises InputError where they cannot be read and `root` is None.
+    None if they do not match, and for an imported model. Raises InputError if they cannot be read and `root` is None.
     """
     if not run["data"]["root"]:
         return None
@@ -51,40 +51,41 @@ def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cac
         if root is None:
             raise InputError(f"{error}\nhave the recordings of {run['name']} moved? say data.root=DIR") from error
     try:
-        found = recordings(run, sample_rate, root=resolve_root(root), cache=cache)
+        run_catalogue = recordings(run, sample_rate, root=resolve_root(root), cache=cache)
     except InputError:
         return None
-    return found if math.isclose(found.minutes(found.train), run["minutes"], rel_tol=1e-4) else None
+    return run_catalogue if math.isclose(run_catalogue.minutes(run_catalogue.train), run["minutes"], rel_tol=1e-4) else None
 
 
-def are_at(root: str | None, found: Catalogue) -> bool:
-    """Whether a run's recordings are those of `root`; None: of no other place."""
-    return root is None or found.root == redact_url(resolve_root(root))
+def are_at(root: str | None, run_catalogue: Catalogue) -> bool:
+    """Whether the recordings of a run are those at `root`; true if `root` is None."""
+    return root is None or run_catalogue.root == redact_url(resolve_root(root))
 
 
 def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
              cache: str | None) -> tuple[Catalogue | None, list[Clip]]:
-    """The run's recordings, if `known`, and the clips to judge a model by: those it held out, or all of another `root`."""
-    found = known(run, sample_rate, root=root, cache=cache)
-    if found is None and not root:
+    """The run's recordings, if `known`; and the clips to judge by: the held-out ones, or all clips of another `root`."""
+    run_catalogue = known(run, sample_rate, root=root, cache=cache)
+    if run_catalogue is None and not root:
         raise InputError(f"{run['name']}: {IMPORTED}")
-    if found is not None and are_at(root, found):
-        return found, found.held_out
-    return found, listed(root, "data.root", sample_rate, cache, whole=False)
+    if run_catalogue is not None and are_at(root, run_catalogue):
+        return run_catalogue, run_catalogue.held_out
+    return run_catalogue, listed(root, "data.root", sample_rate, cache, whole=False)
 
 
-def to_compare(found: Catalogue, most: int, seed: int) -> list[Clip]:
-    """As many training clips as held-out ones, of like lengths, but `most` at most."""
-    some = [found.held_out[i] for i in np.random.default_rng(seed).permutation(len(found.held_out))[:most]]
-    longest = max(map(len, found.held_out)) / found.sample_rate
-    parts = pieces(found.train, found.sample_rate, max(10.0, longest))
-    return match_lengths(some, search_and_cut(parts, found.sample_rate, len(some), seed), seed)
+def to_compare(run_catalogue: Catalogue, most: int, seed: int) -> list[Clip]:
+    """Training clips to compare with the held-out ones: as many and of similar lengths, but at most `most`."""
+    order = np.random.default_rng(seed).permutation(len(run_catalogue.held_out))
+    held_out = [run_catalogue.held_out[i] for i in order[:most]]
+    longest = max(map(len, run_catalogue.held_out)) / run_catalogue.sample_rate
+    parts = pieces(run_catalogue.train, run_catalogue.sample_rate, max(10.0, longest))
+    return match_lengths(held_out, search_and_cut(parts, run_catalogue.sample_rate, len(held_out), seed), seed)
 
 
 def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, whole: bool = True) -> list[Clip]:
-    """The recordings of a folder or file, none for None: `whole`, or without long silent stretches.
+    """The recordings of a folder or file, none for None: `whole`, or without long silences.
 
-    Says which files cannot be used; raises InputError where none can.
+    Prints which files cannot be used. Raises InputError if none can.
     """
     if root is None:
         return []

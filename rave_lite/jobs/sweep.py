@@ -1,4 +1,4 @@
-"""Runs of --multirun, on one machine or a cluster: a folder each, and one that fails does not end the others."""
+"""Sweeps (--multirun), on one machine or a cluster: each job has its folder, and a failed job does not end the others."""
 
 import hashlib
 import importlib.util
@@ -37,7 +37,7 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def end(message: str, code: int = 2) -> NoReturn:
-    """End this job; in a sweep, not the others."""
+    """Ends this job with a message; in a sweep, the other jobs go on."""
     if not sweeping():
         fail(message, code)
     message = f"{sweep_folder(HydraConfig.get())}: {message}"
@@ -49,34 +49,34 @@ def sweeping() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def own_folder(config: DictConfig) -> None:
-    """A job of a sweep whose folder is `out` gets its own in there."""
+def set_job_folder(config: DictConfig) -> None:
+    """Gives a job of a sweep its own folder inside `out`."""
     if sweeping() and config.get("out") == HydraConfig.get().sweep.dir:
         config.out = str(sweep_folder(HydraConfig.get()))
         print(f"\n{config.out}", flush=True)
 
 
 def sweep_folder(settings: Any) -> Path:
-    """Of one job, from its Hydra settings."""
+    """The folder of one job, from its Hydra settings."""
     return Path(settings.sweep.dir, settings.sweep.subdir)
 
 
 def folder_name(text: str) -> str:
-    """`text` as a folder's name. Letters, digits and _.+- stay: they need no quotes in a shell, nor in ckpt=NAME.
+    """`text` as a folder name of letters, digits and _.+-, which need no quotes in a shell, nor in ckpt=NAME.
 
-    What has anything else, or is long, ends in a hash of itself. No text gives ".", the folder that it would be in.
+    A name that had other characters, or was cut to 100, ends in a hash of `text`. An empty text gives ".".
     """
-    plain = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:100].strip("-")
-    if plain == text:
-        return plain or "."
-    return f"{plain}-{hashlib.sha1(text.encode(errors='surrogateescape')).hexdigest()[:6]}"
+    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:100].strip("-")
+    if safe == text:
+        return safe or "."
+    return f"{safe}-{hashlib.sha1(text.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
 class Sweep(Callback):
-    """Before the jobs of --multirun begin: their folders are named by what is swept alone, and no two may share one."""
+    """Before the jobs of a sweep start: names their folders by the swept settings only, and refuses shared folders."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         launcher = config.hydra.launcher._target_
@@ -88,23 +88,23 @@ class Sweep(Callback):
         try:
             folders = self._folders(config)
         except (HydraException, OmegaConfBaseException):
-            return  # Hydra meets it again, and says what is wrong
-        same = [folder for folder, count in Counter(str(folder).casefold() for folder in folders).items() if count > 1]
-        if same:
-            fail(f"two jobs of this sweep would write into one folder: {same[0]}\n"
+            return  # Hydra will meet this error again and report it
+        duplicates = [folder for folder, count in Counter(str(folder).casefold() for folder in folders).items() if count > 1]
+        if duplicates:
+            fail(f"two jobs of this sweep would write into one folder: {duplicates[0]}\n"
                  "Say each value once, and leave hydra.sweep.subdir alone: each job gets a folder of its own in out=.")
         print("each job's folder:", *folders, sep="\n  ", flush=True)
         if launcher.endswith("SlurmLauncher"):
             print("waiting for SLURM; Ctrl-C ends the waiting, not the jobs", flush=True)
 
     def _folders(self, config: DictConfig) -> list[Path]:
-        """Of each job, as the launcher will compose it."""
+        """The folder of each job, composed as the launcher will."""
         loader = GlobalHydra.instance().config_loader()
-        asked = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
-        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*asked, *config.hydra.overrides.task])
+        params = [f"{k}={v}" for k, v in (config.hydra.sweeper.get("params") or {}).items()]
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides([*params, *config.hydra.overrides.task])
         swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-        same = ",".join(f"'{key}'" for key in sorted({override.key_or_group for override in overrides} - swept))
-        config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{same}]")
+        constant_keys = ",".join(f"'{key}'" for key in sorted({override.key_or_group for override in overrides} - swept))
+        config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{constant_keys}]")
         folders = []
         for number, job in enumerate(BasicSweeper.split_arguments(overrides, None)[0]):
             composed = loader.load_sweep_config(config, list(job))

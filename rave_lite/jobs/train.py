@@ -1,4 +1,4 @@
-"""Train a model on a folder of recordings."""
+"""Trains a model on a folder of recordings."""
 
 import hashlib
 import json
@@ -32,13 +32,13 @@ from rave_lite.training.runner import NetworkRunner
 from rave_lite.training.transfer import architecture, start_from
 
 RUNNER = ("precision", "micro_batch", "compile")  # settings of trainer that are not Lightning's
-CALIBRATION_WINDOWS = 16  # of the first batches: one batch may be quiet as a whole
+CALIBRATION_WINDOWS = 16  # may span several batches, as one batch may be all quiet
 show = rank_zero_only(rich.print)
 say = rank_zero_only(print)
 
 
 def train(config: DictConfig, brief: bool = False) -> None:
-    """Compose the parts, say what there is to train on and what it will take (unless `brief`), and fit."""
+    """Composes the parts, prints the recordings and the estimated time (unless `brief`), and trains."""
     resume = resume_path(config.resume, Path(config.out))
     saved = read_checkpoint(resume) if resume else None
     if saved and "optimizer_states" not in saved:
@@ -66,8 +66,8 @@ def train(config: DictConfig, brief: bool = False) -> None:
         resumable(module, saved, resume)
         load_matching(module, saved["state_dict"], resume)
         then, now = data_selection(saved.get("config", {}).get("data", {})), data_selection(plain["data"])
-        for what in (what for what in now if then[what] != now[what]):
-            show(f"[yellow]warning:[/] {what} than when this run began")
+        for change in (change for change in now if then[change] != now[change]):
+            show(f"[yellow]warning:[/] {change} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
     if saved is None and config.transfer["from"] is None:
@@ -92,12 +92,12 @@ def train(config: DictConfig, brief: bool = False) -> None:
 
 
 def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
-    """Raise InputError where `module` lacks what settings of the training gave a checkpoint, or the reverse."""
-    there, here = ({name.split(".")[0] for name in state} for state in (saved["state_dict"], module.state_dict()))
+    """Raises InputError if the checkpoint and `module` differ in parts that training settings switch on or off."""
+    saved_parts, parts = ({name.split(".")[0] for name in state} for state in (saved["state_dict"], module.state_dict()))
     for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
-        if (part in there) != (part in here):
-            began = f"training.{setting}={json.dumps(saved['config']['training'][setting])}".replace('"', "")
-            raise InputError(f"{path}: this run began with {began}; to resume does not switch that on or off: say '{began}' "
+        if (part in saved_parts) != (part in parts):
+            given = f"training.{setting}={json.dumps(saved['config']['training'][setting])}".replace('"', "")
+            raise InputError(f"{path}: this run began with {given}; to resume does not switch that on or off: say '{given}' "
                              f"again, or start a new run with transfer.from={path}")
     if any(len(state["param_groups"]) > 1 for state in saved["optimizer_states"]):
         raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
@@ -106,7 +106,7 @@ def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
 
 @contextmanager
 def unwrap_worker_errors() -> Iterator[None]:
-    """An InputError of one of the data's workers as it was, without the traceback that torch puts in its message."""
+    """Re-raises an InputError of a data worker without the traceback that torch puts into its message."""
     try:
         yield
     except InputError as error:
@@ -115,7 +115,7 @@ def unwrap_worker_errors() -> Iterator[None]:
 
 
 def load_catalogue(config: DictConfig, plain: dict[str, Any], sample_rate: int) -> Catalogue:
-    """The recordings, held out and to train on, before any are left out. `plain` notes where they are and what is kept."""
+    """All recordings, split into training and held-out clips. Writes their root and the manifest's regions to `plain`."""
     root = resolve_root(config.data.root)
     plain["data"]["root"] = redact_url(root)
     if config.data.manifest == "":
@@ -128,16 +128,16 @@ def load_catalogue(config: DictConfig, plain: dict[str, Any], sample_rate: int) 
 
 
 def data_selection(data: dict[str, Any]) -> dict[str, Any]:
-    """What decides which recordings a run is trained on, of its settings, which may be older than these."""
+    """The settings that select the training recordings; `data` may be from an older version that lacks some."""
     fraction = data.get("fraction", 1)
     return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": data.get("without", []),
             "data.fraction, data.subset_seed choose others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
 
 
 def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
-    """`build`, with the architecture and, unless `resumed`, the weights of `transfer.from` where that is given.
+    """`build`; if `transfer.from` is given, with its architecture and, unless `resumed`, its weights.
 
-    `overrides`: of the command line; what they say of the model is kept. Raises InputError for another kind of latent.
+    `overrides` of the command line that concern the model win. Raises InputError for another kind of latent.
     """
     path = config.transfer["from"]
     if path is None:
@@ -164,7 +164,7 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[st
 
 
 def build(config: DictConfig) -> RAVETraining:
-    """The model and what trains it, with the resolved configuration to be kept in its checkpoints."""
+    """The training module with model, discriminator and losses; its checkpoints will hold the resolved configuration."""
     plain: Any = OmegaConf.to_container(config, resolve=True)
     training = {**plain["training"], "ada": adaptive(plain["training"]["ada"])}
     return RAVETraining(model=instantiate(config.model), discriminator=instantiate(config.discriminator),
@@ -174,24 +174,24 @@ def build(config: DictConfig) -> RAVETraining:
                         run=NetworkRunner(**{k: plain["trainer"][k] for k in RUNNER}), seed=config.seed, config=plain)
 
 
-def adaptive(asked: dict[str, float] | None) -> AdaptiveAugmentation | None:
-    """Raises InputError for settings that it does not have."""
-    if asked is None:
+def adaptive(settings: dict[str, float] | None) -> AdaptiveAugmentation | None:
+    """Adaptive augmentation, None if off. Raises InputError for unknown settings."""
+    if settings is None:
         return None
-    if not isinstance(asked, dict) or not asked.keys() <= {"target", "ramp"}:
-        raise InputError(f"training.ada: {asked}; say null, or {{target: 0.6, ramp: 50000}}")
-    return AdaptiveAugmentation(**asked)
+    if not isinstance(settings, dict) or not settings.keys() <= {"target", "ramp"}:
+        raise InputError(f"training.ada: {settings}; say null, or {{target: 0.6, ramp: 50000}}")
+    return AdaptiveAugmentation(**settings)
 
 
 def limit_memory(gibibytes: float | None) -> None:
-    """Let this process allocate no more than that of its GPU's memory."""
+    """Limits how much GPU memory this process may allocate."""
     if gibibytes is not None and torch.cuda.is_available():
         total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, gibibytes * 2**30 / total))
 
 
 def resume_path(resume: str | None, out: Path) -> Path | None:
-    """The checkpoint to go on from. Raises InputError when there is none, or when a new run would overwrite an old one."""
+    """The checkpoint to resume from. Raises InputError if it is missing, or if a new run would overwrite an old one."""
     last = out / "checkpoints" / "last.ckpt"
     if resume == "auto":
         resume = "last" if last.exists() else None
@@ -206,7 +206,7 @@ def resume_path(resume: str | None, out: Path) -> Path | None:
 
 
 def quieten() -> None:
-    """Keep Lightning's advertisements and the warnings about what is meant to be so off the screen."""
+    """Hides Lightning's advertisements, and warnings about intended behaviour."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", ".*isinstance.treespec.*"):
         warnings.filterwarnings("ignore", message)

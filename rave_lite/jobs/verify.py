@@ -1,4 +1,4 @@
-"""Check an exported file."""
+"""Verifies an exported file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rave_lite.model import read_checkpoint
 
 
 def verify(config: DictConfig) -> None:
-    """Every check of export on a file, against its checkpoint where one is given; the file stays in any case."""
+    """Runs every check of export on a file, against its checkpoint if given. Never deletes the file."""
     file = Path(config.file).expanduser()
     checkpoint = Path(config.ckpt).expanduser() if config.ckpt else None
     load_own_export(file)

@@ -1,4 +1,4 @@
-"""Stateful leaves and blocks of the network: they know torch only, and script."""
+"""Layers and blocks of the network: they depend on torch only, and can be scripted."""
 
 from rave_lite.layers.conv import ALIGNMENTS, Conv1d, ConvTranspose1d, MatrixConv, leaky_relu, weight_norm
 from rave_lite.layers.noise import Noise, NoiseSynth, SeededNoise, seed_noise, set_noise

@@ -1,9 +1,9 @@
-"""Convolutions that look at the past only, and say by how much their output trails.
+"""Causal convolutions that state the delay of their output.
 
-`delay` counts like channels do: each layer takes the delay at its input and states the one at its output, both in frames
-of that side. `causal` layers look at nothing to come and add none; a `centered` layer is the same sum over the past, read
-as a symmetric window whose output is late by half its span. The other alignments are the public release's two, as its
-impulse responses show them: its strided windows end at or near the first sample of their frame.
+Each layer takes the delay at its input and states the delay at its output, both in frames of that side. `causal` layers
+add no delay; a `centered` layer computes the same sum over the past, but counts it as a symmetric window whose output is
+late by half its span. The other alignments are the two of the public release, measured from its impulse responses: its
+strided windows end at or near the first sample of their frame.
 """
 
 from typing import TypeVar
@@ -17,7 +17,7 @@ from rave_lite.layers.padding import CausalPad
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.ConvTranspose1d)
 LEAK = 0.2  # slope of every activation below zero
-REFERENCE_FAN_IN = 384  # at which a direction of `WeightNorm` starts as long as its weight
+REFERENCE_FAN_IN = 384  # fan-in at which a direction of `WeightNorm` starts as long as its weight
 ALIGNMENTS = ("causal", "centered", "release-causal", "release-centered")
 
 
@@ -43,13 +43,13 @@ class WeightNorm(nn.Module):
 
 
 def weight_norm(layer: Layer, fan_in: int | None = None) -> Layer:
-    """`layer` with `WeightNorm`; `fan_in`: terms of an output, by default all weights of a row."""
+    """Add `WeightNorm` to `layer`; `fan_in`: terms of an output, by default all weights of a row."""
     register_parametrization(layer, "weight", WeightNorm(fan_in or layer.weight[0].numel()))
     return layer
 
 
 def lookahead(alignment: str, span: int, stride: int) -> int:
-    """Samples by which a window of `span` ends after the frame of `stride` samples that it stands for; may be negative."""
+    """Samples by which a window of `span` ends after its frame of `stride` samples; may be negative."""
     return {"causal": 0, "centered": (span - stride) // 2, "release-causal": 1 - stride,
             "release-centered": span // 2 + 1 - stride}[alignment]
 
@@ -57,7 +57,7 @@ def lookahead(alignment: str, span: int, stride: int) -> int:
 class MatrixConv(nn.Module):
     """A convolution over the past as one product per block: `(B, in, T) -> (B, out, T / stride * ratio)`.
 
-    What `stream` makes of every convolution. `weight`: `(ratio * out, kernel * in)`, the oldest tap first; each row of
+    `stream` replaces every convolution by it. `weight`: `(ratio * out, kernel * in)`, the oldest tap first; each row of
     the product is `ratio` output frames. Channels lie last in memory from layer to layer: at one stream and few frames
     this is several times faster on a CPU than the convolution kernels (docs/benchmarks.md), and it can be quantised.
     """
@@ -82,18 +82,17 @@ class MatrixConv(nn.Module):
 class Conv1d(nn.Conv1d):
     """Convolution over the past, weight-normalised unless `norm` is false. `(B, in, T) -> (B, out, T / stride)`.
 
-    T is a multiple of `stride`. A strided layer pads further, until the delay at its input is a whole number of frames
-    of its output.
+    T is a multiple of `stride`. A strided layer adds padding until its delay is a whole number of output frames.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1,
                  norm: bool = True, alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, bias=False)
         span = (kernel_size - 1) * dilation + 1
-        late = delay + lookahead(alignment, span, stride)
-        align = -late % stride
-        self.past = CausalPad(in_channels, span - stride + align)
-        self.delay = (late + align) // stride
+        trailing = delay + lookahead(alignment, span, stride)
+        alignment_pad = -trailing % stride
+        self.past = CausalPad(in_channels, span - stride + alignment_pad)
+        self.delay = (trailing + alignment_pad) // stride
         nn.init.kaiming_normal_(self.weight, LEAK)
         if norm:
             weight_norm(self)
@@ -124,8 +123,8 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         x = self.past(x)
         if x.device.type == "cpu":  # oneDNN's kernel: half the product's time, with AVX-512 or few channels
             return F.conv_transpose1d(x, self.weight, stride=self.ratio, padding=self.ratio)
-        y = (x.transpose(1, 2) @ self.weight.flatten(1)).unflatten(2, (-1, 2, self.ratio))  # the weights as they lie
-        y = y[:, 1:, :, 0] + y[:, :-1, :, 1]  # (B, T, out, stride): of the current frame, of the one before
+        y = (x.transpose(1, 2) @ self.weight.flatten(1)).unflatten(2, (-1, 2, self.ratio))  # uses the weights' memory layout
+        y = y[:, 1:, :, 0] + y[:, :-1, :, 1]  # (B, T, out, stride): terms of the current frame and of the one before
         return y.transpose(1, 2).flatten(2)
 
     def streaming(self, batch_size: int) -> nn.Module:
@@ -134,5 +133,5 @@ class ConvTranspose1d(nn.ConvTranspose1d):
 
 
 def leaky_relu(*, inplace: bool = True) -> nn.LeakyReLU:
-    """The activation of the whole network. In place unless said otherwise: what makes its input must not need it again."""
+    """The activation of the whole network. In place by default: nothing else may need its input."""
     return nn.LeakyReLU(LEAK, inplace=inplace)

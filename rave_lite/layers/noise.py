@@ -1,4 +1,4 @@
-"""The one place that randomness in the network comes from, and the noise synthesiser built on it."""
+"""Noise sources, the network's only randomness, and the noise synthesiser built on them."""
 
 import math
 
@@ -13,8 +13,8 @@ from rave_lite.layers.padding import CausalPad
 class Noise(nn.Module):
     """Fresh unit-variance Gaussian noise times `amount`. `(B, *, T) -> (B, channels, T)`; `amount` 0 makes it silent.
 
-    Drawn from torch's generator of the input's device: seed it with `torch.manual_seed`. Its streaming form has a seed
-    and a position of its own.
+    Drawn from torch's generator of the input's device: seed it with `torch.manual_seed`. The streaming form has its own
+    seed and position.
     """
 
     amount: Tensor
@@ -32,10 +32,10 @@ class Noise(nn.Module):
 
 
 class SeededNoise(nn.Module):
-    """Gaussian noise that is a function of seed, stream, channel and time alone: the same for every block size.
+    """Gaussian noise that depends on seed, stream, channel and time only, not on the block size.
 
-    Counter-based: a 32-bit hash of the position (constants of C. Wellons' "lowbias32", 2018) made Gaussian by Box and
-    Muller (1958). No generator is shared with the host, nothing waits for a device, a CUDA graph may hold it.
+    Counter-based: a 32-bit hash of the position (constants of C. Wellons' "lowbias32", 2018), then the Box-Muller transform
+    (1958). It shares no generator with the host, never waits for a device, and works in a CUDA graph.
     """
 
     amount: Tensor
@@ -45,7 +45,7 @@ class SeededNoise(nn.Module):
     def __init__(self, channels: int, amount: Tensor):
         super().__init__()
         self.channels = channels
-        self.salt = 0  # tells one source from another; `stream` counts them
+        self.salt = 0  # differs between sources; `stream` numbers them
         self.register_buffer("amount", amount.clone(), persistent=False)
         self.register_buffer("seed", torch.zeros((), dtype=torch.int64), persistent=False)
         self.register_buffer("position", torch.zeros((), dtype=torch.int64), persistent=False)
@@ -62,7 +62,7 @@ class SeededNoise(nn.Module):
 
 
 def hash32(x: Tensor) -> Tensor:
-    """Integers, of which the low 32 bits count, to well-mixed ones in [0, 2^32); int64."""
+    """Hash the low 32 bits of int64 integers to [0, 2^32)."""
     x = x & 0xFFFFFFFF
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * (0x846CA68B - (1 << 32))) & 0xFFFFFFFF  # the constant modulo 2^32: products stay in 63 bits
@@ -77,7 +77,7 @@ def set_noise(module: nn.Module, amount: float) -> None:
 
 
 def seed_noise(module: nn.Module, seed: int) -> None:
-    """Seed every noise source of a streaming `module`, and start each anew."""
+    """Seed every noise source of a streaming `module`, and restart it."""
     for part in module.modules():
         if isinstance(part, SeededNoise):
             part.seed.fill_(seed)
@@ -89,8 +89,8 @@ class NoiseSynth(nn.Module):
 
     Strided convolutions predict, once per `prod(ratios)` samples, the amplitude response of a filter at `filter_bands`
     frequencies; noise goes through that filter (Engel et al., DDSP, 2020, section 3.4), of twice the frame's length at most.
-    `framewise`: through the filter that the public release's frames turn out to have been given, each frame on its own:
-    the response cut to a frame while centred, the level of noise uniform between -1 and 1.
+    `framewise`: as in the public release, frames are filtered separately, with the centred response cut to a frame, and
+    the noise has the level of a uniform distribution between -1 and 1.
     """
 
     window: Tensor
@@ -122,13 +122,13 @@ class NoiseSynth(nn.Module):
         response = torch.fft.irfft(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
         response = torch.roll(response, self.taps // 2, -1)[..., : self.taps] * self.window
         if self.framewise:
-            return self._each_frame(response, self.noise(x))
+            return self._filter_each_frame(response, self.noise(x))
         noise = self.past(self.noise(x)).unfold(2, self.taps - 1 + self.frame, self.frame)  # (B, band, frame, time)
         filtered = (noise.unfold(3, self.taps, 1) * response.unsqueeze(3)).sum(4)  # (B, band, frame, time)
         return filtered.flatten(2)
 
-    def _each_frame(self, response: Tensor, noise: Tensor) -> Tensor:
-        """Filter `(B, band, frame, taps)` cut to a frame, over noise `(B, band, T)`; no frame hears the one before."""
-        cut = torch.roll(F.pad(response, (0, max(0, self.frame - self.taps)))[..., : self.frame], -(self.taps // 2), -1)
+    def _filter_each_frame(self, response: Tensor, noise: Tensor) -> Tensor:
+        """Filter noise `(B, band, T)` with `(B, band, frame, taps)`, cut to a frame; frames do not overlap."""
+        kernel = torch.roll(F.pad(response, (0, max(0, self.frame - self.taps)))[..., : self.frame], -(self.taps // 2), -1)
         frames = F.pad(noise.unflatten(2, (-1, self.frame)) / 3**0.5, (self.frame - 1, 0)).unfold(3, self.frame, 1)
-        return (frames * cut.flip(3).unsqueeze(3)).sum(4).flatten(2)
+        return (frames * kernel.flip(3).unsqueeze(3)).sum(4).flatten(2)

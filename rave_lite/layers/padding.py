@@ -1,7 +1,7 @@
-"""What came before: the only padding in the network, and the only state when it streams.
+"""Causal padding: the only padding of the network, and its only state when streaming.
 
 Every layer with memory owns a `CausalPad`. Offline it stands for silence; `stream` replaces each by a `StreamingPad` that
-remembers the end of the previous block. By induction over layers, streaming from the empty state equals the offline pass.
+holds the end of the previous block. By induction over layers, streaming from the empty state equals the offline pass.
 """
 
 import copy
@@ -15,7 +15,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class CausalPad(nn.Module):
-    """Zeros standing for what came before the first sample. `(B, C, T) -> (B, C, length + T)`; `length`: frames.
+    """Zeros in place of the samples before the first. `(B, C, T) -> (B, C, length + T)`; `length`: frames.
 
     Of length 0 it returns `x` itself.
     """
@@ -60,14 +60,14 @@ def stream(module: Module, batch_size: int = 1) -> Module:
     """A streaming copy of `module`: same weights (weight norm folded), its own memory, ready to script.
 
     Feed it consecutive blocks, each a multiple of the module's hop; their outputs concatenated equal the offline pass.
-    `batch_size`: the most independent streams it can hold. A layer says by its method `streaming(batch_size)` what
-    stands for it in the copy; what it owns has been replaced before.
+    `batch_size`: the largest number of independent streams. A layer's method `streaming(batch_size)` returns its
+    replacement in the copy; its children have been replaced before.
     """
-    like = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(()))
+    reference = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(()))
     live = _swap(copy.deepcopy(module), batch_size).eval().requires_grad_(False)
     for salt, source in enumerate(part for part in live.modules() if hasattr(part, "salt")):
-        source.salt = salt  # type: ignore[assignment]  # no two sources of noise alike
-    return live.to(like.device, like.dtype if like.is_floating_point() else None)  # type: ignore[return-value]
+        source.salt = salt  # type: ignore[assignment]  # no two noise sources are equal
+    return live.to(reference.device, reference.dtype if reference.is_floating_point() else None)  # type: ignore[return-value]
 
 
 def _swap(module: nn.Module, batch_size: int) -> nn.Module:
@@ -77,7 +77,7 @@ def _swap(module: nn.Module, batch_size: int) -> nn.Module:
 
 
 def reset(module: nn.Module) -> None:
-    """Forget every stream, and start the noise anew: the next block is treated as the first."""
+    """Forget every stream and restart the noise: the next block is treated as the first."""
     for part in module.modules():
         for memory in ("cache", "position"):
             if hasattr(part, memory):

@@ -1,8 +1,8 @@
-"""Cosine-modulated filter bank with perfect reconstruction (pseudo-QMF grown up).
+"""Cosine-modulated filter bank with perfect reconstruction.
 
 The prototype starts as a Kaiser-windowed sinc and is moved, by the smallest change in stop-band energy, onto the
 perfect-reconstruction conditions for cosine-modulated banks: each pair of polyphase components is power complementary
-(Koilpillai and Vaidyanathan, IEEE Trans. Signal Processing 40(4), 1992, eq. 12). What is left is rounding.
+(Koilpillai and Vaidyanathan, IEEE Trans. Signal Processing 40(4), 1992, eq. 12). Only rounding errors remain.
 """
 
 from functools import lru_cache
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rave_lite.layers.conv import MatrixConv
 from rave_lite.layers.padding import CausalPad
 
-PASSES = 16  # Newton steps: the residual has stopped falling well before
+NEWTON_STEPS = 16  # the residual stops falling well before
 
 
 class PQMF(nn.Module):
@@ -23,9 +23,9 @@ class PQMF(nn.Module):
 
     `attenuation`: stop-band, dB. `taps`: filter length, a multiple of `2 * n_bands`; default from the attenuation.
     The filters are buffers `(n_bands, taps)` in time order, part of the weights: any other bank of that size may be loaded.
-    `alternate`: every second sample of odd bands is negated, which turns their spectra round, so that in each band higher
-    is higher; blocks are then of an even number of band samples. `skew`: band samples by which the bands are later, in the
-    frames of an encoder, than in those that its weights were trained on.
+    `alternate`: every second sample of odd bands is negated, which reverses their spectra, so that frequency rises in every
+    band; blocks must then have an even number of band samples. `skew`: band samples by which these bands are later than
+    those that the encoder's weights were trained on, relative to its frames.
     """
 
     analysis: Tensor
@@ -49,19 +49,19 @@ class PQMF(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         blocks = x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)
         bands = F.conv1d(self.past_samples(blocks), self.analysis_taps())
-        return turned(bands, self.signs) if self.alternate else bands
+        return alternate_signs(bands, self.signs) if self.alternate else bands
 
     def inverse(self, bands: Tensor) -> Tensor:
-        bands = turned(bands, self.signs) if self.alternate else bands
+        bands = alternate_signs(bands, self.signs) if self.alternate else bands
         blocks = F.conv1d(self.past_bands(bands), self.synthesis_taps())
         return blocks.transpose(1, 2).flatten(1).unsqueeze(1)
 
     def analysis_taps(self) -> Tensor:
-        """As a convolution over blocks: `(band, phase, block)`."""
+        """The analysis filters as a convolution over blocks: `(band, phase, block)`."""
         return self.analysis.flip(1).unflatten(1, (-1, self.n_bands)).transpose(1, 2)
 
     def synthesis_taps(self) -> Tensor:
-        """As a convolution over blocks: `(phase, band, block)`."""
+        """The synthesis filters as a convolution over blocks: `(phase, band, block)`."""
         return self.synthesis.unflatten(1, (-1, self.n_bands)).permute(2, 0, 1).flip(2)
 
     def streaming(self, batch_size: int) -> nn.Module:
@@ -69,7 +69,7 @@ class PQMF(nn.Module):
 
 
 class StreamingPQMF(nn.Module):
-    """The same bank as two matrix products."""
+    """Streaming form of `PQMF`: two matrix products."""
 
     signs: Tensor
 
@@ -84,20 +84,20 @@ class StreamingPQMF(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         bands = self.analysis(x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
-        return turned(bands, self.signs) if self.alternate else bands
+        return alternate_signs(bands, self.signs) if self.alternate else bands
 
     def inverse(self, bands: Tensor) -> Tensor:
-        return self.synthesis(turned(bands, self.signs) if self.alternate else bands)
+        return self.synthesis(alternate_signs(bands, self.signs) if self.alternate else bands)
 
 
 def alternating(n_bands: int) -> Tensor:
-    """`(n_bands, 1, 2)`: what even and odd samples of each band are multiplied by."""
+    """`(n_bands, 1, 2)`: signs of the even and odd samples of each band."""
     signs = torch.ones(n_bands, 1, 2)
     signs[1::2, :, 1] = -1
     return signs
 
 
-def turned(bands: Tensor, signs: Tensor) -> Tensor:
+def alternate_signs(bands: Tensor, signs: Tensor) -> Tensor:
     return (bands.unflatten(2, (-1, 2)) * signs).flatten(2)
 
 
@@ -110,7 +110,7 @@ def default_taps(n_bands: int, attenuation: float) -> int:
 @lru_cache
 def design(n_bands: int, attenuation: float, taps: int) -> np.ndarray:
     """Analysis filters `(n_bands, taps)`, float64, orthonormal: their time reversals are the synthesis filters."""
-    prototype = _reconstructing(_kaiser_sinc(n_bands, attenuation, taps), n_bands)
+    prototype = _perfect_reconstruction(_kaiser_sinc(n_bands, attenuation, taps), n_bands)
     t = np.arange(taps) - (taps - 1) / 2
     k = np.arange(n_bands)[:, None]
     return 2 * prototype * np.cos((2 * k + 1) * np.pi / (2 * n_bands) * t + (-1.0) ** k * np.pi / 4)
@@ -132,15 +132,15 @@ def _kaiser_sinc(n_bands: int, attenuation: float, taps: int) -> np.ndarray:
     return prototype(min(np.linspace(0.5, 1, 1000), key=overlap))
 
 
-def _reconstructing(prototype: np.ndarray, n_bands: int) -> np.ndarray:
-    """Newton's method onto power complementarity, each step the one of least added stop-band energy."""
+def _perfect_reconstruction(prototype: np.ndarray, n_bands: int) -> np.ndarray:
+    """Move `prototype` onto power complementarity by Newton steps of least added stop-band energy."""
     taps, half = len(prototype), len(prototype) // 2
-    unfold = np.vstack([np.eye(half), np.eye(half)[::-1]])  # half a symmetric filter to the whole
+    unfold = np.vstack([np.eye(half), np.eye(half)[::-1]])  # from half a symmetric filter to the whole
     lag = np.abs(np.subtract.outer(np.arange(taps), np.arange(taps)))
     stop = (lag == 0) - np.sinc(lag / n_bands) / n_bands  # energy above pi / n_bands, as a quadratic form
     metric = np.linalg.cholesky(unfold.T @ (stop + 1e-9 * np.eye(taps)) @ unfold)
     p = prototype
-    for _ in range(PASSES):
+    for _ in range(NEWTON_STEPS):
         error, slope = _complementarity(p, n_bands)
         scaled = np.linalg.solve(metric, (slope @ unfold).T)
         p = p - unfold @ np.linalg.solve(metric.T, scaled @ np.linalg.lstsq(scaled.T @ scaled, error, rcond=1e-13)[0])
@@ -148,16 +148,16 @@ def _reconstructing(prototype: np.ndarray, n_bands: int) -> np.ndarray:
 
 
 def _complementarity(p: np.ndarray, n_bands: int) -> tuple[np.ndarray, np.ndarray]:
-    """How far polyphase pairs (k, k + M) are from power complementary at each even lag, and the slope in p."""
+    """Power complementarity errors of the polyphase pairs (k, k + M) at each even lag, and their gradients in p."""
     length = len(p) // (2 * n_bands)
     errors, slopes = [], []
     for k in range((n_bands + 1) // 2):
         for lag in range(length):
             slope = np.zeros_like(p)
             for phase in (k, k + n_bands):
-                at = np.arange(phase, len(p), 2 * n_bands)
-                slope[at[lag:]] += p[at[: length - lag]]
-                slope[at[: length - lag]] += p[at[lag:]]
+                taps = np.arange(phase, len(p), 2 * n_bands)
+                slope[taps[lag:]] += p[taps[: length - lag]]
+                slope[taps[: length - lag]] += p[taps[lag:]]
             errors.append(slope @ p / 2 - (lag == 0) / (2 * n_bands))
             slopes.append(slope)
     return np.array(errors), np.array(slopes)

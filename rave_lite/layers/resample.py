@@ -8,17 +8,16 @@ from torch import Tensor, nn
 
 from rave_lite.layers.padding import StreamingPad
 
-CROSSINGS = 32  # of the sinc on either side: half the filter's length, in samples of the lower rate
+CROSSINGS = 32  # zero crossings of the sinc on either side: half the filter's length in samples of the lower rate
 BETA = 8.0  # Kaiser window: 80 dB
-CUTOFF = 0.92  # of the lower rate's half: 80 dB of stop band from there on, flat to 0.84
+CUTOFF = 0.92  # of half the lower rate: 80 dB of attenuation from there on, flat to 0.84
 
 
 class Resample(nn.Module):
-    """`up / down` times the sampling rate, block after block. `(B, 1, T) -> (B, 1, n)`, n by what has been heard so far.
+    """`up / down` times the sampling rate, block after block. `(B, 1, T) -> (B, 1, n)`; n varies from block to block.
 
     Polyphase windowed sinc (Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, section 4.3): T samples
-    have given `ceil(T * up / down)` in all. `delay`: by which output trails input, in steps of 1 / (up * input rate) s;
-    `extra` adds to it.
+    in all give `ceil(T * up / down)`. `delay` of the output: in steps of 1 / (up * input rate) s; `extra` adds to it.
     """
 
     table: Tensor
@@ -32,28 +31,28 @@ class Resample(nn.Module):
         table = (window * np.sinc(CUTOFF * time / max(up, down))).reshape(taps, up).T  # (phase, tap), newest sample first
         self.up, self.down, self.taps = up, down, taps
         self.delay = half + extra
-        self.heard = 0  # input samples, modulo `down`
+        self.consumed = 0  # input samples so far, modulo `down`
         self.past = StreamingPad(1, taps - 1, batch_size)
         self.register_buffer("table", torch.from_numpy(table[:, ::-1] / table.sum(1, keepdims=True)).float(),
                              persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        heard, total = self.heard, self.heard + x.shape[2]
-        first, last = -(-heard * self.up // self.down), -(-total * self.up // self.down)
-        self.heard = total % self.down
-        at = torch.arange(first, last, device=x.device) * self.down
-        windows = self.past(x).squeeze(1).unfold(1, self.taps, 1).index_select(1, at // self.up - heard)
-        return (windows * self.table.index_select(0, at % self.up)).sum(2).unsqueeze(1)
+        start, end = self.consumed, self.consumed + x.shape[2]
+        first, last = -(-start * self.up // self.down), -(-end * self.up // self.down)
+        self.consumed = end % self.down
+        positions = torch.arange(first, last, device=x.device) * self.down
+        windows = self.past(x).squeeze(1).unfold(1, self.taps, 1).index_select(1, positions // self.up - start)
+        return (windows * self.table.index_select(0, positions % self.up)).sum(2).unsqueeze(1)
 
     def reset(self) -> None:
-        self.heard = 0
+        self.consumed = 0
         self.past.cache.zero_()
 
 
 class ToModel(nn.Module):
-    """The host's blocks at the model's rate, held back until they make whole hops. `(B, 1, T) -> (B, 1, k * hop)`.
+    """Converts the host's blocks to the model's rate, and holds samples back to whole hops. `(B, 1, T) -> (B, 1, k * hop)`.
 
-    `held`: zeros before the first sample. With `hop - 1` the model has always made as much as it was given.
+    `held`: zeros before the first sample. With `hop - 1` of them the model's output never falls behind its input.
     """
 
     cache: Tensor
@@ -67,10 +66,10 @@ class ToModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([self.cache[: x.shape[0], :, : self.held], self.resample(x)], 2)
-        whole = x.shape[2] // self.hop * self.hop
-        self.held = x.shape[2] - whole
-        self.cache[: x.shape[0], :, : self.held].copy_(x[..., whole:])
-        return x[..., :whole]
+        complete = x.shape[2] // self.hop * self.hop
+        self.held = x.shape[2] - complete
+        self.cache[: x.shape[0], :, : self.held].copy_(x[..., complete:])
+        return x[..., :complete]
 
     def reset(self) -> None:
         self.held = self.first
@@ -79,7 +78,7 @@ class ToModel(nn.Module):
 
 
 class ToHost(nn.Module):
-    """The model's blocks at the host's rate, as many samples as the host's block has. `(B, 1, k * hop), T -> (B, 1, T)`."""
+    """Converts the model's blocks to the host's rate and block length. `(B, 1, k * hop), T -> (B, 1, T)`."""
 
     cache: Tensor
 
@@ -103,7 +102,7 @@ class ToHost(nn.Module):
 
 
 class SameRate(nn.Module):
-    """In their place where host and model agree."""
+    """Takes the place of `ToModel` and `ToHost` where both rates are equal."""
 
     def forward(self, x: Tensor, length: int = 0) -> Tensor:
         return x
@@ -114,18 +113,18 @@ class SameRate(nn.Module):
 
 def host_rate(model_rate: int, rate: int, *, hop: int, latency: int,
               batch_size: int) -> tuple[SameRate | ToModel, SameRate | ToHost, int, int]:
-    """For a model of `hop` and `latency` in a host at another `rate`: to the model, to the host, hop and latency there.
+    """Converters to the model and to the host, and the hop and latency of the model in samples of the host's `rate`.
 
-    The hop is 1, any block, where the model's is no power of two of the host's samples; then the input waits for up to one.
-    The latency is exact: the second filter is shifted to make it a whole number.
+    Where the model's hop is no power of two at the host's rate, the hop is 1: any block size, with up to one model hop more
+    latency. The latency is exact: the second filter is shifted to make it a whole number.
     """
     if rate == model_rate:
         return SameRate(), SameRate(), hop, latency
     common = math.gcd(model_rate, rate)
     up, down = model_rate // common, rate // common  # to the model; a step is 1 / (up * rate) s
     frame = hop * down // up
-    whole = hop * down % up == 0 and frame & (frame - 1) == 0  # as hosts' blocks are
-    to_model = ToModel(up, down, hop, 0 if whole else hop - 1, batch_size)
+    power_of_two = hop * down % up == 0 and frame & (frame - 1) == 0  # as block sizes of hosts are
+    to_model = ToModel(up, down, hop, 0 if power_of_two else hop - 1, batch_size)
     steps = 2 * to_model.resample.delay + (to_model.held + latency) * down
     to_host = ToHost(down, up, hop, -steps % up, batch_size)
-    return to_model, to_host, frame if whole else 1, -(-steps // up)
+    return to_model, to_host, frame if power_of_two else 1, -(-steps // up)

@@ -1,1 +1,1 @@
-"""Exported files at the pace of audio: players, timings, microphone to headphones."""
+"""Plays exported files in real time: players, timings, microphone to headphones."""

@@ -1,4 +1,4 @@
-"""How long a block takes, and whether it is ready in time."""
+"""Measures how long a block takes, and whether it is ready in time."""
 
 import gc
 import statistics
@@ -18,13 +18,13 @@ from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
 from rave_lite.machine import resident_memory
 
-ROUNDS = 8  # the files take turns, so that what else the machine does falls on all of them
-WARM_UP = 8  # blocks at the start of each turn, not counted
+ROUNDS = 8  # over the files in turn, so that other load on the machine affects all of them
+WARM_UP = 8  # blocks at the start of each round of a file, not counted
 
 
 @dataclass
 class Row:
-    """One file at one block size. Times in ms; `real_time`: duration of a block to the median; `paced`: at audio's pace."""
+    """Results of one file at one block size. Times in ms; `real_time`: block's duration / median; `paced`: in real time."""
 
     file: str
     block: int
@@ -45,7 +45,7 @@ class Row:
 
 
 def bench(files: dict[str, Path], *, device: str, blocks: list[int], count: int, seconds: float) -> list[Row]:
-    """Every file at every block size: `count` blocks one after the other in turns, then `seconds` at audio's pace.
+    """Measure every file at every block size: `count` blocks without a pause, then `seconds` in real time.
 
     `files`: paths by the name to show. On CUDA every file is measured plain and as a graph.
     """
@@ -53,50 +53,50 @@ def bench(files: dict[str, Path], *, device: str, blocks: list[int], count: int,
     for block in blocks:
         players, memory = {}, {}
         for name, path in files.items():
-            for label, make in ways(name, path, device, block).items():
-                before = used(device)
-                players[label] = make()
+            for label, build_player in player_builders(name, path, device, block).items():
+                before = memory_used(device)
+                players[label] = build_player()
                 players[label].warm_up(block)
-                memory[label] = used(device) - before
-        taken: dict[str, list[float]] = {name: [] for name in players}
+                memory[label] = memory_used(device) - before
+        durations: dict[str, list[float]] = {name: [] for name in players}
         for _ in range(ROUNDS):
             for name, player in players.items():
-                taken[name] += times(player, block, -(-count // ROUNDS))
+                durations[name] += times(player, block, -(-count // ROUNDS))
         for name, player in players.items():
             paced, misses = at_pace(player, block, seconds)
-            rows.append(row(name, player, block, taken[name], paced, misses, memory[name]))
-            rows[-1].to_first = rows[-1].p50 / statistics.median(taken[next(iter(taken))])
+            rows.append(summarise(name, player, block, durations[name], paced, misses, memory[name]))
+            rows[-1].to_first = rows[-1].p50 / statistics.median(durations[next(iter(durations))])
     return rows
 
 
-def ways(name: str, path: Path, device: str, block: int) -> dict[str, Any]:
-    """How to play a file on a device, by what to call it."""
+def player_builders(name: str, path: Path, device: str, block: int) -> dict[str, Any]:
+    """Functions that build the players of a file on a device, by the name to show."""
     if device == "cuda":
         return {name: lambda: Player(path, device), f"{name}, graph": lambda: CudaPlayer(path, block)}
     return {name: lambda: Player(path, device)}
 
 
 def times(player: Player, block: int, count: int) -> list[float]:
-    """ms of `count` blocks without a pause."""
-    with no_collector():
+    """ms of each of `count` blocks without a pause."""
+    with without_garbage_collector():
         return [play(player, noise(player, block)) for _ in range(WARM_UP + count)][WARM_UP:]
 
 
 def at_pace(player: Player, block: int, seconds: float) -> tuple[list[float], int]:
-    """ms of each block when it arrives as audio does, and how many were not ready when the next one was."""
+    """ms of each block when blocks arrive in real time, and how many were not ready before the next."""
     period, x = block / rate(player), noise(player, block)
-    taken, misses = [], 0
+    durations, misses = [], 0
     player.warm_up(block)
-    with no_collector():
+    with without_garbage_collector():
         start = time.perf_counter()
         for k in range(round(seconds / period)):
             time.sleep(max(0.0, start + k * period - time.perf_counter()))
-            taken.append(play(player, x))
+            durations.append(play(player, x))
             late = time.perf_counter() - (start + (k + 1) * period)
             if late > 0:
                 misses += 1
                 start += late  # a host drops what was missed and goes on
-    return taken or [0.0], misses
+    return durations or [0.0], misses
 
 
 def play(player: Player, x: np.ndarray) -> float:
@@ -115,8 +115,8 @@ def noise(player: Player, block: int) -> np.ndarray:
 
 
 @contextmanager
-def no_collector() -> Iterator[None]:
-    """Without pauses for Python's garbage collector."""
+def without_garbage_collector() -> Iterator[None]:
+    """Switch Python's garbage collector off in the `with` block."""
     gc.collect()
     gc.disable()
     try:
@@ -125,33 +125,34 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
-def used(device: str) -> float:
-    """MiB in use: of the GPU's memory, or resident in this process."""
+def memory_used(device: str) -> float:
+    """MiB reserved on the GPU, or resident in this process."""
     if device == "cuda":
         return torch.cuda.memory_reserved() / 2**20
     return resident_memory()
 
 
-def row(name: str, player: Player, block: int, taken: list[float], paced: list[float], misses: int, memory: float) -> Row:
-    p50, p99, p999 = np.percentile(taken, [50, 99, 99.9])
+def summarise(name: str, player: Player, block: int, durations: list[float], paced: list[float], misses: int,
+              memory: float) -> Row:
+    p50, p99, p999 = np.percentile(durations, [50, 99, 99.9])
     duration, latency = (1000 * n / rate(player) for n in (block, player.latency))
     return Row(file=name, block=block, duration=duration, p50=float(p50), p99=float(p99), p999=float(p999),
-               worst=max(taken), to_first=1.0, real_time=duration / float(p50), paced_p50=statistics.median(paced),
+               worst=max(durations), to_first=1.0, real_time=duration / float(p50), paced_p50=statistics.median(paced),
                paced_worst=max(paced), misses=misses, blocks=len(paced), latency=latency, total=latency + duration,
                memory=memory)
 
 
 def table(rows: list[Row]) -> Table:
-    """For people; times in ms."""
-    made = Table(title="block times, ms", title_justify="left")
+    """A table for people; times in ms."""
+    table = Table(title="block times, ms", title_justify="left")
     for column in ("file", "block", "lasts", "p50", "p99", "p99.9", "worst", "to first", "real time", "paced p50", "worst",
                    "missed", "latency", "+ block", "MiB"):
-        made.add_column(column, justify="left" if column == "file" else "right", overflow="fold")
+        table.add_column(column, justify="left" if column == "file" else "right", overflow="fold")
     for r in rows:
-        made.add_row(escape(r.file), str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)),
-                     f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
-                     f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}")
-    return made
+        table.add_row(escape(r.file), str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)),
+                      f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
+                      f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}")
+    return table
 
 
 def as_dict(rows: list[Row]) -> list[dict[str, Any]]:

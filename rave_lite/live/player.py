@@ -1,4 +1,4 @@
-"""A .ts file as an instrument: loaded once, then fed block after block."""
+"""Loads a .ts file as an instrument and plays it block by block."""
 
 import math
 import threading
@@ -13,15 +13,15 @@ from rave_lite.errors import InputError
 from rave_lite.export.torchscript import load
 
 WARM_UP = 8  # blocks; TorchScript compiles during the first two or three
-FLOOR = -60.0  # dBFS and dB: as good as silent
+FLOOR_DB = -60.0  # dBFS and dB: practically silent
 
 
 class Player:
     """An exported file on one device. Blocks are float32 `(channels, T)` in -1..1, T a multiple of `hop`.
 
-    `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `block`: the shortest that keeps the model
-    evenly busy; `channels`: (in, out); `attributes`: the names that `get` and `set` take. Blocks may be processed in one
-    thread and attributes set in another. Raises InputError for a file or a device that cannot be played on.
+    `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `block`: the shortest that feeds the
+    model evenly; `channels`: (in, out); `attributes`: the names that `get` and `set` take. Blocks may be processed in one
+    thread and attributes set in another. Raises InputError for a file or a device that cannot be used.
     """
 
     def __init__(self, path: Path, device: str = "cpu"):
@@ -33,7 +33,7 @@ class Player:
             raise InputError(f"{path}: its forward is not audio to audio (no forward_params that say so)")
         self.channels = int(params[0]), int(params[2])
         self.sample_rate = int(getattr(self.live, "sample_rate", 0) or getattr(self.live, "sampling_rate", 0))
-        ratios = getattr(self.live, "encode_params", params)  # a file from elsewhere has no hop, but says its ratio
+        ratios = getattr(self.live, "encode_params", params)  # a file of another program has no hop, but its ratio
         self.hop = int(getattr(self.live, "hop", ratios[3]))
         self.block = max(self.hop, int(getattr(self.live, "block", 0)))
         self.latency = int(getattr(self.live, "latency", 0))
@@ -48,20 +48,20 @@ class Player:
             raise InputError(f"{self.path}: the model failed: {str(error).strip().splitlines()[-1]}") from error
 
     def warm_up(self, block: int) -> float:
-        """Play quiet noise, `block` samples at a time, then forget it; seconds of the slowest of the last blocks.
+        """Play quiet noise in blocks of `block` samples, then reset; returns the slowest of the last blocks in seconds.
 
-        Raises InputError where blocks of this size do not come back as blocks of this size.
+        Raises InputError where the output blocks have another size.
         """
-        noise, took = np.random.default_rng(0), []
+        noise, durations = np.random.default_rng(0), []
         for _ in range(WARM_UP):
             x = 0.01 * noise.standard_normal((self.channels[0], block), dtype=np.float32)
             start = time.perf_counter()
             y = self.process(x)
-            took.append(time.perf_counter() - start)
+            durations.append(time.perf_counter() - start)
             if y.shape != (self.channels[1], block):
-                raise InputError(f"{self.path}: made {y.shape} of a block of {x.shape}, not {(self.channels[1], block)}")
+                raise InputError(f"{self.path}: returned {y.shape} for a block {x.shape}, not {(self.channels[1], block)}")
         self.reset()
-        return max(took[WARM_UP // 2:])
+        return max(durations[WARM_UP // 2:])
 
     def reset(self) -> None:
         """Forget the stream: the next block is treated as the first."""
@@ -72,12 +72,12 @@ class Player:
             self.set("reset", True)
 
     def get(self, name: str) -> Any:
-        """The value of an attribute by nn~'s protocol, which answers in tuples."""
+        """The value of an attribute; nn~'s protocol returns it in a tuple."""
         value = getattr(self.live, f"get_{name}")()
         return value[0] if isinstance(value, tuple | list) else value
 
     def set(self, name: str, value: float | bool) -> None:
-        """Set an attribute, outside inference mode as hosts do. Raises InputError where the file has none, or refuses."""
+        """Set an attribute, outside inference mode as hosts do. Raises InputError where it is missing or refused."""
         if name not in self.attributes:
             raise InputError(f"{name}: {self.path} has no such attribute; it has {', '.join(self.attributes) or 'none'}")
         with self.between_blocks:
@@ -87,7 +87,7 @@ class Player:
 
 
 class Controls:
-    """The file's dials, as far as it has them. `dry_wet`: 0 to 1, None where it has none; `gain`: dB, likewise."""
+    """The dials dry/wet and gain. `dry_wet`: 0 to 1, or None where the file has no such attribute; `gain`: dB, likewise."""
 
     def __init__(self, player: Player):
         self.player, self.bypassed = player, False
@@ -95,7 +95,7 @@ class Controls:
         self.gain = decibels(player.get("gain")) if "gain" in player.attributes else None
 
     def press(self, key: str) -> bool:
-        """Do what the key says; False for the one that ends the session."""
+        """Handle a key; returns False for the one that quits."""
         if key in ("left", "d", "right", "D") and self.dry_wet is not None:
             self.turn_dry_wet(self.dry_wet + (0.05 if key in ("right", "D") else -0.05))
         elif key in ("up", "down") and self.gain is not None:
@@ -108,24 +108,24 @@ class Controls:
         return key != "q"
 
     def turn_dry_wet(self, value: float) -> None:
-        """`value`: 0 (dry) to 1 (wet); further is cut off. It ends a bypass."""
+        """Set `value`, clamped to 0 (dry) .. 1 (wet), and end a bypass."""
         self.dry_wet, self.bypassed = min(1.0, max(0.0, float(value))), False
         self.player.set("dry_wet", self.dry_wet)
 
     def turn_gain(self, value: float) -> None:
-        """`value`: dB, -60 to 12; further is cut off."""
-        self.gain = min(12.0, max(FLOOR, float(value)))
+        """Set `value` in dB, clamped to -60..12."""
+        self.gain = min(12.0, max(FLOOR_DB, float(value)))
         self.player.set("gain", 10 ** (self.gain / 20))
 
     def lines(self) -> list[str]:
-        """Where the dials stand, and the keys that turn them."""
-        shown = [("", "r reset   q quit")]
+        """Two lines: the settings, and the keys that change them."""
+        columns = [("", "r reset   q quit")]
         if self.gain is not None:
-            shown.insert(0, (f"gain {self.gain:+.1f} dB", "up/down gain"))
+            columns.insert(0, (f"gain {self.gain:+.1f} dB", "up/down gain"))
         if self.dry_wet is not None:
-            stands = "bypassed" if self.bypassed else f"{100 * self.dry_wet:.0f} %"
-            shown.insert(0, (f"dry/wet {stands}", "left/right dry/wet   space bypass"))
-        return ["   ".join(texts) for texts in zip(*shown, strict=True)]
+            setting = "bypassed" if self.bypassed else f"{100 * self.dry_wet:.0f} %"
+            columns.insert(0, (f"dry/wet {setting}", "left/right dry/wet   space bypass"))
+        return ["   ".join(texts) for texts in zip(*columns, strict=True)]
 
 
 def torch_device(name: str) -> torch.device:
@@ -136,5 +136,5 @@ def torch_device(name: str) -> torch.device:
 
 
 def decibels(amplitude: float) -> float:
-    """dB of a positive factor, or dBFS of a peak; the meter's floor at the least."""
-    return max(FLOOR, 20 * math.log10(max(amplitude, 1e-9)))
+    """dB of a positive factor, or dBFS of a peak; not below the meter's floor."""
+    return max(FLOOR_DB, 20 * math.log10(max(amplitude, 1e-9)))

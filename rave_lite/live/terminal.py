@@ -1,4 +1,4 @@
-"""What a player sees and presses: keys from a raw terminal, meters by rich, plain lines where there is no terminal."""
+"""The terminal's user interface: keys from a raw terminal, meters by rich, plain lines where there is no terminal."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from rave_lite.live.engine import Engine
-from rave_lite.live.player import FLOOR, Controls, decibels
+from rave_lite.live.player import FLOOR_DB, Controls, decibels
 
 SPECIAL = {"\x1b[C": "right", "\x1b[D": "left", "\x1b[A": "up", "\x1b[B": "down",  # POSIX
            "\xe0M": "right", "\xe0K": "left", "\xe0H": "up", "\xe0P": "down"}  # Windows
@@ -22,7 +22,7 @@ LINE_EVERY = 3.0  # seconds between plain lines
 
 
 class Keys:
-    """Names of the keys pressed, without waiting for Enter; none where stdin is no terminal. A context manager."""
+    """Context manager that reads key presses without Enter; none where stdin is no terminal."""
 
     def __enter__(self) -> "Keys":
         self.saved: list[Any] | None = None
@@ -40,7 +40,7 @@ class Keys:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self.saved)
 
     def read(self, seconds: float) -> list[str]:
-        """What was pressed within `seconds`."""
+        """Names of the keys pressed within `seconds`."""
         if not self.on:
             time.sleep(seconds)
             return []
@@ -51,21 +51,21 @@ class Keys:
         import select
         if not select.select([sys.stdin], [], [], seconds)[0]:
             return ""
-        found = os.read(sys.stdin.fileno(), 64).decode(errors="ignore")
-        self.on = bool(found)  # the terminal went away
-        return found
+        pressed = os.read(sys.stdin.fileno(), 64).decode(errors="ignore")
+        self.on = bool(pressed)  # False once the terminal is closed
+        return pressed
 
     def windows(self, seconds: float) -> str:
         import msvcrt
         time.sleep(seconds)
-        found = ""
+        pressed = ""
         while msvcrt.kbhit():  # type: ignore[attr-defined]
-            found += msvcrt.getwch()  # type: ignore[attr-defined]
-        return found
+            pressed += msvcrt.getwch()  # type: ignore[attr-defined]
+        return pressed
 
 
 def split(pressed: str) -> list[str]:
-    """Key names in what a terminal sent: "\\x1b[Aq" -> ["up", "q"]."""
+    """Split a terminal's input into key names: "\\x1b[Aq" -> ["up", "q"]."""
     names = []
     while pressed:
         code = next((code for code in SPECIAL if pressed.startswith(code)), pressed[0])
@@ -75,25 +75,26 @@ def split(pressed: str) -> list[str]:
 
 
 class Display:
-    """Meters and counts, drawn anew at each `update`; in a pipe, a plain line every few seconds."""
+    """Meters and counts, redrawn at each `update`; without a terminal, a plain line every few seconds."""
 
     def __init__(self, engine: Engine, controls: Controls, card: float):
         self.engine, self.controls, self.title = engine, controls, title(engine, card)
         self.console = Console()
-        self.levels, self.started, self.seen, self.lined = [FLOOR, FLOOR], time.monotonic(), time.monotonic(), 0.0
+        self.levels, self.last_line = [FLOOR_DB, FLOOR_DB], 0.0
+        self.started = self.updated = time.monotonic()
         if not self.console.is_terminal:
             print(self.title, flush=True)
 
     def update(self, live: Live) -> None:
         now, self.engine.peaks, peaks = time.monotonic(), [0.0, 0.0], self.engine.peaks
-        fallen = DECAY * (now - self.seen)
-        self.levels = [max(decibels(peak), level - fallen, FLOOR) for peak, level in zip(peaks, self.levels, strict=True)]
-        self.seen = now
+        decay = DECAY * (now - self.updated)
+        self.levels = [max(decibels(peak), level - decay, FLOOR_DB) for peak, level in zip(peaks, self.levels, strict=True)]
+        self.updated = now
         if self.console.is_terminal:
             live.update(Text("\n".join(self.screen())), refresh=True)
-        elif now - self.started - self.lined >= LINE_EVERY:
-            self.lined += LINE_EVERY
-            print(f"{self.lined:6.0f} s  in {self.levels[0]:.0f}, out {self.levels[1]:.0f} dBFS, {self.engine.report()}",
+        elif now - self.started - self.last_line >= LINE_EVERY:
+            self.last_line += LINE_EVERY
+            print(f"{self.last_line:6.0f} s  in {self.levels[0]:.0f}, out {self.levels[1]:.0f} dBFS, {self.engine.report()}",
                   flush=True)
 
     def screen(self) -> list[str]:
@@ -102,7 +103,7 @@ class Display:
 
 
 def title(engine: Engine, card: float) -> str:
-    """What plays, and how far the output trails the input; `card`: the sound card's part of it, in seconds."""
+    """The file and its latency in ms, by part; `card`: the sound card's part, in seconds."""
     player, ms = engine.player, 1000 / engine.sample_rate
     parts = {"block": (engine.delay - engine.slack) * ms, "slack": engine.slack * ms, "model": player.latency * ms,
              "sound card": 1000 * card}
@@ -111,19 +112,19 @@ def title(engine: Engine, card: float) -> str:
 
 
 def meter(level: float, width: int = 40) -> str:
-    filled = round(width * (1 - level / FLOOR))
+    filled = round(width * (1 - level / FLOOR_DB))
     return ("#" * min(width, max(0, filled))).ljust(width, ".")
 
 
 def watch(display: Display, seconds: float, active: Callable[[], bool]) -> bool:
-    """Show and obey until q, Ctrl-C or the end of `seconds`; False where the stream ceased to be `active` before."""
+    """Update the display and handle keys until q, Ctrl-C or `seconds`; False where the stream ended (`active`) before."""
     end = time.monotonic() + seconds
     with contextlib.suppress(KeyboardInterrupt), Keys() as keys, \
          Live(console=display.console, auto_refresh=False, transient=True) as live:
-        while (left := end - time.monotonic()) > 0:
+        while (remaining := end - time.monotonic()) > 0:
             if not active():
                 return False
-            if not all(display.controls.press(key) for key in keys.read(min(0.1, left))):
+            if not all(display.controls.press(key) for key in keys.read(min(0.1, remaining))):
                 break
             display.update(live)
     return True

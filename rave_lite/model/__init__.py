@@ -1,4 +1,4 @@
-"""Encoder, latent, decoder, and RAVE, the module that users hold."""
+"""Encoder, latent, decoder, and the complete model RAVE."""
 
 from rave_lite.model.rave import RAVE, load_matching, load_plain, migrate, read_checkpoint
 

@@ -1,4 +1,4 @@
-"""Latents to bands."""
+"""Decoder: latents to bands."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, Res
 
 
 class Decoder(nn.Module):
-    """RAVE v2's decoder, the encoder's mirror. `(B, in_channels, T) -> (B, n_bands, T * prod(ratios))`.
+    """RAVE v2's decoder, which mirrors the encoder. `(B, in_channels, T) -> (B, n_bands, T * prod(ratios))`.
 
     `ratios` and `dilations` are the encoder's, in its order. The waveform is multiplied by a sigmoid amplitude, joined
     by filtered noise where `noise` gives `NoiseSynth` its ratios, hidden and filter_bands, and bounded by tanh.
     `band_gain` `(n_bands, 1)`: factor of each band before tanh, so that quiet bands are learned as fast as loud ones.
-    `delay` arrives in frames and leaves in band samples.
+    The argument `delay` is in latent frames, the attribute in band samples.
     """
 
     band_gain: Tensor

@@ -1,4 +1,4 @@
-"""Bands to latent parameters."""
+"""Encoder: bands to latent parameters."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What lies between encoder and decoder, and what is asked of it."""
+"""Latent bottlenecks and their regularisers."""
 
 import torch
 import torch.nn.functional as F
@@ -34,15 +34,15 @@ class Wasserstein(nn.Module):
         return h
 
     def widen(self, z: Tensor) -> Tensor:
-        """`(B, size, T) -> (B, size + noise_channels, T)`: what the decoder hears."""
+        """`(B, size, T) -> (B, size + noise_channels, T)`, the decoder's input."""
         return torch.cat([z, self.noise(z)], 1)
 
 
 class Variational(nn.Module):
     """Diagonal Gaussian posterior, scale `softplus(h + shift) + 1e-4`, pulled to N(0, I) by KL divergence.
 
-    `shift`: a buffer, 0 until a model is calibrated. Of silence a network without biases makes h = 0, whose scale would be
-    0.69: noise that hides from the decoder which sounds are quiet.
+    `shift`: a buffer, 0 until a model is calibrated. Without biases, silence gives h = 0 and, without shift, a scale of
+    0.69: noise that hides quiet sounds from the decoder.
     """
 
     may_idle = True  # the divergence switches off the dimensions that are not needed
@@ -72,7 +72,7 @@ class Variational(nn.Module):
 
 
 class Spherical(nn.Module):
-    """Latents on the unit sphere of `size` dimensions; there is nothing to pull. The public release's, for its runs."""
+    """Latents on the unit sphere in `size` dimensions, without penalty; for imported runs of the public release."""
 
     may_idle = False
 

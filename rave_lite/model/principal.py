@@ -1,4 +1,4 @@
-"""The latent's principal directions: what a player turns first is what moves the sound most."""
+"""Principal directions of the latent: the first one changes the sound most."""
 
 import torch
 import torch.nn.functional as F
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class Principal(nn.Module):
     """Rotation of the latent onto its principal directions, exact both ways. `(B, size, T) -> (B, size, T)`.
 
-    `variance`: along each direction, descending. Until `fit`, the identity with unit variances. The buffers are part of
-    the weights: they travel in the checkpoint.
+    `variance`: along each direction, descending. Before `fit` it is the identity with unit variances. The buffers are saved
+    in checkpoints.
     """
 
     mean: Tensor
@@ -26,17 +26,17 @@ class Principal(nn.Module):
         return F.linear(z.transpose(1, 2) - self.mean, self.directions).transpose(1, 2)
 
     def inverse(self, p: Tensor) -> Tensor:
-        """Back. Fewer directions than there are may be given, the first ones; the others stay at their mean."""
+        """Back to the latent. `p` may hold only the first directions; the others stay at their mean."""
         return (p.transpose(1, 2) @ self.directions[: p.shape[1]] + self.mean).transpose(1, 2)
 
     @torch.jit.unused
     def fit(self, frames: Tensor, loudness: Tensor) -> None:
-        """From latents `(N, size)` and the level of the sound at each, `(N,)`, N at least 2.
+        """Fit to latents `(N, size)` and the level of the sound at each, `(N,)`, N at least 2.
 
-        Signs are fixed so that louder is positive along every direction; where the level tells nothing, so that the
-        largest component is. Latents that are not finite change nothing.
+        Signs are chosen so that level rises along every direction; where it does not depend on it, so that the largest
+        component is positive. Latents that are not finite change nothing.
         """
-        if not frames.isfinite().all():  # a model that broke: its directions would be as broken
+        if not frames.isfinite().all():  # from a diverged model
             return
         frames, loudness = frames.cpu().double(), loudness.cpu().double()  # Apple's GPU has no float64
         centred = frames - frames.mean(0)
@@ -51,7 +51,7 @@ class Principal(nn.Module):
 
     @torch.jit.unused
     def measured(self) -> bool:
-        """Whether the variances are of recordings: the identity's, and those that an import assumes, add up to `size`."""
+        """Whether the variances come from recordings: those of the identity and of an import add up to `size`."""
         size = len(self.variance)
         return abs(float(self.variance.sum()) - size) > 1e-5 * size
 

@@ -1,4 +1,4 @@
-"""The model that users hold: a plain nn.Module from samples to samples."""
+"""The complete model: a plain nn.Module from samples to samples."""
 
 import math
 import pickle
@@ -16,20 +16,20 @@ from rave_lite.model.encoder import Encoder
 from rave_lite.model.latent import LATENTS, Variational
 from rave_lite.model.principal import Principal
 
-NOISE_START = 0.03  # weight of the decoder's noise channels beside its latents'
-OUTPUT_START = 0.1  # level of the output beside the recordings': full level would be a loud error first
+NOISE_START = 0.03  # initial weight of the decoder's noise channels relative to its latents'
+OUTPUT_START = 0.1  # initial level of the output relative to the recordings': at full level its errors would be loud
 POSTERIOR_START = -3.0  # shift of a variational posterior: a scale of 0.05 in silence
-LEAST_BAND = 1e-4  # of the level of all bands together: an empty band's
+MIN_BAND_LEVEL = 1e-4  # relative to the level of all bands, for empty bands
 
 
 class RAVE(nn.Module):
     """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, 1, T) -> (B, 1, T)`, T a multiple of `hop`.
 
     `hop`: samples per latent frame; `latency`: samples by which the output trails the input; `receptive_field`: samples
-    back from an output sample to the earliest input it hears. `alignment`: "causal" looks at nothing to come, "centered"
-    delays the output until symmetric windows have been heard, "release-causal" and "release-centered" are the public
-    release's (rave-lite import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of
-    `PQMF`. `latent`: `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
+    back from an output sample to the earliest input it depends on. `alignment`: "causal" needs no future input, "centered"
+    delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
+    import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
+    `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
@@ -47,12 +47,12 @@ class RAVE(nn.Module):
         self.latent = LATENTS[latent["name"]](**options)
         self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)
         self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
-        self.decoder.delay -= self.pqmf.skew  # from the bands on
-        self._quieten_noise()
+        self.decoder.delay -= self.pqmf.skew  # counted from the bands
+        self._scale_noise_weights()
         self.principal = Principal(self.latent.size)
         self.sample_rate = sample_rate
         self.hop = n_bands * math.prod(ratios)
-        self.latency = max(0, n_bands * self.decoder.delay + self.pqmf.delay)  # below: trained to foresee, which none can
+        self.latency = max(0, n_bands * self.decoder.delay + self.pqmf.delay)  # imported causal models: below 0
         self.latent_size = self.latent.size
         self.receptive_field = self._receptive_field()
 
@@ -70,22 +70,22 @@ class RAVE(nn.Module):
     @torch.jit.unused
     def _receptive_field(self) -> int:
         branches = [b for b in (self.decoder.waveform, self.decoder.noise) if b is not None]
-        reach, rate = _reach([self.encoder, self.decoder.net], self.pqmf.n_bands)
-        return 2 * self.pqmf.delay + reach + max(_reach([b], rate)[0] for b in branches) + self.hop - 1
+        memory, rate = _memory([self.encoder, self.decoder.net], self.pqmf.n_bands)
+        return 2 * self.pqmf.delay + memory + max(_memory([b], rate)[0] for b in branches) + self.hop - 1
 
     @torch.jit.unused
     @torch.no_grad()
     def fit_principal(self, x: Tensor) -> None:
         """Set `principal` from recordings `(B, 1, T)`, T a multiple of `hop`; louder is positive along each direction."""
-        z = torch.cat([self.encode(window) for window in x.split(1)])  # one by one: memory
+        z = torch.cat([self.encode(window) for window in x.split(1)])  # one by one to save memory
         level = 10 * torch.log10(x.unflatten(2, (-1, self.hop)).square().mean(3) + 1e-8).squeeze(1)  # (B, T / hop), dB
         level = F.pad(level, (max(0, self.encoder.delay), 0), mode="replicate")[:, : z.shape[2]]
         self.principal.fit(z.transpose(1, 2).flatten(0, 1), level.flatten())
 
     @torch.jit.unused
     @torch.no_grad()
-    def _quieten_noise(self) -> None:
-        """Scale the decoder's first weights for noise channels: they outnumber the latents and would drown them."""
+    def _scale_noise_weights(self) -> None:
+        """Scale the decoder's first weights of noise channels, which outnumber the latents and would mask them."""
         first: Any = self.decoder.net[0]
         weight = first.weight.clone()
         weight[:, self.latent.size :] *= NOISE_START
@@ -94,33 +94,33 @@ class RAVE(nn.Module):
     @torch.jit.unused
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Data-dependent initialisation from recordings `(B, 1, T)`, T a multiple of `hop`.
+        """Initialise levels from recordings `(B, 1, T)`, T a multiple of `hop`.
 
-        It sets the latents' RMS to 1, and the RMS of each band of the output to `OUTPUT_START` of the recordings' in that
+        Sets the latents' RMS to 1, and the RMS of each band of the output to `OUTPUT_START` of the recordings' in that
         band (after Salimans and Kingma, Weight Normalization, 2016, section 3); a variational posterior starts narrow.
         """
         if isinstance(self.latent, Variational):
             self.latent.shift.fill_(POSTERIOR_START)
         last: Any = self.encoder.net[-1]
         magnitudes = last.parametrizations.weight.original0
-        bands = [self.pqmf(window) for window in x.split(1)]  # one by one: memory
+        bands = [self.pqmf(window) for window in x.split(1)]  # one by one to save memory
         latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])
         magnitudes[: self.latent.size] /= latents.square().mean().sqrt().clamp_min(1e-6)
         output = [self.decoder(self.latent.widen(self.latent.sample(self.encoder(y))[0])) for y in bands]
         band_rms, output_rms = (torch.cat(y).square().mean((0, 2)).sqrt() for y in (bands, output))
-        target = OUTPUT_START * band_rms.clamp_min(LEAST_BAND * band_rms.norm()).clamp_min(1e-6)
+        target = OUTPUT_START * band_rms.clamp_min(MIN_BAND_LEVEL * band_rms.norm()).clamp_min(1e-6)
         self.decoder.band_gain.mul_((target / output_rms.clamp_min(1e-6)).unsqueeze(1))
 
     @torch.jit.unused
     def reconstruct(self, x: Tensor) -> Tensor:
-        """`(B, 1, T) -> (B, 1, T)` for any T: padded to whole blocks, and the latency taken out."""
+        """`(B, 1, T) -> (B, 1, T)` for any T: pads to whole blocks and removes the latency."""
         length = x.shape[-1]
         padded = F.pad(x, (0, self.latency + -(length + self.latency) % self.hop))
         return self(padded)[..., self.latency : self.latency + length]
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, *, ema: bool = True) -> "RAVE":
-        """The trained model, in eval mode on the CPU; its averaged weights where the run kept them and `ema` is true.
+        """The trained model, in eval mode on the CPU, with averaged weights where the run kept them and `ema` is true.
 
         Raises InputError when the file is missing, is not a rave_lite checkpoint, or holds another architecture.
         """
@@ -128,7 +128,7 @@ class RAVE(nn.Module):
 
     @classmethod
     def from_state(cls, checkpoint: dict[str, Any], name: str | Path, *, ema: bool = True) -> "RAVE":
-        """`from_checkpoint` for one already read; `name` is for messages."""
+        """Like `from_checkpoint`, for a checkpoint that has been read; `name` is for messages."""
         model = cls(**checkpoint["model"])
         state = checkpoint["state_dict"]
         prefix = "ema." if ema and any(k.startswith("ema.") for k in state) else "model."
@@ -136,8 +136,8 @@ class RAVE(nn.Module):
         return model.eval()
 
 
-def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
-    """Memory of the convolutions in `parts`, in samples, and samples per frame after them, from `rate` before them."""
+def _memory(parts: list[nn.Module], rate: int) -> tuple[int, int]:
+    """Memory of the convolutions in `parts` in samples, and samples per frame after them; `rate`: before them."""
     total = 0
     for layer in (m for part in parts for m in part.modules()):
         if isinstance(layer, Conv1d):
@@ -148,7 +148,7 @@ def _reach(parts: list[nn.Module], rate: int) -> tuple[int, int]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint's tensors and plain values. Raises InputError when it is missing or not one of ours."""
+    """Read a checkpoint's tensors and plain values. Raises InputError when it is missing or not one of rave_lite."""
     checkpoint = load_plain(path)
     if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
         raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
@@ -167,7 +167,7 @@ def migrate(checkpoint: dict[str, Any]) -> None:
 
 
 def load_plain(path: str | Path) -> Any:
-    """What a torch file of tensors and plain values holds. Raises InputError when it is missing or something else."""
+    """Load a torch file of tensors and plain values. Raises InputError when it is missing or holds anything else."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint")
     try:
@@ -181,14 +181,14 @@ def load_plain(path: str | Path) -> Any:
 
 def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path) -> None:
     """Load `state`, or raise InputError naming the first weight that differs."""
-    own = module.state_dict()
-    for key, value in own.items():
+    expected = module.state_dict()
+    for key, value in expected.items():
         if key not in state:
             raise InputError(f"{name}: another architecture: it has no {key}")
         if isinstance(value, Tensor) and value.shape != state[key].shape:
             raise InputError(f"{name}: another architecture: {key} is {tuple(state[key].shape)} there and "
                              f"{tuple(value.shape)} here")
-    extra = next((key for key in state if key not in own), None)
+    extra = next((key for key in state if key not in expected), None)
     if extra:
         raise InputError(f"{name}: another architecture: {extra} has no place here")
     module.load_state_dict(state)

@@ -1,1 +1,1 @@
-"""Pages to look at and listen to: each one file that needs no server and no network."""
+"""HTML pages to look at and listen to; each is one file that needs no server and no network."""

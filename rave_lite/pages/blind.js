@@ -1,4 +1,4 @@
-// A/B and ABX: which version is which is decided anew for each trial, and is nowhere to be seen until the end.
+// A/B and ABX tests: each trial draws which version is which, and the page hides it until the end.
 const part = id => document.getElementById(id);
 const main = document.querySelector("main");
 const QUESTIONS = {
@@ -9,7 +9,7 @@ const versions = [...document.querySelector("main .file").querySelectorAll(".row
 const places = {own: "recordings", foreign: "foreign sounds"};
 let test = null, trial = null;
 
-// How likely at least `hits` of `count` fair coins fall that way.
+// The probability of at least `hits` heads of `count` fair coins.
 function tail(count, hits) {
   let log = -count * Math.log(2), sum = 0;
   for (let k = 0; k <= count; k++) {
@@ -22,14 +22,14 @@ function tail(count, hits) {
 const coin = () => Math.random() < 0.5;
 
 function shuffled(items) {
-  const left = [...items];
-  return items.map(() => left.splice(Math.floor(Math.random() * left.length), 1)[0]);
+  const remaining = [...items];
+  return items.map(() => remaining.splice(Math.floor(Math.random() * remaining.length), 1)[0]);
 }
 
-function letter(deck, key) {  // of the version to hear
-  const found = deck.radios.findIndex(radio => radio.value === key);
-  deck.choose(found);
-  return found >= 0;
+function letter(deck, key) {  // chooses the version with that letter
+  const index = deck.radios.findIndex(radio => radio.value === key);
+  deck.choose(index);
+  return index >= 0;
 }
 
 const unsaved = () => test?.trials.length > 0 && !test.saved;
@@ -41,19 +41,19 @@ function begin(event) {
   part("second").setCustomValidity(pair[0] === pair[1] ? "Choose two different versions" : "");
   if (!part("setup").reportValidity()) return;
   if (unsaved() && !confirm("Your last answers are not saved. Begin a new test and lose them?")) return show("result");
-  test = {mode: new FormData(part("setup")).get("mode"), pair, files: [...files], left: [], trials: []};
+  test = {mode: new FormData(part("setup")).get("mode"), pair, files: [...files], remaining: [], trials: []};
   show("trial");
   next();
 }
 
 function next() {
-  if (!test.left.length) test.left = shuffled(test.files);
-  const file = test.left.pop(), [a, b] = coin() ? test.pair : [...test.pair].reverse(), x = coin() ? "a" : "b";
+  if (!test.remaining.length) test.remaining = shuffled(test.files);
+  const file = test.remaining.pop(), [a, b] = coin() ? test.pair : [...test.pair].reverse(), x = coin() ? "a" : "b";
   trial = {file: file.dataset.name, a: versions[a], b: versions[b], ...(test.mode === "abx" && {x})};
-  const inputs = [...file.querySelectorAll("input[type=radio]")], heard = {a: inputs[a], b: inputs[b]};
-  if (test.mode === "abx") heard.x = heard[x];
-  else if (a && b) heard.o = inputs[0];
-  part("letters").replaceChildren(...Object.keys(heard).map((name, i) => {
+  const inputs = [...file.querySelectorAll("input[type=radio]")], choices = {a: inputs[a], b: inputs[b]};
+  if (test.mode === "abx") choices.x = choices[x];
+  else if (a && b) choices.o = inputs[0];
+  part("letters").replaceChildren(...Object.keys(choices).map((name, i) => {
     const label = document.createElement("label"), radio = document.createElement("input");
     Object.assign(radio, {type: "radio", name: "letter", value: name, checked: i === 0});
     label.append(radio, ` ${name === "o" ? "Original" : name.toUpperCase()}`);
@@ -62,7 +62,7 @@ function next() {
   part("number").textContent = `Trial ${test.trials.length + 1}`;
   part("heard").textContent = trial.file;
   const deck = deckOf(part("trial"));
-  deck.load(Object.values(heard), Number(file.dataset.seconds));
+  deck.load(Object.values(choices), Number(file.dataset.seconds));
   deck.play();
 }
 
@@ -72,14 +72,14 @@ function answered(answer) {
   next();
 }
 
-// Counts and the chance of as many or more where nothing is heard: one-sided of ABX, two-sided of preferences without ties.
+// Counts, and the probability of such counts by guessing: one-sided for ABX, two-sided for preferences without ties.
 function outcome() {
   const {trials, pair, mode} = test, names = pair.map(i => versions[i]);
   if (mode === "abx") {
-    const correct = trials.filter(one => one.correct).length;
+    const correct = trials.filter(entry => entry.correct).length;
     return {counts: {trials: trials.length, correct}, p_value: tail(trials.length, correct)};
   }
-  const [first, second, none] = [...names, null].map(name => trials.filter(one => one.preferred === name).length);
+  const [first, second, none] = [...names, null].map(name => trials.filter(entry => entry.preferred === name).length);
   return {counts: {trials: trials.length, preferred: {[names[0]]: first, [names[1]]: second}, none},
           p_value: Math.min(1, 2 * tail(first + second, Math.max(first, second)))};
 }
@@ -90,10 +90,11 @@ function finish() {
   const chance = `By chance alone so much or more happens with p = ${p_value.toPrecision(2)}.`;
   part("said").textContent = mode === "abx" ? `${counts.correct} of ${counts.trials} right. ${chance}` :
     `${Object.entries(counts.preferred).map(([name, times]) => `${name}: ${times}`).join("; ")}; no difference: ${counts.none}. ${chance}`;
-  part("result").querySelector("tbody").replaceChildren(...trials.map((one, i) => {
+  part("result").querySelector("tbody").replaceChildren(...trials.map((entry, i) => {
     const row = document.createElement("tr");
-    const said = one.x ? `${one.answer.toUpperCase()}, ${one.correct ? "right" : "wrong"}` : one.preferred ?? "no difference";
-    for (const text of [i + 1, one.file, one.a, one.b, one.x?.toUpperCase() ?? "", said])
+    const said = entry.x ? `${entry.answer.toUpperCase()}, ${entry.correct ? "right" : "wrong"}` :
+      entry.preferred ?? "no difference";
+    for (const text of [i + 1, entry.file, entry.a, entry.b, entry.x?.toUpperCase() ?? "", said])
       row.append(Object.assign(document.createElement("td"), {textContent: text}));
     return row;
   }));
@@ -106,7 +107,7 @@ function saved() {
                          trials: test.trials}, null, 2) + "\n";
 }
 
-// One of "setup", "trial", which is left by finishing it, and "result"; nothing: the page itself.
+// Shows "setup", "trial" (which ends by finishing it) or "result"; without a name, the page itself.
 function show(name) {
   current?.pause();
   main.hidden = Boolean(name);

@@ -1,4 +1,4 @@
-"""The page on which a run is heard as it learns: a row a hit, a column a step."""
+"""The gallery page: plays a run's reconstructions as it learns; a row per hit, a column per step."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,17 +16,17 @@ WIDTH, HEIGHT = 160, 72  # pixels of a picture
 
 
 def write(path: Path, history: History, *, run: str, note: str = "") -> None:
-    """The recordings first, then what was made of each after so many steps: pictures that play, figures, their course.
+    """Writes the page: recordings, their reconstruction at each step as playable pictures, figures, and the distance curve.
 
-    All sounds are heard at one gain; the pictures of a row have one scale. `run`: its name; `note`: what else to say.
+    All sounds play at one gain; the pictures of a row share one scale. `run`: the run's name; `note`: a further paragraph.
     """
     page.write(path, f"How {run} learned", body(history, run, note), "gallery")
 
 
 def body(history: History, run: str, note: str) -> Iterator[str]:
     best, last = history.best, history.moments[-1]
-    after = "the last one here: it may still be learning" if best is last else f"before the last one, {last.step:,}"
-    verdict = f"Nearest to the recordings: step {best.step:,}, {after}."
+    remark = "the last one here: it may still be learning" if best is last else f"before the last one, {last.step:,}"
+    verdict = f"Nearest to the recordings: step {best.step:,}, {remark}."
     yield Template(page.text("gallery.html")).substitute(run=escaped(run), verdict=escaped(verdict), note=escaped(note))
     yield '<div id="grid" tabindex="-1"><table>\n<thead><tr><th scope="col">Recording</th>'
     for number, (moment, course) in enumerate(zip(history.moments, courses(history.moments), strict=True), 1):
@@ -38,7 +38,7 @@ def body(history: History, run: str, note: str) -> Iterator[str]:
 
 
 def heading(moment: Moment, course: tuple[float, float, float], number: int, history: History) -> str:
-    """The step, its checkpoints, and its piece of the curve, which joins those beside it."""
+    """A column's head: the step, its checkpoints, and its piece of the curve, which joins those of its neighbours."""
     left, here, right = course
     names = "".join(f'<span class="chip">{escaped(name)}</span>' for name in moment.names)
     best = '<span class="chip least">nearest</span>' if moment is history.best else ""
@@ -52,27 +52,28 @@ def heading(moment: Moment, course: tuple[float, float, float], number: int, his
 def courses(moments: list[Moment]) -> list[tuple[float, float, float]]:
     """Heights of the curve at the left edge, middle and right edge of each column: percent from the top, where the
     largest distance is."""
-    found = [moment.distance for moment in moments]
-    low, high = min(found), max(found)
-    at = [90 - 80 * (distance - low) / max(high - low, 1e-9) for distance in found]
-    edges = [at[0], *((a + b) / 2 for a, b in pairwise(at)), at[-1]]
-    return list(zip(edges, at, edges[1:], strict=False))
+    distances = [moment.distance for moment in moments]
+    low, high = min(distances), max(distances)
+    heights = [90 - 80 * (distance - low) / max(high - low, 1e-9) for distance in distances]
+    edges = [heights[0], *((a + b) / 2 for a, b in pairwise(heights)), heights[-1]]
+    return list(zip(edges, heights, edges[1:], strict=False))
 
 
 def classes(moment: Moment, history: History) -> str:
-    """The nearest column, and the first of phase 2, whose checkpoint is one that was trained in it."""
-    later = [m for m in history.moments if history.boundary is not None and m.step > history.boundary]
-    return " ".join(["least"] * (moment is history.best) + ["phase2"] * (bool(later) and moment is later[0]))
+    """CSS classes of a column: `least` for the nearest, `phase2` for the first that was trained in phase 2."""
+    phase2 = [m for m in history.moments if history.boundary is not None and m.step > history.boundary]
+    return " ".join(["least"] * (moment is history.best) + ["phase2"] * (bool(phase2) and moment is phase2[0]))
 
 
 def row(history: History, number: int, name: str, hit: np.ndarray) -> Iterator[str]:
+    """A row of the table: the recording, then a cell per step."""
     top = float(pictures.log_mel(np.pad(hit, (0, max(0, 1024 - len(hit)))), history.sample_rate).max())
     shown = escaped(name)
 
-    def cell(sound: np.ndarray, what: str) -> str:
+    def cell(sound: np.ndarray, label: str) -> str:
         picture = page.base64(pictures.thumbnail(sound, history.sample_rate, WIDTH, height=HEIGHT, top=top))
         played = page.base64(page.mp3(sound * history.gain, history.sample_rate))
-        return (f'<button type="button" class="play" tabindex="-1" aria-label="Play {shown}, {what}" data-sound="{played}">'
+        return (f'<button type="button" class="play" tabindex="-1" aria-label="Play {shown}, {label}" data-sound="{played}">'
                 f'<img alt="" loading="lazy" width="{WIDTH}" height="{HEIGHT}" src="data:image/webp;base64,{picture}">'
                 f'</button>')
 
@@ -80,8 +81,8 @@ def row(history: History, number: int, name: str, hit: np.ndarray) -> Iterator[s
            f'aria-label="Play {shown} from the first step to the last"><span class="name">{shown}</span></button>'
            f'<small>{len(hit) / history.sample_rate:.2f} s</small></th>')
     for moment in history.moments:
-        said = moment.figures[number]
+        figures = moment.figures[number]
         yield (f'<td class="{classes(moment, history)}">{cell(moment.made[number], f"step {moment.step}")}'
-               f'<small><span title="spectral distance">{said["spectral"]:.1f}</span> '
-               f'<span title="mel distance, dB">{said["mel_db"]:.1f} dB</span></small></td>')
+               f'<small><span title="spectral distance">{figures["spectral"]:.1f}</span> '
+               f'<span title="mel distance, dB">{figures["mel_db"]:.1f} dB</span></small></td>')
     yield "</tr>\n"

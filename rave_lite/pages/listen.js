@@ -1,4 +1,4 @@
-// All versions of a recording start together and go on together; which one is heard is a matter of gains.
+// All versions of a recording start and run in sync; gains select the audible one.
 const CROSSFADE = 0.01, EDGE = 0.004, LEAD = 0.02, REST = 0.3;  // s; REST: silence before a recording repeats
 const KEPT = 4;  // recordings that stay decoded
 const RATE = Number(document.getElementById("bar").dataset.rate);
@@ -14,7 +14,7 @@ async function decoded(voice) {
   return padded;
 }
 
-// The decoded versions of a recording; those of the recordings heard last are kept.
+// The decoded versions of a recording; those of the recordings played last are kept.
 function buffers(voices) {
   const known = recent.find(entry => entry.voices.every((voice, i) => voice === voices[i]) && entry.voices.length === voices.length);
   const entry = known ?? {voices, sounds: Promise.all(voices.map(decoded))};
@@ -29,7 +29,7 @@ class Deck {
     this.slider = root.querySelector(".at");
     this.time = root.querySelector(".time");
     this.called = this.button.getAttribute("aria-label").replace(/^Play/, "");
-    [this.turn, this.run, this.at] = [0, null, 0];
+    [this.request, this.run, this.at] = [0, null, 0];
     this.load(voices, Number(root.dataset.seconds));
   }
 
@@ -57,10 +57,10 @@ class Deck {
     stop();
     current = this;
     context ??= new AudioContext({sampleRate: RATE});
-    const turn = ++this.turn;
+    const request = ++this.request;
     this.root.classList.add("on");
     const [sounds] = await Promise.all([buffers(this.voices), context.resume()]);
-    if (turn !== this.turn) return;  // paused or moved meanwhile
+    if (request !== this.request) return;  // paused or moved meanwhile
     this.halt();
     this.start(sounds, at >= this.seconds ? 0 : at);
     requestAnimationFrame(() => this.follow());
@@ -96,7 +96,7 @@ class Deck {
 
   pause() {
     this.at = Math.min(this.position, this.seconds);
-    this.turn++;
+    this.request++;
     this.halt();
     this.root.classList.remove("on");
     this.show();

@@ -1,4 +1,4 @@
-"""The page on which recordings are heard beside what models make of them."""
+"""The listening page: recordings beside their reconstructions by several models."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from rave_lite.pages.page import escaped
 
 WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
 COLUMNS = 320  # of the outline of a waveform
-LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures of which the lower is the better
+LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures where lower is better
 HIGHER = ("onset_f1", "loudness")
 CLASSES = {HELD_OUT: "held", TRAINED_ON: "trained"}
 INTRODUCTION = {
@@ -35,7 +35,7 @@ $rows</div></article>
 
 def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: list[SideBySide],
           together: list[dict[str, float]], sample_rate: int, more: Iterable[str] = ()) -> None:
-    """Per recording the original and each model's, in sync: players, pictures, figures; their means; and a blind test.
+    """Writes the page: per recording, the original and each model's output in sync, with pictures and figures; a blind test.
 
     `models`: their names, each different. `together`: per model, the figures of all `foreign` sounds together. `more`:
     sections about the models' latents.
@@ -46,15 +46,15 @@ def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: 
 
 def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySide], together: list[dict[str, float]],
          sample_rate: int, more: Iterable[str]) -> Iterator[str]:
-    """The head, a section of each kind, and `more`."""
+    """The head, a section for the recordings and one for foreign sounds, and `more`."""
     groups = {"own": recordings, "foreign": foreign}
-    made = {group: [article(f"{group}{number}", one, models, sample_rate) for number, one in enumerate(shown)]
-            for group, shown in groups.items() if shown}
-    name = hashlib.sha256("".join(text for articles in made.values() for text in articles).encode()).hexdigest()[:12]
+    sections = {group: [article(f"{group}{number}", row, models, sample_rate) for number, row in enumerate(shown)]
+                for group, shown in groups.items() if shown}
+    name = hashlib.sha256("".join(text for articles in sections.values() for text in articles).encode()).hexdigest()[:12]
     yield Template(page.text("listen.html")).substitute(id=name, rate=sample_rate, blind=page.text("blind.html"),
                                                         models=", ".join(map(escaped, models)))
     yield "<main>\n"
-    for group, articles in made.items():
+    for group, articles in sections.items():
         yield f'<section id="{group}">{INTRODUCTION[group]}\n{mean_table(models, groups[group])}\n'
         yield timbre_table(models, together) if group == "foreign" else ""
         yield '<div class="files">\n'
@@ -65,11 +65,11 @@ def body(models: list[str], recordings: list[SideBySide], foreign: list[SideBySi
 
 
 def mean_table(models: list[str], shown: list[SideBySide]) -> str:
-    """The mean figures per mark and model, the best of each mark in bold where they are of the same recordings."""
-    found = [means(shown, number) for number in range(len(models))]
+    """Mean figures per mark and model; the best of a mark is bold if all models have the same recordings."""
+    means_by_model = [means(shown, number) for number in range(len(models))]
     groups = []
-    for mark in dict.fromkeys(mark for one in found for mark in one):
-        rows = [(model, *one[mark]) for model, one in zip(models, found, strict=True) if mark in one]
+    for mark in dict.fromkeys(mark for one in means_by_model for mark in one):
+        rows = [(model, *one[mark]) for model, one in zip(models, means_by_model, strict=True) if mark in one]
         same = all(sounds == rows[0][1] for _, sounds, _ in rows)
         count = str(len(rows[0][1])) if same else f"different ones: {', '.join(str(len(sounds)) for _, sounds, _ in rows)}"
         groups.append((f"{chip(mark)} <small>{count} {'sound' if count == '1' else 'sounds'}</small>", [
@@ -80,27 +80,27 @@ def mean_table(models: list[str], shown: list[SideBySide]) -> str:
 
 
 def timbre_table(models: list[str], together: list[dict[str, float]]) -> str:
-    """How far all foreign sounds are from the timbre of each model's training set; nothing where none is known."""
-    rows = [(escaped(model), [f"{value:.2f}" for value in far.values()])
-            for model, far in zip(models, together, strict=False) if far]
+    """Distance of all foreign sounds to the timbre of each model's training set; empty if none is known."""
+    rows = [(escaped(model), [f"{value:.2f}" for value in distances.values()])
+            for model, distances in zip(models, together, strict=False) if distances]
     return table("Distance to the timbre", list(next(filter(None, together))), [("", rows)]) if rows else ""
 
 
 def table(title: str, columns: list[str], groups: list[tuple[str, list[tuple[str, list[str]]]]]) -> str:
-    """Of HTML cells: groups of rows, each with its head and values, under the groups' heads."""
+    """An HTML table of groups of rows: (group head, [(row head, cells)]), all as HTML."""
     head = "".join(f'<th scope="col">{escaped(name)}</th>' for name in columns)
     bodies = []
     for name, rows in groups:
-        lines = [f'<tr><th scope="row">{first}</th>{"".join(f"<td>{value}</td>" for value in rest)}</tr>'
-                 for first, rest in rows]
-        over = f'<tr><th scope="rowgroup" colspan="{1 + len(columns)}">{name}</th></tr>' if name else ""
-        bodies.append(f'<tbody>{over}{"".join(lines)}</tbody>')
+        lines = [f'<tr><th scope="row">{row_head}</th>{"".join(f"<td>{value}</td>" for value in values)}</tr>'
+                 for row_head, values in rows]
+        group_head = f'<tr><th scope="rowgroup" colspan="{1 + len(columns)}">{name}</th></tr>' if name else ""
+        bodies.append(f'<tbody>{group_head}{"".join(lines)}</tbody>')
     return (f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th scope="col">{title}'
             f'</th>{head}</tr></thead>{"".join(bodies)}</table></div>')
 
 
 def best(name: str, figures: dict[str, float], rivals: list[dict[str, float]]) -> bool:
-    """Whether this figure is, where rivals differ; never one without a better side, or distances to different targets."""
+    """Whether a figure is the best of `rivals`. False if all are equal, no direction is better, or their targets differ."""
     values = [rival[name] for rival in rivals]
     if name not in LOWER + HIGHER or min(values) == max(values):
         return False
@@ -113,28 +113,29 @@ def chip(mark: str) -> str:
     return f'<span class="chip {CLASSES.get(mark, "")}">{mark}</span>' if mark else ""
 
 
-def article(group: str, one: SideBySide, models: list[str], sample_rate: int) -> str:
-    """One recording: its player and a row for each version; their marks, once where they are all the same."""
-    sounds = [one.original, *(made.sound for made in one.made)]
-    equal, as_made = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
-    loud = [gain * sound for gain, sound in zip(equal, sounds, strict=True)]
+def article(group: str, recording: SideBySide, models: list[str], sample_rate: int) -> str:
+    """One recording: a player and a row per version. The mark is in the heading if all models share it, else in each row."""
+    sounds = [recording.original, *(output.sound for output in recording.made)]
+    equal_gains, original_gains = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
+    loud = [gain * sound for gain, sound in zip(equal_gains, sounds, strict=True)]
     scale = max(1e-6, *(float(np.abs(sound).max()) for sound in loud))
     top = float(pictures.log_mel(np.pad(loud[0], (0, 1024)), sample_rate).max())
-    marks = {made.mark for made in one.made}
+    marks = {output.mark for output in recording.made}
     rows = []
-    for number, (name, made) in enumerate(zip(("original", *models), (None, *one.made), strict=True)):
+    for number, (name, output) in enumerate(zip(("original", *models), (None, *recording.made), strict=True)):
         stored = max(1.0, float(np.abs(sounds[number]).max()))  # what page.flac divides by
         label = (f'<label><input type="radio" name="{group}"{"" if number else " checked"} '
-                 f'data-equal="{stored * equal[number]:.6g}" data-made="{stored * as_made[number]:.6g}" '
+                 f'data-equal="{stored * equal_gains[number]:.6g}" data-made="{stored * original_gains[number]:.6g}" '
                  f'data-sound="{page.base64(page.flac(sounds[number], sample_rate))}">'
                  f'<kbd>{number + 1}</kbd> <span class="name">{escaped(name)}</span></label>')
-        said = (chip(made.mark) if len(marks) > 1 else "") + figures(made.figures) if made else ""
-        rows.append(f'<div class="row"><div class="of">{label}{said}</div>'
+        caption = (chip(output.mark) if len(marks) > 1 else "") + figures(output.figures) if output else ""
+        rows.append(f'<div class="row"><div class="of">{label}{caption}</div>'
                     f'{picture(loud[number], scale, top, sample_rate)}</div>\n')
-    seconds = len(one.original) / sample_rate
-    where = (f" from {one.start:.2f} s on" if one.start else "") + (f" of {one.whole:.2f} s" if one.whole > seconds else "")
-    return Template(ARTICLE).substitute(name=escaped(one.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
-                                        where=where, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
+    seconds = len(recording.original) / sample_rate
+    excerpt = f" from {recording.start:.2f} s on" if recording.start else ""
+    excerpt += f" of {recording.whole:.2f} s" if recording.whole > seconds else ""
+    return Template(ARTICLE).substitute(name=escaped(recording.name), exact=f"{seconds:.6f}", seconds=f"{seconds:.2f}",
+                                        where=excerpt, chip=chip(marks.pop()) if len(marks) == 1 else "", rows="".join(rows))
 
 
 def figures(values: dict[str, float]) -> str:
@@ -143,11 +144,11 @@ def figures(values: dict[str, float]) -> str:
 
 
 def picture(sound: np.ndarray, scale: float, top: float, sample_rate: int) -> str:
-    """Waveform over spectrogram, both from the first sample to the last. `scale`: full height; `top`: brightest, dB."""
+    """Waveform over spectrogram, over the whole sound. `scale`: amplitude at full height; `top`: dB at full brightness."""
     low, high = (np.round(100 - 100 * edge / scale).astype(int) for edge in pictures.outline(sound, COLUMNS))
     count = len(low)
     points = [f"{x},{y}" for x, y in enumerate(high)] + [f"{x},{low[x]}" for x in reversed(range(count))]
-    width = min(WIDTH, 1 + len(sound) // 128)  # as many frames as there are; the browser widens it smoothly
+    width = min(WIDTH, 1 + len(sound) // 128)  # no wider than the spectrogram has frames; the browser widens it smoothly
     image = page.base64(pictures.thumbnail(sound, sample_rate, width, height=HEIGHT, top=top))
     return (f'<div class="pic"><svg viewBox="0 0 {count - 1 or 1} 200" preserveAspectRatio="none" aria-hidden="true">'
             f'<path d="M{" ".join(points)}z"/></svg>'

@@ -1,4 +1,4 @@
-"""What all pages share: the frame, the look, the players, and how sounds and pictures come to be inside."""
+"""What all pages share: frame, style and script, and the encoding of embedded sounds."""
 
 import html
 import io
@@ -14,12 +14,12 @@ import soxr
 
 from rave_lite.files import replacing
 
-MP3 = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, the rates it has
-FADE = 0.005  # s at the end of what was cut for a page
+MP3 = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, the sample rates of MP3
+FADE = 0.005  # s; fade-out of sounds that were cut
 
 
 def write(path: Path, title: str, body: Iterable[str], *parts: str) -> None:
-    """One file: `body`, piece by piece, in the frame with the shared style and script and those of each of its `parts`."""
+    """Writes one file: `body` in the frame, with the shared style and script and those of each of its `parts`."""
     style, script = ("".join(text(f"{part}.{kind}") for part in ("page", *parts)) for kind in ("css", "js"))
     frame = Template(text("page.html")).substitute(title=escaped(title), style=style, body="\0",
                                                    script=f'"use strict";\n{script}')
@@ -31,12 +31,12 @@ def write(path: Path, title: str, body: Iterable[str], *parts: str) -> None:
 
 
 def text(name: str) -> str:
-    """A file beside this one."""
+    """The text of a file in rave_lite/pages."""
     return files("rave_lite.pages").joinpath(name).read_text(encoding="utf-8")
 
 
 def escaped(value: str) -> str:
-    """For HTML text and attributes, line ends included."""
+    """`value` escaped for HTML text and attributes, line ends included."""
     return html.escape(value).replace("\r", "&#13;").replace("\n", "&#10;")
 
 
@@ -45,14 +45,14 @@ def base64(data: bytes) -> str:
 
 
 def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono, about 10 kB a second, its end faded, divided by a peak above 1; at 48 kHz where MP3 lacks the rate."""
+    """Mono MP3, about 10 kB a second: divided by its peak if above 1, faded out; at 48 kHz if MP3 lacks the rate."""
     if sample_rate not in MP3:
         sound, sample_rate = soxr.resample(sound, sample_rate, MP3[-1]), MP3[-1]
     return _encoded(sound, sample_rate, format="MP3")
 
 
 def flac(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono, 16 bits, about 50 kB a second, decoded by browsers to the very sample; otherwise as `mp3`."""
+    """Mono FLAC, 16 bits, about 50 kB a second, which browsers decode sample by sample; scaled and faded as `mp3`."""
     return _encoded(sound, sample_rate, format="FLAC", subtype="PCM_16")
 
 

@@ -1,4 +1,4 @@
-"""Sounds to hear in a notebook."""
+"""Audio players for notebooks."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from rave_lite.pages import page
 
 
 class AudioPlayers:
-    """A player for each of some sounds `(T,)`, under its name; their loudness compared with one another is kept."""
+    """A named player for each sound `(T,)`; all play at one gain, so their relative loudness is kept."""
 
     def __init__(self, sounds: Mapping[str, np.ndarray], sample_rate: int):
         self.sounds, self.sample_rate = sounds, sample_rate

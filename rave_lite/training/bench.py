@@ -1,4 +1,4 @@
-"""How long a training step takes in each phase, how much memory it needs, and what that means for a run."""
+"""Time and memory of a training step in each phase, and what they mean for a run."""
 
 import copy
 import statistics
@@ -12,12 +12,12 @@ from rave_lite import machine
 from rave_lite.errors import InputError
 from rave_lite.training.module import RAVETraining
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory")
 
 
 @dataclass
 class Phase:
-    """One phase. `seconds`: mean of a step (in phase 2 some are the discriminator's); `median`: s; `memory`: peak, MiB."""
+    """Measured steps of a phase. `seconds`: mean, discriminator steps included; `median`: s; `memory`: peak, MiB."""
 
     phase: int
     seconds: float
@@ -29,54 +29,54 @@ class Phase:
 
 def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, warm_up: int,
             device: torch.device) -> list[Phase]:
-    """`steps` timed steps of each phase after `warm_up` ones, on noise. It does train `module`: give it a copy."""
+    """Time `steps` steps of each phase on noise, after `warm_up` steps. This trains `module`: pass a copy."""
     module.to(device).train()
     generator, discriminator = module.configure_optimizers()
     x = 0.1 * torch.randn(batch_size, 1, window, device=device)
-    found = []
+    phases = []
     for phase in (1, 2):
         module.step, module.phase1_steps = 0, steps + warm_up if phase == 1 else 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        taken = []
+        durations = []
         for _ in range(steps + warm_up):
             start = now(device)
             module.update_step(x, generator, discriminator)
-            taken.append(now(device) - start)
-        mean = statistics.mean(taken[warm_up:])
-        found.append(Phase(phase, mean, statistics.median(taken[warm_up:]), batch_size * window / mean,
-                           peak_memory(device), steps))
-    return found
+            durations.append(now(device) - start)
+        mean = statistics.mean(durations[warm_up:])
+        phases.append(Phase(phase, mean, statistics.median(durations[warm_up:]), batch_size * window / mean,
+                            peak_memory(device), steps))
+    return phases
 
 
 def probe(module: RAVETraining, *, window: int, batch_size: int, device: torch.device) -> list[Phase]:
-    """A few steps of both phases on a copy of `module`, so that a run does not find out after days that they do not fit.
+    """Measure a few steps of both phases on a copy of `module`, so that lack of memory shows before the run starts.
 
-    Raises InputError when memory runs out, saying what would fit.
+    Raises InputError when memory runs out, naming a `trainer.micro_batch` that fits.
     """
     def attempt(micro_batch: int | None) -> list[Phase] | str:
-        tried = copy.deepcopy(module)
-        tried.run.micro_batch = micro_batch
+        trial = copy.deepcopy(module)
+        trial.run.micro_batch = micro_batch
         try:
-            return measure(tried, window=window, batch_size=batch_size, steps=module.discriminator_every, warm_up=1,
+            return measure(trial, window=window, batch_size=batch_size, steps=module.discriminator_every, warm_up=1,
                            device=device)
         except RuntimeError as error:  # torch.OutOfMemoryError is one
-            if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            if not any(message in str(error) for message in OUT_OF_MEMORY_MESSAGES):
                 raise
-            return f"phase {tried.phase}"
+            return f"phase {trial.phase}"
         finally:
-            del tried
+            del trial
             if device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    found = attempt(module.run.micro_batch)
-    if not isinstance(found, str):
-        return found
+    result = attempt(module.run.micro_batch)
+    if not isinstance(result, str):
+        return result
     size = module.run.micro_batch or batch_size
     sizes = [size // 2**i for i in range(1, size.bit_length())]
     fits = next((n for n in sizes if not isinstance(attempt(n), str)), None)
     advice = f"trainer.micro_batch={fits} fits: the same training, a third slower" if fits else "No trainer.micro_batch fits"
-    raise InputError(f"{found} does not fit into the memory of {name(device)} with data.batch_size={batch_size} and "
+    raise InputError(f"{result} does not fit into the memory of {name(device)} with data.batch_size={batch_size} and "
                      f"data.window={window}. {advice}. Less is needed, too, by trainer=rtx3070 (bfloat16), a smaller "
                      f"data.batch_size or data.window, or model=v2_small")
 
@@ -88,14 +88,14 @@ def now(device: torch.device) -> float:
 
 
 def peak_memory(device: torch.device) -> float:
-    """MiB: allocated on the GPU since the phase began, or of this process so far."""
+    """Peak in MiB: on the GPU since the phase began, or of this process since it started."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return machine.peak_memory()
 
 
 def name(device: torch.device) -> str:
-    """The device for people, with its memory."""
+    """The device's name and memory, for messages."""
     if device.type != "cuda":
         return "this machine"
     properties = torch.cuda.get_device_properties(device)
@@ -103,31 +103,32 @@ def name(device: torch.device) -> str:
 
 
 def table(phases: list[Phase]) -> Table:
-    made = Table(title="training steps", title_justify="left")
+    table = Table(title="training steps", title_justify="left")
     for column in ("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"):
-        made.add_column(column, justify="right")
+        table.add_column(column, justify="right")
     for p in phases:
-        made.add_row(str(p.phase), f"{p.seconds:.3f}", f"{p.median:.3f}", f"{1 / p.seconds:.2f}",
-                     f"{p.samples_per_second:,.0f}", f"{p.memory:,.0f}")
-    return made
+        table.add_row(str(p.phase), f"{p.seconds:.3f}", f"{p.median:.3f}", f"{1 / p.seconds:.2f}",
+                      f"{p.samples_per_second:,.0f}", f"{p.memory:,.0f}")
+    return table
 
 
 def plan(module: RAVETraining, phases: list[Phase]) -> Table:
-    """What is left of a run, by phase: steps, time and memory, as measured by `probe`."""
-    made = Table(title="plan", title_justify="left")
+    """Remaining steps of a run by phase, with time and memory as measured by `probe`."""
+    table = Table(title="plan", title_justify="left")
     for column in ("phase", "steps", "s/step", "takes", "peak memory"):
-        made.add_column(column, justify="right")
+        table.add_column(column, justify="right")
     ends, total = (module.phase1_steps, module.total_steps), 0.0
     for p, first, end in zip(phases, (0, ends[0]), ends, strict=True):
-        left = max(0, end - max(first, module.step))
-        total += left * p.seconds
-        made.add_row(str(p.phase), f"{left:,}", f"{p.seconds:.3f}", duration(left * p.seconds), f"{p.memory / 1024:.2f} GiB")
-    made.add_row("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), "")
-    return made
+        steps_left = max(0, end - max(first, module.step))
+        total += steps_left * p.seconds
+        table.add_row(str(p.phase), f"{steps_left:,}", f"{p.seconds:.3f}", duration(steps_left * p.seconds),
+                      f"{p.memory / 1024:.2f} GiB")
+    table.add_row("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), "")
+    return table
 
 
 def duration(seconds: float) -> str:
-    """In the two largest units that matter."""
+    """A duration for people, in its two largest units: "3 h 05 min"."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"

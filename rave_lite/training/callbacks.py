@@ -1,4 +1,4 @@
-"""What happens around the training loop: checkpoints, phases that end early, a clean stop, the progress line."""
+"""Callbacks of the training loop: checkpoints, early ends of phases, a clean stop, the progress line."""
 
 import math
 import os
@@ -24,24 +24,24 @@ from rave_lite.training.module import DISTANCES
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """A full disk or a kill leaves the previous checkpoint as it was."""
+    """Writes checkpoints atomically: a full disk or a kill leaves the previous one as it was."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        with replacing(Path(path)) as aside:
-            torch.save(checkpoint, aside)
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class Checkpoints(Callback):
-    """`last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out distance, and
-    every `keep` steps, for good, `step-N.ckpt`.
+    """Saves `last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out
+    distance, and `step-N.ckpt` every `keep` steps, for good.
 
-    Before each, the principal directions of the latent are fitted to `heard` seconds of training windows, as
-    recorded. A state that is not finite is never saved. Nor is one in which the model looks dead, except as `last.ckpt` at
-    the end of a run that has none: so a run that was stopped can always go on.
+    Before each save the principal directions of the latent are fitted to `heard` seconds of training windows, without
+    augmentation. A state that is not finite is never saved. Nor is one in which the model looks dead, except as
+    `last.ckpt` at the end of a run that has none: so a stopped run can always be resumed.
     """
 
     def __init__(self, folder: str | Path, every: int, heard: float = 30.0, keep: int | None = None):
-        self.folder, self.every, self.heard, self.keep = Path(folder), every, heard, keep
+        self.folder, self.every, self.principal_seconds, self.keep = Path(folder), every, heard, keep
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,14 +51,14 @@ class Checkpoints(Callback):
         self.best = state_dict["best"]
 
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
-        for half in self.folder.glob(".*.ckpt.*") if trainer.is_global_zero else []:  # left by a kill
-            half.unlink(missing_ok=True)
+        for partial in self.folder.glob(".*.ckpt.*") if trainer.is_global_zero else []:  # left by a kill
+            partial.unlink(missing_ok=True)
         self.has_last = (self.folder / "last.ckpt").exists()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         if pl_module.step == pl_module.phase1_steps:
             self._save(trainer, pl_module, "phase1.ckpt")
-        if pl_module.step % trainer.val_check_batch:  # else it waits for the validation, whose outcome belongs to it
+        if pl_module.step % trainer.val_check_batch:  # else saved after the validation, with its result
             self._save_due(trainer, pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -71,7 +71,7 @@ class Checkpoints(Callback):
         self._save_due(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._save(trainer, pl_module, "last.ckpt", anyway=not self.has_last)
+        self._save(trainer, pl_module, "last.ckpt", even_if_dead=not self.has_last)
 
     def _save_due(self, trainer: L.Trainer, pl_module: Any) -> None:
         if self.keep and pl_module.step % self.keep == 0:
@@ -79,14 +79,14 @@ class Checkpoints(Callback):
         if pl_module.step % self.every == 0 and not trainer.should_stop:
             self._save(trainer, pl_module, "last.ckpt")
 
-    def _save(self, trainer: L.Trainer, pl_module: Any, name: str, anyway: bool = False) -> None:
+    def _save(self, trainer: L.Trainer, pl_module: Any, name: str, even_if_dead: bool = False) -> None:
         refuse_broken(trainer, pl_module, self.folder / "last.ckpt")
         if trouble := looks_dead(trainer, pl_module):
             say(trainer, f"warning: step {pl_module.step}: the model looks dead: it {trouble}. {name} is "
-                         f"{'written, since there is none' if anyway else 'not written'}. If it stays so: {ADVICE}")
-            if not anyway:
+                         f"{'written, since there is none' if even_if_dead else 'not written'}. If it stays so: {ADVICE}")
+            if not even_if_dead:
                 return
-        measure(pl_module.best_model, trainer.datamodule.windows, self.heard)  # type: ignore[attr-defined]
+        measure(pl_module.best_model, trainer.datamodule.windows, self.principal_seconds)  # type: ignore[attr-defined]
         trainer.save_checkpoint(self.folder / name)
         self.has_last |= name == "last.ckpt"
 
@@ -94,8 +94,8 @@ class Checkpoints(Callback):
 class Plateau(Callback):
     """Ends a phase early when the held-out distance no longer falls.
 
-    `phase1`, `phase2`: "steps", as many as planned, or "plateau", at most as many: until `patience` validations in a row
-    have brought no distance lower by the share `least`. The end of phase 2 is the end of the run.
+    `phase1`, `phase2`: "steps": all planned steps; "plateau": at most these, until `patience` validations in a row have
+    not lowered the best distance by the share `least`. The end of phase 2 ends the run.
     """
 
     def __init__(self, phase1: str, phase2: str, patience: int, least: float = 0.005):
@@ -103,7 +103,7 @@ class Plateau(Callback):
             if until not in ("steps", "plateau"):
                 raise InputError(f"{name}.until: {until!r} is neither steps nor plateau")
         self.until = {1: phase1, 2: phase2}
-        self.patience, self.least = patience, least
+        self.patience, self.min_improvement = patience, least
         self.state: dict[str, Any] = {"phase": 1, "best": math.inf, "stale": 0}
 
     def state_dict(self) -> dict[str, Any]:
@@ -113,12 +113,12 @@ class Plateau(Callback):
         self.state = state_dict
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        if pl_module.step % trainer.val_check_batch:  # out of turn, because the run is being stopped
+        if pl_module.step % trainer.val_check_batch:  # an extra validation, because the run is being stopped
             return
         distance, state = float(trainer.callback_metrics["held_out/distance"]), self.state
         if state["phase"] != pl_module.phase:
             state |= {"phase": pl_module.phase, "best": math.inf, "stale": 0}
-        better = distance < (1 - self.least) * state["best"]
+        better = distance < (1 - self.min_improvement) * state["best"]
         state |= {"best": distance, "stale": 0} if better else {"stale": state["stale"] + 1}
         if self.until[pl_module.phase] == "plateau" and state["stale"] >= self.patience:
             self._end(trainer, pl_module)
@@ -134,53 +134,54 @@ class Plateau(Callback):
 
 @contextmanager
 def signals_restored() -> Iterator[None]:
-    """However the run inside ends, Ctrl-C and the like mean afterwards what they meant before."""
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    """Restore the handlers of SIGINT and SIGTERM after the `with` block, however it ends."""
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for s, handler in before.items():
+        for s, handler in handlers.items():
             signal.signal(s, handler)
 
 
 class StopCleanly(Callback):
     """The first Ctrl-C or SIGTERM ends the run after the step in hand, saved; a second one ends it at once.
 
-    So does a cluster's warning (SIGUSR2, where submitit listens for it), which is passed on to submitit once all is saved.
+    So does a cluster's warning (SIGUSR2, where submitit handles it), which is forwarded to submitit once all is saved.
     """
 
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self.asked, self.passed_on, self.home = False, 0, os.getpid()
+        self.stop_requested, self.forwarded_signal, self.main_pid = False, 0, os.getpid()
         cluster = [signal.SIGUSR2] if callable(signal.getsignal(signal.SIGUSR2)) else []
-        self.previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, *cluster)}
-        self._take(trainer)  # processes that load data inherit this
+        self.previous_handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, *cluster)}
+        self._install_handlers(trainer)  # data loading processes inherit the handlers
 
     def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
-        self._take(trainer)  # from Lightning, whose SIGTERM would end the run unsaved
+        self._install_handlers(trainer)  # replaces Lightning's SIGTERM handler, which would end the run unsaved
 
-    def _take(self, trainer: L.Trainer) -> None:
+    def _install_handlers(self, trainer: L.Trainer) -> None:
         def stop(number: int, frame: Any) -> None:
-            if os.getpid() == self.home:
+            if os.getpid() == self.main_pid:
                 say(trainer, "\nstopping after this step and saving; once more to stop at once")
-                self.asked, self.passed_on = True, number if number == signal.SIGUSR2 else 0
+                self.stop_requested, self.forwarded_signal = True, number if number == signal.SIGUSR2 else 0
                 trainer.should_stop |= trainer.world_size == 1
-                self._restore()
+                self._restore_handlers()
 
-        for s in self.previous:
+        for s in self.previous_handlers:
             signal.signal(s, stop)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
-        if trainer.world_size > 1:  # all processes after the same step, or one would wait for the others
-            trainer.should_stop = trainer.strategy.reduce_boolean_decision(trainer.should_stop or self.asked, all=False)
+        if trainer.world_size > 1:  # all processes must stop after the same step, or one would wait for the others
+            stop = trainer.should_stop or self.stop_requested
+            trainer.should_stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
 
     def teardown(self, *_: Any, **__: Any) -> None:
-        if hasattr(self, "previous"):
-            self._restore()
-            if self.passed_on:
-                signal.raise_signal(self.passed_on)
+        if hasattr(self, "previous_handlers"):
+            self._restore_handlers()
+            if self.forwarded_signal:
+                signal.raise_signal(self.forwarded_signal)
 
-    def _restore(self) -> None:
-        for s, handler in self.previous.items():
+    def _restore_handlers(self) -> None:
+        for s, handler in self.previous_handlers.items():
             signal.signal(s, handler)
 
 
@@ -210,11 +211,11 @@ class ProgressLine(Callback):
         if self.live:
             self.bar.update(self.task, description=f"phase {pl_module.phase}", completed=step, total=total, rate=rate)
         elif now - self.shown > self.seconds or step == total:
-            self.shown, left = now, round((total - step) / rate)
-            found = [float(trainer.callback_metrics[n]) for n in DISTANCES if n in trainer.callback_metrics]
-            distances = ", held-out distance {:.3f}, training {:.3f}".format(*found) if found else ""
+            self.shown, seconds_left = now, round((total - step) / rate)
+            values = [float(trainer.callback_metrics[n]) for n in DISTANCES if n in trainer.callback_metrics]
+            distances = ", held-out distance {:.3f}, training {:.3f}".format(*values) if values else ""
             say(trainer, f"phase {pl_module.phase}, step {step}/{total}, {rate:.2f} it/s, "
-                         f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02} left{distances}")
+                         f"{seconds_left // 3600}:{seconds_left // 60 % 60:02}:{seconds_left % 60:02} left{distances}")
 
     def on_train_end(self, *_: Any) -> None:
         if self.live:

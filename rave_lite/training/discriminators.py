@@ -1,4 +1,4 @@
-"""The listeners of phase 2: each returns its features, convolution outputs before activation, the score last."""
+"""Discriminators of phase 2: each returns its features, convolution outputs before activation, the score last."""
 
 from itertools import pairwise
 
@@ -31,7 +31,7 @@ class Discriminator(nn.Module):
     """Multi-period (Kong et al., HiFi-GAN, 2020) and multi-scale (MelGAN, 2019) together. `(B, 1, T)`.
 
     A 2-D convolution of kernel (k, 1) over the signal folded at a period is a 1-D one over each of its phases, which is
-    how it is computed here. Scale s listens to the signal average-pooled by `2 ** s`.
+    how it is computed here. Scale s takes the signal average-pooled by `2 ** s`.
     """
 
     def __init__(self, *, capacity: int, periods: list[int], scales: int):
@@ -42,10 +42,10 @@ class Discriminator(nn.Module):
         self.by_scale = nn.ModuleList(ConvStack(capacity, 15) for _ in range(scales))
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
-        made = []
+        features = []
         for period, stack in zip(self.periods, self.by_period, strict=True):
             folded = F.pad(x, (0, -x.shape[-1] % period)).unflatten(2, (-1, period))
-            made.append(stack(folded.transpose(2, 3).flatten(0, 2).unsqueeze(1)))  # (B * period, 1, T / period)
+            features.append(stack(folded.transpose(2, 3).flatten(0, 2).unsqueeze(1)))  # (B * period, 1, T / period)
         for scale, stack in enumerate(self.by_scale):
-            made.append(stack(F.avg_pool1d(x, 2**scale)))
-        return made
+            features.append(stack(F.avg_pool1d(x, 2**scale)))
+        return features

@@ -1,4 +1,4 @@
-"""Held-out reconstructions in every logger: the same sounds, pictures and names."""
+"""Writes held-out reconstructions to every logger, with the same sounds, pictures and names."""
 
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from rave_lite.training.loggers import RunLogger
 
 
 class Listen(Callback):
-    """Every `every` steps, and at the first and last: the first `count` held-out pieces, their first `seconds`.
+    """Logs reconstructions of the first `count` held-out pieces, their first `seconds`, every `every` steps.
 
-    Reconstructions as `held_out/N_NAME`, figures of each, averaged, and spectrograms; when the run starts or goes on, the
-    originals as `original/N_NAME`. The level is the model's own; peaks above full scale are clipped. None: no steps between.
-    `memorised`, by as many as `judged` held-out pieces and training pieces, and 5 min of hits at most; 0: not asked.
+    Also at the first and last step; `every` None: only then. Reconstructions as `held_out/N_NAME`, mean figures, and
+    spectrograms; when the run starts or resumes, the originals as `original/N_NAME`. Levels are not changed; peaks above
+    full scale are clipped. `memorised` is measured on up to `judged` held-out and training pieces each and 5 min of
+    training hits; `judged` 0: not measured.
     """
 
     def __init__(self, every: int | None, count: int = 4, seconds: float = 5.0, judged: int = 16):
@@ -30,12 +31,12 @@ class Listen(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         pieces, rate = trainer.datamodule.held_out, pl_module.best_model.sample_rate  # type: ignore[attr-defined]
-        chosen = [pieces[i] for i in range(min(self.count, len(pieces)))]
-        self.names = [f"{i}_{short_name(Path(name).stem)}" for i, (_, name) in enumerate(chosen)]
-        self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in chosen]
-        self.listened = -1
+        examples = [pieces[i] for i in range(min(self.count, len(pieces)))]
+        self.names = [f"{i}_{short_name(Path(name).stem)}" for i, (_, name) in enumerate(examples)]
+        self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in examples]
+        self.last_step = -1
         if trainer.is_global_zero and self.judged:
-            self.known = known(subsample(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
+            self.known_hits = known(subsample(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             self._show(trainer, "original", self.originals, None, rate, pl_module.step)
         if pl_module.step == 0:
@@ -50,34 +51,34 @@ class Listen(Callback):
 
     def _listen(self, trainer: L.Trainer, pl_module: Any) -> None:
         step, model = pl_module.step, pl_module.best_model
-        if not trainer.is_global_zero or step == self.listened:
+        if not trainer.is_global_zero or step == self.last_step:
             return
-        self.listened, was_training, rate = step, model.training, model.sample_rate
+        self.last_step, was_training, rate = step, model.training, model.sample_rate
         model.eval()
         play = Reconstruction(model)
         model.train(was_training)
-        made = [play(x) for x in self.originals]
+        outputs = [play(x) for x in self.originals]
         data = trainer.datamodule  # type: ignore[attr-defined]
-        held_out, heard = ([(clip, play(clip.read()[None])[0]) for clip in pieces.clips[: self.judged]]
-                           for pieces in (data.held_out, data.heard))
-        if not all(np.isfinite(y).all() for y in (*made, *(y for _, y in held_out + heard))):
+        held_out, training = ([(clip, play(clip.read()[None])[0]) for clip in pieces.clips[: self.judged]]
+                              for pieces in (data.held_out, data.training_pieces))
+        if not all(np.isfinite(y).all() for y in (*outputs, *(y for _, y in held_out + training))):
             return  # a broken run, which HealthMonitor ends
-        picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in made]},
+        picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in outputs]},
                                         [name.partition("_")[2] for name in self.names], rate)
-        scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, made, strict=True)]
+        scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, outputs, strict=True)]
         means = {f"held_out/{k}": float(np.mean([s[k] for s in scores])) for k in scores[0]}
         if self.judged:
-            of_held_out, of_heard = ([played(clip, y, rate) for clip, y in group] for group in (held_out, heard))
-            found = memorisation(of_held_out, of_heard, self.known)
-            means |= {"memorised": found["memorised"]} if "memorised" in found else {}
+            held_out_hits, training_hits = ([played(clip, y, rate) for clip, y in group] for group in (held_out, training))
+            result = memorisation(held_out_hits, training_hits, self.known_hits)
+            means |= {"memorised": result["memorised"]} if "memorised" in result else {}
         for logger in trainer.loggers:
             logger.log_metrics(means, step)
-        self._show(trainer, "held_out", made, picture, rate, step)
+        self._show(trainer, "held_out", outputs, picture, rate, step)
 
     def _show(self, trainer: L.Trainer, kind: str, sounds: list[np.ndarray], picture: Figure | None, rate: int,
               step: int) -> None:
-        named = {f"{kind}/{name}": np.clip(x[0], -1, 1) for name, x in zip(self.names, sounds, strict=True)}
+        by_name = {f"{kind}/{name}": np.clip(x[0], -1, 1) for name, x in zip(self.names, sounds, strict=True)}
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
-                logger.listen(named, picture, rate, step)
+                logger.listen(by_name, picture, rate, step)
             logger.save()

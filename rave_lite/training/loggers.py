@@ -1,6 +1,6 @@
-"""Where a run is written, each step by the module's own count: tables and sounds in a folder, TensorBoard, Weights & Biases.
+"""Loggers of a run: tables and sounds in a folder, TensorBoard, Weights & Biases. Steps are counted by the module.
 
-All get the same: configuration, numbers, marks, sounds, pictures. Only the first of several processes writes.
+All get the same configuration, numbers, marks, sounds and pictures. Only the first of several processes writes.
 """
 
 import csv
@@ -26,9 +26,9 @@ SPECTROGRAMS = "held_out/spectrograms"
 
 
 class RunLogger(Logger):
-    """A logger that takes more than numbers. Nothing is written, and nobody asked, before the first entry."""
+    """A logger that also takes marks, sounds and pictures. It writes and asks nothing before the first entry."""
 
-    resumed: int | None = None  # the step at which the run goes on
+    resumed: int | None = None  # the step at which the run resumes
 
     @property
     def name(self) -> str:
@@ -40,17 +40,17 @@ class RunLogger(Logger):
 
     @abstractmethod
     def mark(self, what: str, step: int) -> None:
-        """Something happened at a step."""
+        """Write that `what` happened at a step."""
 
     @abstractmethod
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
-        """Sounds `(T,)` within full scale by name, and their spectrograms."""
+        """Write sounds `(T,)` within full scale, by name, and a picture of their spectrograms."""
 
 
 class Tables(RunLogger):
-    """metrics.csv, marks.csv, config.yaml and listening/NAME/step_N.wav, in a new folder version_N of `folder` each start.
+    """Writes metrics.csv, marks.csv, config.yaml and listening/step_N/NAME.wav into a new folder `folder`/version_N.
 
-    So a resumed run keeps what the first part logged. A line that was written survives a kill.
+    Each start has its own folder, so a resumed run keeps what the first part logged. Written lines survive a kill.
     """
 
     def __init__(self, folder: str):
@@ -61,9 +61,9 @@ class Tables(RunLogger):
     @cached_property
     def folder(self) -> Path:
         numbers = [int(n) for path in self.root.glob("version_*") if (n := path.name.removeprefix("version_")).isdigit()]
-        made = self.root / f"version_{max(numbers, default=-1) + 1}"
-        made.mkdir(parents=True)
-        return made
+        version = self.root / f"version_{max(numbers, default=-1) + 1}"
+        version.mkdir(parents=True)
+        return version
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any]) -> None:  # type: ignore[override]
@@ -78,12 +78,12 @@ class Tables(RunLogger):
         append(path, self.columns, {"step": step, **metrics})
 
     def _widen(self, path: Path) -> None:
-        """Write again what there is, under all columns."""
-        before = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
-        with replacing(path) as aside, aside.open("w", newline="") as file:
+        """Rewrite the file with all columns."""
+        rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
+        with replacing(path) as temporary, temporary.open("w", newline="") as file:
             table = csv.DictWriter(file, self.columns)
             table.writeheader()
-            table.writerows(before)
+            table.writerows(rows)
 
     @rank_zero_only
     def mark(self, what: str, step: int) -> None:
@@ -101,7 +101,7 @@ class Tables(RunLogger):
 
 
 class TensorBoard(RunLogger):
-    """Event files in `folder`. A resumed run adds one, which hides what a killed run logged beyond its checkpoint."""
+    """Writes event files to `folder`. A resumed run adds one that hides what was logged after the checkpoint."""
 
     def __init__(self, folder: str):
         super().__init__()
@@ -149,10 +149,10 @@ class TensorBoard(RunLogger):
 
 
 class WeightsAndBiases(RunLogger):
-    """A run of Weights & Biases, its files in `folder`/wandb; offline, and never asking, unless there is an account here.
+    """Logs to Weights & Biases, with files in `folder`/wandb. Without an account it is offline and asks for none.
 
-    A resumed run has the id that its first part had in `folder`: synchronised one after the other, they are one run. A kill
-    loses what was logged in the last 15 s.
+    A resumed run has the id of its first part in `folder`: synchronised one after the other, they are one run. A kill loses
+    what was logged in the last 15 s.
     """
 
     def __init__(self, project: str, name: str, folder: str):
@@ -164,14 +164,15 @@ class WeightsAndBiases(RunLogger):
         import wandb
 
         host = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
-        known = (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
-                 or any(map(requests.utils.get_netrc_auth, (host, "https://api.wandb.ai"))))
-        mode: Any = os.environ.get("WANDB_MODE") or ("online" if known else "offline")
+        has_account = (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
+                       or any(map(requests.utils.get_netrc_auth, (host, "https://api.wandb.ai"))))
+        mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account else "offline")
         if mode == "offline":
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # or it would call home all the same
-        self.folder.mkdir(parents=True, exist_ok=True)  # or wandb would take another
-        settings: dict[str, Any] = {"project": self.project, "name": self.run_name, "dir": self.folder, "id": self.before(),
-                                    "resume": "allow", "reinit": "create_new", "settings": wandb.Settings(quiet=True)}
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else wandb would report errors online all the same
+        self.folder.mkdir(parents=True, exist_ok=True)  # else wandb would choose another folder
+        settings: dict[str, Any] = {"project": self.project, "name": self.run_name, "dir": self.folder,
+                                    "id": self.resumed_id(), "resume": "allow", "reinit": "create_new",
+                                    "settings": wandb.Settings(quiet=True)}
         try:
             run = wandb.init(mode=mode, **settings)
         except wandb.errors.CommError as error:
@@ -180,8 +181,8 @@ class WeightsAndBiases(RunLogger):
         run.define_metric("*", step_metric="step")
         return run
 
-    def before(self) -> str | None:
-        """The id of the run that is resumed."""
+    def resumed_id(self) -> str | None:
+        """The id of the run that is resumed, or None."""
         parts = [] if self.resumed is None else sorted((self.folder / "wandb").glob("*run-*_*-*"), key=os.path.getmtime)
         return parts[-1].name.rpartition("-")[2] if parts else None
 
@@ -223,11 +224,11 @@ def as_yaml(config: dict[str, Any]) -> str:
 
 
 def flat(config: Mapping[str, Any], key: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names, without a manifest's regions; what is no number and no truth value as text."""
-    made: dict[str, Any] = {}
+    """Nested settings by dotted names, without a manifest's regions; all but numbers and booleans become text."""
+    flattened: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
-            made |= flat(value, f"{key}{name}.") if f"{key}{name}" != "data.kept" else {}
+            flattened |= flat(value, f"{key}{name}.") if f"{key}{name}" != "data.kept" else {}
         else:
-            made[f"{key}{name}"] = value if isinstance(value, bool | int | float) else str(value)
-    return made
+            flattened[f"{key}{name}"] = value if isinstance(value, bool | int | float) else str(value)
+    return flattened

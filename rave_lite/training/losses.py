@@ -1,4 +1,4 @@
-"""What the generator and the discriminators are asked to make small."""
+"""Spectral, adversarial and feature-matching losses."""
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +10,14 @@ from rave_lite.model import RAVE
 
 
 class SpectralDistance(nn.Module):
-    """Distances of magnitude spectra over several scales, by name. `(B, C, T), (B, C, T) -> {"linear": (), "mel": ()}`.
+    """Multi-scale distances between magnitude spectra, by name. `(B, C, T), (B, C, T) -> {"linear": (), "mel": ()}`.
 
     Each is a sum over STFTs of `n_fft` samples, hop n_fft / 4, windows of unit energy (full-scale noise is near 1).
     `linear`: squared error relative to the reference's energy, plus mean absolute difference of logarithms with `floor`
     added to the magnitudes (Engel et al., DDSP, 2020; RAVE, eq. 4). The energy is at least that of the RMS magnitude
-    `silence`, so that silence weighs no more than what is made of it is heard. `mel`, where `sample_rate` (Hz) is given:
-    mean absolute difference of log magnitudes in `n_fft / mel_every` mel bands, `mel_floor` added (Kumar et al., DAC,
-    2023, section 3.3).
+    `silence`, so that a silent reference does not make an inaudible output cost much. `mel`, where `sample_rate` (Hz) is
+    given: mean absolute difference of log magnitudes in `n_fft / mel_every` mel bands, `mel_floor` added (Kumar et al.,
+    DAC, 2023, section 3.3).
     """
 
     def __init__(self, n_fft: list[int], floor: float, *, silence: float = 1e-3, sample_rate: int | None = None,
@@ -33,18 +33,18 @@ class SpectralDistance(nn.Module):
                 bank = melscale_fbanks(n // 2 + 1, 0, sample_rate / 2, round(n / mel_every), sample_rate, "slaney", "slaney")
                 self.register_buffer(f"bank_{n}", bank / bank.sum(0).clamp_min(1e-9), persistent=False)
 
-    def forward(self, reference: Tensor, made: Tensor) -> dict[str, Tensor]:
+    def forward(self, reference: Tensor, output: Tensor) -> dict[str, Tensor]:
         if reference.shape[-1] <= max(self.n_fft) // 2:
             raise InputError(f"{reference.shape[-1]} samples are too short for an STFT of {max(self.n_fft)}")
-        total = {name: made.new_zeros(()) for name in (["linear", "mel"] if self.mel else ["linear"])}
+        total = {name: output.new_zeros(()) for name in (["linear", "mel"] if self.mel else ["linear"])}
         for n in self.n_fft:
             with torch.no_grad():
-                a = self.power(reference, n)
-            b = self.power(made, n)
-            total["linear"] = total["linear"] + self.linear(a.sqrt(), b.sqrt())
+                reference_power = self.power(reference, n)
+            output_power = self.power(output, n)
+            total["linear"] = total["linear"] + self.linear(reference_power.sqrt(), output_power.sqrt())
             if self.mel:
-                bank = getattr(self, f"bank_{n}").to(b.dtype)
-                mel_a, mel_b = (torch.log(p @ bank + self.mel_floor**2) / 2 for p in (a, b))
+                bank = getattr(self, f"bank_{n}").to(output_power.dtype)
+                mel_a, mel_b = (torch.log(p @ bank + self.mel_floor**2) / 2 for p in (reference_power, output_power))
                 total["mel"] = total["mel"] + (mel_a - mel_b).abs().mean()
         return total
 
@@ -61,14 +61,14 @@ class SpectralDistance(nn.Module):
 
 
 def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:
-    """`linear` between `(B, 1, T)` and what `model` makes of it, always with the same noise; a short sound is padded."""
+    """`linear` between `(B, 1, T)` and its reconstruction, always with the same noise; a short sound is padded."""
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
     return distance(x, model.reconstruct(x))["linear"]
 
 
 class RealFFT(torch.autograd.Function):
-    """`torch.fft.rfft` whose gradient is one transform of half the size; torch's own is a complex one of the whole."""
+    """`torch.fft.rfft` with a real inverse transform as gradient; torch's own takes a complex transform of full size."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class RealFFT(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
         halved = gradient.clone()
-        halved[..., 1 : (ctx.n + 1) // 2] /= 2  # these bins come back twice, as themselves and as their conjugates
+        halved[..., 1 : (ctx.n + 1) // 2] /= 2  # irfft counts these bins twice: as themselves and as their conjugates
         return torch.fft.irfft(halved, ctx.n, norm="forward")
 
 
@@ -103,5 +103,5 @@ def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tens
 
 
 def mean(x: Tensor) -> Tensor:
-    """Of features that may be in half precision, summed in float32."""
+    """Mean, accumulated in float32 at least: features may be in half precision."""
     return x.mean(dtype=torch.promote_types(x.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""Configuration, losses, distances and phases in every logger."""
+"""Writes configuration, losses, distances and phases to every logger."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from rave_lite.training.module import DISTANCES
 
 
 class MetricLogging(Callback):
-    """Losses and rates in every logger, each the mean since the entry before; at validations both distances.
+    """Logs mean losses since the last entry and learning rates; at validations both distances.
 
-    Before them the configuration, and marks of where the run starts, goes on and changes its phase. `gap`: held-out minus
-    training distance. Reads the device once per entry, with `ada` twice.
+    Also the configuration, and marks where the run starts, resumes and changes its phase. `gap`: held-out minus training
+    distance. Reads the device once per entry, with `ada` twice.
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self._clear_sums()
 
-    def _begin(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+    def _clear_sums(self) -> None:
+        self.loss_sums: dict[str, Tensor] = {}
+        self.loss_counts: dict[str, int] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
@@ -36,20 +36,20 @@ class MetricLogging(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, *_: Any) -> None:
         for name, loss in outputs.items():
-            self.sums[name] = self.sums.get(name, 0) + loss
-            self.counts[name] = self.counts.get(name, 0) + 1
+            self.loss_sums[name] = self.loss_sums.get(name, 0) + loss
+            self.loss_counts[name] = self.loss_counts.get(name, 0) + 1
         if pl_module.step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            values = torch.stack(list(self.sums.values())).tolist()
-            means = {f"loss/{name}": v / self.counts[name] for name, v in zip(self.sums, values, strict=True)}
+            values = torch.stack(list(self.loss_sums.values())).tolist()
+            means = {f"loss/{name}": v / self.loss_counts[name] for name, v in zip(self.loss_sums, values, strict=True)}
             rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
             if pl_module.ada is not None:
                 rates["ada/p"] = float(pl_module.ada.p)
             self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
-            self._begin()
+            self._clear_sums()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        held_out, heard = distances = [float(trainer.callback_metrics[name]) for name in DISTANCES]
-        self._write(trainer, pl_module, dict(zip(DISTANCES, distances, strict=True)) | {"gap": held_out - heard})
+        held_out, train = distances = [float(trainer.callback_metrics[name]) for name in DISTANCES]
+        self._write(trainer, pl_module, dict(zip(DISTANCES, distances, strict=True)) | {"gap": held_out - train})
 
     def _mark(self, trainer: L.Trainer, pl_module: Any, what: str) -> None:
         for logger in trainer.loggers:

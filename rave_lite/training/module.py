@@ -24,25 +24,25 @@ from rave_lite.training.losses import (
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 
-Named = list[tuple[str, nn.Parameter]]
-DISTANCES = ("held_out/distance", "train/distance")  # by the loader of the pieces
+NamedParameters = list[tuple[str, nn.Parameter]]
+DISTANCES = ("held_out/distance", "train/distance")  # metric names, in the order of the validation loaders
 
 
 class RAVETraining(L.LightningModule):
-    """Phase 1: spectral distance and latent penalty. Phase 2: the encoder frozen, a discriminator beside the distance.
+    """RAVE's two training phases. 1: spectral distance and latent penalty. 2: frozen encoder, adversarial losses added.
 
-    `steps` counts of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1 after a linear rise
-    over the first `warmup` steps; `weights`: of each loss by name, applied once; `penalty_warmup`: (first weight, steps) of
-    a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`: in phase 2, every
-    n-th step trains the discriminator instead of the generator; `ada`: what changes all that the discriminators hear, or
-    None; `run`: how the networks are run; `seed`: of all that is random in a step; `config`: plain values to keep with
-    every checkpoint.
+    `phase1_steps`, `phase2_steps`: length of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1
+    after a linear rise over the first `warmup` steps; `weights`: weight of each loss by name; `penalty_warmup`: (first
+    weight, steps) of a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`:
+    in phase 2, every n-th step trains the discriminator instead of the generator; `ada`: augmentation of all discriminator
+    inputs, or None; `run`: runs the networks; `seed`: seeds every step's randomness; `config`: plain values saved in every
+    checkpoint.
 
     To start from a trained model: `freeze`, `lr_scale`: see `ParameterSchedule`; `pull`: weight of the squared distance of
     the model's weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
     """
 
-    broken: Tensor
+    first_nonfinite_step: Tensor
 
     def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
@@ -59,7 +59,7 @@ class RAVETraining(L.LightningModule):
         self.ema_decay = ema or 0.0
         self.ada = ada
         self.schedule = ParameterSchedule(freeze, lr_scale)
-        self.schedule.check(name for names in self.named() for name, _ in names)
+        self.schedule.check(name for names in self.network_parameters() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = factor("pull", pull, 0.001)
         self.weights, self.penalty_warmup = weights, penalty_warmup
@@ -68,10 +68,10 @@ class RAVETraining(L.LightningModule):
         self.discriminator_every = discriminator_every
         self.run, self.seed = run or NetworkRunner(), seed
         self.config = config or {}
-        self.step = 0  # of this loop; saved with the weights
-        self.calibrated = False  # or started from a trained model
-        self.phase1_ended: int | None = None  # at which step, when that was earlier than planned
-        self.register_buffer("broken", torch.tensor(-1), persistent=False)  # the first step whose loss was not finite
+        self.step = 0  # updates so far; saved with the weights
+        self.calibrated = False  # true as well after a start from a trained model
+        self.phase1_ended: int | None = None  # the step at which phase 1 ended early
+        self.register_buffer("first_nonfinite_step", torch.tensor(-1), persistent=False)  # -1: every loss was finite
 
     @property
     def phase(self) -> int:
@@ -82,24 +82,24 @@ class RAVETraining(L.LightningModule):
         return self.phase1_steps + self.phase2_steps
 
     def end_phase1(self, step: int) -> None:
-        """Phase 1 is over at `step`, earlier than planned."""
+        """End phase 1 at `step`, earlier than planned."""
         self.phase1_steps = self.phase1_ended = step
 
     @property
     def best_model(self) -> RAVE:
-        """The weights to listen to: the averaged ones where they are kept."""
+        """The model with averaged weights where the run keeps them, else the trained one."""
         return self.model if self.ema is None else self.ema
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam twice, whose state does not depend on the paces."""
-        made, heard = self.named()
-        return [torch.optim.Adam(made, self.lr[0], self.betas, fused=True),
-                torch.optim.Adam(heard, self.discriminator_lr, self.betas, fused=True)]
+        """Adam for the model and for the discriminators; their state does not depend on the parameter schedule."""
+        generator, discriminator = self.network_parameters()
+        return [torch.optim.Adam(generator, self.lr[0], self.betas, fused=True),
+                torch.optim.Adam(discriminator, self.discriminator_lr, self.betas, fused=True)]
 
-    def named(self) -> tuple[Named, Named]:
-        """The parameters of the model and of the discriminators, by the names that parts go by."""
-        heard = [(f"discriminator.{name}", p) for name, p in self.discriminator.named_parameters()]
-        return list(self.model.named_parameters()), heard
+    def network_parameters(self) -> tuple[NamedParameters, NamedParameters]:
+        """Parameters of the model and of the discriminators, with the names that `ParameterSchedule` knows."""
+        discriminator = [(f"discriminator.{name}", p) for name, p in self.discriminator.named_parameters()]
+        return list(self.model.named_parameters()), discriminator
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
         """One update on `(B, 1, T)`; the losses by name."""
@@ -110,7 +110,7 @@ class RAVETraining(L.LightningModule):
 
     def update_step(self, x: Tensor, generator: Any, discriminator: Any,
                     backward: Callable[[Tensor], None] = Tensor.backward) -> dict[str, Tensor]:
-        """One update of the generator or, in phase 2, in turn of the discriminator. Nothing in it waits for the GPU."""
+        """One update of the generator or, every n-th step of phase 2, of the discriminator. It never waits for the GPU."""
         self._seed_step()
         if self.step == 0 and not self.calibrated:
             self.calibrate(x)
@@ -128,10 +128,9 @@ class RAVETraining(L.LightningModule):
 
     @tf32(False)
     def calibrate(self, x: Tensor) -> None:
-        """Give a new model the levels of windows of its recordings `(B, 1, T)` to start with: `RAVE.calibrate`.
+        """Run `RAVE.calibrate` on windows `(B, 1, T)` of the recordings; the more windows, the better.
 
-        The first update does so from its batch, if nobody did: the more windows, the better. Of several processes each must
-        do it with the same windows.
+        The first update calibrates with its batch if nothing else has. Several processes must use the same windows.
         """
         self.calibrated = True
         self.model.calibrate(x)
@@ -139,17 +138,17 @@ class RAVETraining(L.LightningModule):
             self.ema.load_state_dict(self.model.state_dict())
 
     def _seed_step(self) -> None:
-        """What is random depends on seed, step and process alone, so that nothing of it needs to be saved."""
+        """Seed torch from seed, step and process alone, so that no generator state needs to be saved."""
         state = np.random.SeedSequence([self.seed, self.step, self.global_rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
 
     def is_frozen(self, part: str) -> bool:
-        """Whether all of a part, or a parameter, keeps its weights in this step, as the encoder does in phase 2."""
+        """Whether a part or parameter keeps its weights in this step: by the schedule, or the encoder in phase 2."""
         return (self.phase == 2 and part.split(".")[0] == "encoder") or self.schedule.is_frozen(part, self.step)
 
     def _update(self, optimizer: Any, lr: float, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
-        first = (self.broken < 0) & ~loss.detach().isfinite()
-        self.broken.copy_(torch.where(first, self.step, self.broken))
+        is_first = (self.first_nonfinite_step < 0) & ~loss.detach().isfinite()
+        self.first_nonfinite_step.copy_(torch.where(is_first, self.step, self.first_nonfinite_step))
         optimizer.zero_grad()
         with tf32(True):
             backward(loss)
@@ -158,61 +157,61 @@ class RAVETraining(L.LightningModule):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the averaged weights towards the current ones; over few steps at first, so that the start is forgotten."""
+        """Update the averaged weights, with a shorter average at first, so that the initial weights are forgotten."""
         if self.ema is not None:
             decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
 
     @tf32(False)
     def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
-        """The generator's losses by name, before their weights."""
-        bands, made_bands, penalty = self.reconstruct_bands(x)
-        made = self.model.pqmf.inverse(made_bands)
-        reference, made = self.aligned(x, made, self.model.latency)
-        in_bands = self.bands_distance(*self.aligned(bands, made_bands, self.model.decoder.delay))
-        losses = {**self.distance(reference, made), "bands": in_bands["linear"], "penalty": penalty}
+        """The generator's unweighted losses by name."""
+        bands, output_bands, penalty = self.reconstruct_bands(x)
+        output = self.model.pqmf.inverse(output_bands)
+        reference, output = self.aligned(x, output, self.model.latency)
+        band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
+        losses = {**self.distance(reference, output), "bands": band_distances["linear"], "penalty": penalty}
         if self.start is not None:
             pairs = zip(self.model.parameters(), self.start.parameters(), strict=True)
             losses["pull"] = torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()
         if self.phase == 2:
-            reference, made = self.augment_for_discriminator(reference, made)
+            reference, output = self.augment_for_discriminator(reference, output)
             with torch.no_grad():
                 real = self.run(self.discriminator, reference)
-            fake = self.run(self.discriminator, made)
+            fake = self.run(self.discriminator, output)
             losses |= {"adversarial": hinge_generator(fake), "feature_matching": feature_matching(real, fake)}
         return losses
 
     @tf32(False)
     def discriminator_loss(self, x: Tensor) -> Tensor:
-        """Hinge loss of the discriminator on what the generator makes without gradient; `ada` learns from it."""
+        """Hinge loss of the discriminator on reconstructions without gradient; its scores also adapt `ada`."""
         with torch.no_grad():
-            made = self.model.pqmf.inverse(self.reconstruct_bands(x)[1])
-            reference, made = self.augment_for_discriminator(*self.aligned(x, made, self.model.latency))
+            output = self.model.pqmf.inverse(self.reconstruct_bands(x)[1])
+            reference, output = self.augment_for_discriminator(*self.aligned(x, output, self.model.latency))
         real = self.run(self.discriminator, reference)
         if self.ada is not None:
             self.ada.adapt(real, len(x))
-        return hinge_discriminator(real, self.run(self.discriminator, made))
+        return hinge_discriminator(real, self.run(self.discriminator, output))
 
-    def augment_for_discriminator(self, reference: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
-        """Both as the discriminators hear them."""
-        return (reference, made) if self.ada is None else self.ada(reference, made)
+    def augment_for_discriminator(self, reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Both signals as the discriminators receive them."""
+        return (reference, output) if self.ada is None else self.ada(reference, output)
 
     def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`(B, 1, T)` to its bands, the bands made from them, and the latent's penalty; in phase 2 the encoder is frozen."""
+        """`(B, 1, T)` to input bands, reconstructed bands and latent penalty; no gradient through a frozen encoder."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen("encoder")):
             bands = self.model.pqmf(x)
             z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
         return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty
 
-    def aligned(self, reference: Tensor, made: Tensor, delay: int) -> tuple[Tensor, Tensor]:
-        """Delay the reference like the model does; drop the start that was computed from the missing past.
+    def aligned(self, reference: Tensor, output: Tensor, delay: int) -> tuple[Tensor, Tensor]:
+        """Delay the reference by the model's delay; drop the start, which was computed from padding.
 
-        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: either way a frame is as many samples as channels. A
-        negative delay, as imported models may have in their bands, advances the reference, which then ends earlier.
+        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: a frame stands for as many samples as there are channels.
+        A negative delay, possible for the bands of imported models, advances the reference and shortens both.
         """
-        frames = made.shape[-1] + min(delay, 0)
-        skip = min(self.model.receptive_field // made.shape[1], frames // 4)
-        return F.pad(reference, (delay, 0))[..., skip:frames], made[..., skip:frames]
+        frames = output.shape[-1] + min(delay, 0)
+        skip = min(self.model.receptive_field // output.shape[1], frames // 4)
+        return F.pad(reference, (delay, 0))[..., skip:frames], output[..., skip:frames]
 
     def generator_lr(self) -> float:
         first, last = self.lr
@@ -229,7 +228,7 @@ class RAVETraining(L.LightningModule):
 
     @tf32(False)
     def validation_step(self, batch: tuple[Tensor, tuple[str, ...]], _: int, dataloader_idx: int = 0) -> Tensor:
-        """The distance of one held-out (0) or heard (1) piece, in the float32 that is exported; always the same noise."""
+        """Distance of one held-out (loader 0) or training (loader 1) piece, in float32, always with the same noise."""
         distance = reconstruction_distance(self.distance, self.best_model, batch[0])
         self.log(DISTANCES[dataloader_idx], distance, batch_size=1, sync_dist=True, logger=False, add_dataloader_idx=False)
         return distance
@@ -253,9 +252,9 @@ class RAVETraining(L.LightningModule):
 def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:
     """A warning about a window shorter than the receptive field, or None.
 
-    Raises InputError, naming the number that would do, when the window is no multiple of hop or too short for the STFTs.
+    Raises InputError, naming a window that works, when this one is no multiple of hop or too short for the STFTs.
     """
-    def long_enough(samples: int) -> bool:  # a quarter may be skipped
+    def long_enough(samples: int) -> bool:  # `aligned` may drop a quarter
         return all(n - n // 4 > max(d.n_fft) // 2
                    for n, d in ((samples, distance), (samples // model.pqmf.n_bands, bands_distance)))
 

@@ -1,4 +1,4 @@
-"""How encoder, decoder and discriminators are run: in which precision, on how many items at a time, compiled or not."""
+"""Runs encoder, decoder and discriminators: precision, micro-batches, compilation."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 class NetworkRunner:
-    """Runs a network on `(B, ...)`; everything around the networks, the losses above all, stays in float32.
+    """Runs a network on `(B, ...)`; all else, such as the losses, stays in float32.
 
     `precision`: one of `PRECISIONS`; "auto" is "bf16-mixed" on a GPU that computes in it (Ampere and newer), else
-    "32-true". `micro_batch`: that many items at a time, computing anew what the gradients need, so that one micro-batch's
-    activations are held instead of all; the result is the same, a forward pass more the price. `compile`: by torch.compile.
+    "32-true". `micro_batch`: run so many items at a time with activation checkpointing, which holds the activations of one
+    micro-batch and costs one more forward pass; the result is the same. `compile`: use torch.compile.
     """
 
     def __init__(self, *, precision: str = "32-true", micro_batch: int | None = None, compile: bool = False):  # noqa: A002
@@ -34,22 +34,24 @@ class NetworkRunner:
         with tf32(True), torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed(x.device)):
             if self.micro_batch is None or self.micro_batch >= len(x):
                 return network(x)
-            return joined([checkpoint(network, part, use_reentrant=False) for part in x.split(self.micro_batch)])
+            return concatenate([checkpoint(network, part, use_reentrant=False) for part in x.split(self.micro_batch)])
 
     def mixed(self, device: torch.device) -> bool:
         """Whether the networks run in bfloat16 there."""
-        capable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return self.precision == "bf16-mixed" or (self.precision == "auto" and capable)
+        supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return self.precision == "bf16-mixed" or (self.precision == "auto" and supported)
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """Outputs of micro-batches, tensors or equally nested lists of them, along the batch."""
-    return torch.cat(list(parts)) if isinstance(parts[0], Tensor) else [joined(part) for part in zip(*parts, strict=True)]
+def concatenate(parts: Sequence[Any]) -> Any:
+    """Concatenate outputs of micro-batches, tensors or equally nested lists of them, along the batch."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(list(parts))
+    return [concatenate(part) for part in zip(*parts, strict=True)]
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through `network`, its weights get none. To be left after the backward pass, not before."""
+    """Gradients pass through `network`, but its weights get none. Run the backward pass inside the `with` block."""
     network.requires_grad_(False)
     try:
         yield
@@ -59,9 +61,9 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Whether products and convolutions of float32 may be rounded to TF32 on a GPU: ten bits, as fast as bfloat16.
+    """Allow or forbid TF32 (ten bits, as fast as bfloat16) for float32 products and convolutions on a GPU.
 
-    Good enough for networks and gradients; not for the filter bank's 100 dB, and sums of powers of very different size.
+    It is precise enough for networks and gradients, not for the filter bank's 100 dB or for spectral sums.
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32

@@ -1,4 +1,4 @@
-"""Weights and signals from names and shapes alone: the same numbers here and beside the public release."""
+"""Weights and signals computed from names and shapes alone: the same here and beside the public release."""
 
 import hashlib
 
@@ -23,28 +23,28 @@ def signal(name: str = "signal", shape: tuple[int, ...] = (1, 1, SAMPLES), size:
 
 
 def before(case: str) -> np.ndarray:
-    """What an export plays first, to forget its own test: silence, but noise where angles of silence are no numbers."""
+    """What an export plays first, to clear its state: silence, or noise for spherical latents (silence has NaN angles)."""
     return signal("before", (1, 1, SAMPLES), 0.3 if "spherical" in case else 0.0)
 
 
 def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
-    """A value for each name that the release does not set itself; signals neither vanish nor burst."""
+    """Weights for all names that the release does not set itself, scaled so that signals neither vanish nor explode."""
     return {key: weight(key, tuple(shape), shapes).astype(np.float32) for key, shape in shapes.items()
             if not key.startswith(FIXED)}
 
 
 def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np.ndarray:
-    drawn = generator(key).standard_normal(shape)
+    noise = generator(key).standard_normal(shape)
     if key == "latent_pca":
-        return np.linalg.qr(drawn)[0]
+        return np.linalg.qr(noise)[0]
     if key == "fidelity":
         return np.linspace(1 / shape[0], 1, shape[0])
     if key in ("latent_mean",) or key.endswith("bias"):
-        return 0.1 * drawn
+        return 0.1 * noise
     if key.endswith("weight_g"):
         taps = shapes[key[:-1] + "v"][2]
-        wide = taps / 4 if key.startswith("decoder") and taps in (4, 8) else 1  # transposed: two taps reach each output
-        return (0.03 if key.startswith("decoder") and taps == 7 else 1) * (1.2 + 0.2 * drawn) * wide**0.5
+        gain = taps / 4 if key.startswith("decoder") and taps in (4, 8) else 1  # transposed: two taps reach each output
+        return (0.03 if key.startswith("decoder") and taps == 7 else 1) * (1.2 + 0.2 * noise) * gain**0.5
     if key.endswith("weight"):
-        return (2 if "noise" in key else 1) * drawn / np.prod(shape[1:]) ** 0.5
-    return drawn
+        return (2 if "noise" in key else 1) * noise / np.prod(shape[1:]) ** 0.5
+    return noise

@@ -1,4 +1,4 @@
-"""Imports of the public release's models, against numbers that it gave itself (tests/bench/release_oracle.py)."""
+"""Imports of the public release's models, against its own outputs (tests/bench/release_oracle.py)."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.jobs.test_cli import fails, rave_lite
 from tests.streaming import assert_streams
 
 HERE = Path(__file__).parent
-TOLD = json.loads((HERE / "shapes.json").read_text())
+SHAPES = json.loads((HERE / "shapes.json").read_text())
 TOLERANCE = 1e-4  # of full scale
 EVERY = 29
 EARLIER = {"v2_small-causal": -48, "v2-noise": -48, "v2-wasserstein-other": -40}  # other frames of noise, other bands
@@ -35,20 +35,20 @@ def golden() -> dict[str, Tensor]:
 def run(tmp_path, golden):
     """The folder of a run as the release leaves it: a Lightning checkpoint and config.gin."""
     def make(case: str, **more: Tensor) -> Path:
-        state = {k: torch.from_numpy(v) for k, v in weights(TOLD[case]["shapes"]).items()}
+        state = {k: torch.from_numpy(v) for k, v in weights(SHAPES[case]["shapes"]).items()}
         state["pqmf.hk"] = filters(case, golden)
-        state |= {k: torch.zeros((), dtype=torch.int64) for k in TOLD[case]["shapes"] if k == "encoder.warmed_up"}
+        state |= {k: torch.zeros((), dtype=torch.int64) for k in SHAPES[case]["shapes"] if k == "encoder.warmed_up"}
         folder = tmp_path / case / "version_0" / "checkpoints"
         folder.mkdir(parents=True)
         torch.save({"state_dict": state | more, "global_step": 70, "epoch": 1, "callbacks": {}}, folder / "last.ckpt")
-        (tmp_path / case / "config.gin").write_text("\n".join(TOLD[case]["gin"]) + "\n")
+        (tmp_path / case / "config.gin").write_text("\n".join(SHAPES[case]["gin"]) + "\n")
         return tmp_path / case
     return make
 
 
 def filters(case: str, golden: dict[str, Tensor]) -> Tensor:
-    """The release's bank, of as many bands as its encoder takes."""
-    return golden[f"filters {TOLD[case]['shapes']['encoder.encoder.net.0.weight_v'][1]}"]
+    """The release's filter bank with the number of bands that the encoder takes."""
+    return golden[f"filters {SHAPES[case]['shapes']['encoder.encoder.net.0.weight_v'][1]}"]
 
 
 def imported(path: Path, **options) -> RAVE:
@@ -61,30 +61,30 @@ def quiet(checkpoint: dict) -> RAVE:
     return model
 
 
-def apart(made: Tensor, expected: Tensor, lo: int, hi: int, shift: int) -> float:
-    return float((made[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
+def error(output: Tensor, expected: Tensor, lo: int, hi: int, shift: int) -> float:
+    return float((output[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
 
 
 def scores(checkpoint: dict) -> Tensor:
-    """The first of each discriminator, as tests/bench/release_oracle.py orders them."""
+    """The first 32 scores of each discriminator, ordered as in tests/bench/release_oracle.py."""
     discriminator = Discriminator(**checkpoint["config"]["discriminator"])
     state = {k.removeprefix("discriminator."): v for k, v in checkpoint["state_dict"].items() if k.startswith("discr")}
     load_matching(discriminator, state, "it")
-    heard = [f[-1] for f in discriminator(torch.from_numpy(signal())[..., :32768])]
-    in_order = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < 5 else f.flatten() for i, f in enumerate(heard)]
+    outputs = [f[-1] for f in discriminator(torch.from_numpy(signal())[..., :32768])]
+    in_order = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < 5 else f.flatten() for i, f in enumerate(outputs)]
     return torch.cat([f[:32] for f in in_order])
 
 
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_the_run_offline(case, run, golden):
-    """In the interior, one constant delay apart, which is written down."""
+    """Equal in the interior, but for a constant delay, which the checkpoint states."""
     checkpoint = convert(read(run(case)), name="it")
     model = quiet(checkpoint)
     x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 16 * 2048)], -1)
     z, y = model.encode(x)[0, :4], model(x)[0, 0]
     edge, length = 36864, signal().shape[-1]
-    assert apart(z, golden[f"{case} z"], edge // model.hop, (length - edge) // model.hop, model.encoder.delay) <= TOLERANCE
+    assert error(z, golden[f"{case} z"], edge // model.hop, (length - edge) // model.hop, model.encoder.delay) <= TOLERANCE
     shift = checkpoint["release"]["later"]
     assert shift == model.latency - (528 if "causal" in case else model.pqmf.n_bands)
     expected = golden[f"{case} y"]
@@ -96,7 +96,7 @@ def test_the_run_offline(case, run, golden):
 @pytest.mark.parametrize("case", [c for c in CASES if "spherical" not in c])
 @torch.no_grad()
 def test_streamed_from_the_first_sample(case, run, golden):
-    """As the release's streaming export plays, block by block; ours is earlier."""
+    """Equal to the release's streaming export, block by block; ours is earlier."""
     model = imported(run(case), live=True)
     x = torch.from_numpy(signal())
     encoder, whole = stream(model), stream(model)
@@ -104,39 +104,39 @@ def test_streamed_from_the_first_sample(case, run, golden):
     expected = golden[f"{case} live z"]
     if model.config["latent"]["name"] == "variational":
         z = model.principal(z[None])[0]
-    assert apart(z[:4], expected, 1, expected.shape[1], -1) <= TOLERANCE
+    assert error(z[:4], expected, 1, expected.shape[1], -1) <= TOLERANCE
     y = torch.cat([whole(block) for block in x.split(3 * model.hop, -1)], -1)[0, 0]
     expected = golden[f"{case} live y"]
     at = EVERY * torch.arange(len(expected))
     shift = EARLIER.get(case, -80) - model.hop
-    heard = at + shift >= 0
-    assert expected[~heard].abs().max() <= TOLERANCE
-    assert (y[at[heard] + shift] - expected[heard]).abs().max() <= TOLERANCE
+    reached = at + shift >= 0
+    assert expected[~reached].abs().max() <= TOLERANCE
+    assert (y[at[reached] + shift] - expected[reached]).abs().max() <= TOLERANCE
 
 
 @torch.no_grad()
 def test_a_spherical_export_streamed(run, golden):
-    """Whole, since its latents are angles; after noise, since those of silence are no numbers."""
+    """Input to output, as its latents are angles; after noise, as silence has NaN angles."""
     model = stream(imported(run("v2-spherical"), live=True))
     x = torch.cat([torch.from_numpy(before("v2-spherical")), torch.from_numpy(signal())], -1)
     y = torch.cat([model(block) for block in x.split(3 * 2048, -1)], -1)[0, 0, -signal().shape[-1] :]
     expected = golden["v2-spherical live whole"]
     at = EVERY * torch.arange(len(expected))
-    heard = at >= 2128
+    reached = at >= 2128
     assert expected.abs().max() > 0.1
-    assert (y[at[heard] - 2128] - expected[heard]).abs().max() <= TOLERANCE
+    assert (y[at[reached] - 2128] - expected[reached]).abs().max() <= TOLERANCE
 
 
 class Part(nn.Module):
-    """A scriptable module of nothing but what `values` name, at any depth."""
+    """A scriptable module that holds only `values`, by dotted name at any depth."""
 
     def __init__(self, values: dict[str, Tensor]):
         super().__init__()
         inner: dict[str, dict[str, Tensor]] = {}
         for name, value in values.items():
-            head, _, rest = name.partition(".")
-            if rest:
-                inner.setdefault(head, {})[rest] = value
+            head, _, remainder = name.partition(".")
+            if remainder:
+                inner.setdefault(head, {})[remainder] = value
             else:
                 self.register_buffer(head, value)
         for head, part in inner.items():
@@ -148,22 +148,23 @@ class Part(nn.Module):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
-    """Its weights are folded, its alignment and dilations told by the lengths of its memories."""
+    """Its weights are folded; its cache lengths determine alignment and dilations."""
     state = read(run(case)).state
     for key in [k for k in state if k.endswith("weight_g")]:
         g, v = state.pop(key), state.pop(f"{key[:-1]}v")
         state[key.removesuffix("_g")] = g * v / v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
     state = {k: v for k, v in state.items() if not k.startswith("discriminator")}
-    pads = {k: torch.zeros(1, 1, n) for k, n in TOLD[case]["caches"].items()}
+    pads = {k: torch.zeros(1, 1, n) for k, n in SHAPES[case]["caches"].items()}
     part = Part(state | pads)
     part.sampling_rate = convert(read(tmp_path / case), name="it")["sample_rate"]
     torch.jit.save(torch.jit.script(part), tmp_path / "it.ts")
-    one, two = convert(read(tmp_path / "it.ts"), name="it"), convert(read(tmp_path / case), name="it", live=True)
-    assert one["model"] == two["model"]
+    from_export = convert(read(tmp_path / "it.ts"), name="it")
+    from_run = convert(read(tmp_path / case), name="it", live=True)
+    assert from_export["model"] == from_run["model"]
     with torch.no_grad():
         x = torch.from_numpy(signal())[..., :32768]
-        assert torch.allclose(quiet(one)(x), quiet(two)(x), atol=1e-5)
-    assert not any(k.startswith("discriminator") for k in one["state_dict"])
+        assert torch.allclose(quiet(from_export)(x), quiet(from_run)(x), atol=1e-5)
+    assert not any(k.startswith("discriminator") for k in from_export["state_dict"])
 
 
 @pytest.mark.parametrize("case", ["v2_small", "v2-noise"])
@@ -216,18 +217,19 @@ def test_averaged_weights(run):
 
 
 def test_a_latency_is_never_negative(run):
-    """Few ratios, and a causal model of the release is asked to foresee more than its bank waits."""
-    found = read(run("v2-causal"))
-    shape, filters = architecture(found) | {"ratios": [16, 8], "dilations": [[1], [1]]}, found.state["pqmf.hk"]
-    late = skew(filters, RAVE(**shape).encoder, "release-causal", live=False)
-    model = RAVE(**shape, bank={"taps": taps(filters), "alternate": True, "skew": late})
+    """With few ratios, a causal model of the release looks further ahead than its bank delays."""
+    release_run = read(run("v2-causal"))
+    arguments = architecture(release_run) | {"ratios": [16, 8], "dilations": [[1], [1]]}
+    filters = release_run.state["pqmf.hk"]
+    band_offset = skew(filters, RAVE(**arguments).encoder, "release-causal", live=False)
+    model = RAVE(**arguments, bank={"taps": taps(filters), "alternate": True, "skew": band_offset})
     assert model.decoder.delay * 16 + model.pqmf.delay < 0 == model.latency
     assert model.reconstruct(torch.randn(1, 1, 3000)).shape[-1] == 3000
 
 
 @pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
-    """Both phases, from its weights, to an ordinary run whose model is the import's; evaluated like any."""
+    """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""
     torch.save(convert(read(run(case)), name="it"), tmp_path / "it.ckpt")
     for i in range(3):
         write(f"{i}.wav", 0.3)
@@ -282,7 +284,7 @@ def test_other_files_are_named(tmp_path):
 
 @pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
 def test_directions_are_measured_where_recordings_are_given(case, run, write, tmp_path):
-    """The same function otherwise; without recordings, as the release left them, which is said."""
+    """Otherwise the same function. Without recordings the output says that the release's directions stay."""
     for i in range(3):
         write(f"{i}.wav", 0.5)
     path, models = run(case), {}

@@ -23,14 +23,14 @@ from tests.conftest import configured
 RATE, COUNT = 44100, 40
 
 
-def taken_by(windows: Windows) -> tuple[float, float]:
-    """Median and mean ms of a window, the first ones, which read the files, left out."""
-    taken = []
+def window_times(windows: Windows) -> tuple[float, float]:
+    """Median and mean ms of a window, without the first five, which read the files."""
+    times = []
     for i in range(COUNT + 5):
         start = time.process_time()
         windows[i]
-        taken.append(1000 * (time.process_time() - start))
-    return statistics.median(taken[5:]), statistics.mean(taken[5:])
+        times.append(1000 * (time.process_time() - start))
+    return statistics.median(times[5:]), statistics.mean(times[5:])
 
 
 def main() -> None:
@@ -41,14 +41,15 @@ def main() -> None:
         write(folder)
         root = str(folder / "drums")
     clips = catalogue(root, RATE, cache=folder / "cache").train
-    off = configured("train", "data.root=x").augmentation
+    transforms = configured("train", "data.root=x").augmentation
     sets = {name: [f"augmentation={name}"] for name in ("none", "light", "strong")}
-    alone = {name: ["augmentation=strong", *(f"augmentation.{n}.p={int(n == name)}" for n in off)] for name in off}
+    alone = {name: ["augmentation=strong", *(f"augmentation.{n}.p={int(n == name)}" for n in transforms)]
+             for name in transforms}
     print("| ms | " + " | ".join(map(str, numbers)) + " |\n|---|" + "---|" * len(numbers))
     for name, overrides in {**sets, **alone}.items():
         change = augmentation(configured("train", "data.root=x", *overrides), RATE)
-        found = [taken_by(Windows(clips, length=n, sample_rate=RATE, augmentation=change)) for n in numbers]
-        print(f"| {name} | " + " | ".join(f"{m:.2f} (mean {mean:.2f})" for m, mean in found) + " |", flush=True)
+        times = [window_times(Windows(clips, length=n, sample_rate=RATE, augmentation=change)) for n in numbers]
+        print(f"| {name} | " + " | ".join(f"{m:.2f} (mean {mean:.2f})" for m, mean in times) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What would bells among the drums do to a bird? The same model trained on the mix, and on what curation leaves of it.
+"""How do bells among the drums change what a model makes of birds? Trains on the mix, and on its curated part.
 
     python tests/bench/bells.py DRUMS BELLS BIRDS OUT [jobs=2] [seeds=0,1,2] [steps=2000]
 
-DRUMS: tabla strokes; BELLS: to be mixed with them and curated away again, by unticking the groups that hold no drum, as one
-who listens would; BIRDS: sounds to feed both models, beside the built-in kingfishers. What is done is in OUT and not done
-again. Prints, mean and in brackets standard deviation over seeds: the share of the output's energy above 4 kHz, the kernel
-distance of the output to the bells and to the drums, and the held-out spectral figure.
+DRUMS: tabla strokes; BELLS: to be mixed with them and curated away again, by unticking the groups that hold no drum, as a
+listener would; BIRDS: sounds to feed both models, beside the built-in kingfishers. OUT keeps finished work, which is not
+repeated. Prints, mean and in brackets standard deviation over seeds: the share of the output's energy above 4 kHz, the
+kernel distance of the output to the bells and to the drums, and the held-out spectral figure.
 """
 
 import json
@@ -37,26 +37,26 @@ def prepare(drums: Path, bells: Path, birds: Path, out: Path) -> None:
     manifest.write(out / "manifest.csv", [replace(hit, keep=hit.group in shared) for hit in hits])
 
 
-def run(kept: str, seed: int, steps: int, out: Path, others: dict[str, Path]) -> dict:
-    """Train on the mix or the curated set, play the birds, compare with each of `others`."""
-    folder, log = out / f"{kept}-{seed}", out / f"{kept}-{seed}.log"
-    result, more = folder / "result.json", [f"data.manifest={out / 'manifest.csv'}"] if kept == "curated" else []
+def run(training_set: str, seed: int, steps: int, out: Path, others: dict[str, Path]) -> dict:
+    """Trains on the mix or the curated set, evaluates with the birds, and compares with each of `others`."""
+    folder, log = out / f"{training_set}-{seed}", out / f"{training_set}-{seed}.log"
+    result, data = folder / "result.json", [f"data.manifest={out / 'manifest.csv'}"] if training_set == "curated" else []
     if result.exists():
         return json.loads(result.read_text())
     rave_lite("train", "recipe=minute_cpu", f"data.root={out / 'mix'}", f"data.held_out=[{','.join(HELD_OUT)}]",
               f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
-              f"phase2.steps={steps // 4}", *more, log=log)
-    made = {}
+              f"phase2.steps={steps // 4}", *data, log=log)
+    figures = {}
     for name, place in others.items():
-        judged = folder / name
+        evaluation = folder / name
         rave_lite("evaluate", f"ckpt={folder}/checkpoints/last.ckpt", f"inputs={out / 'birds'}", f"others={place}",
-                  f"out={judged}", "heard=0", log=log)
-        report = json.loads((judged / "figures.json").read_text())
-        mean, far = report["transfer"]["mean"], report["transfer"]["together"]["others"]
-        made |= {"above 4 kHz": mean["high_out"], "of the birds": mean["high_in"], f"to {name}": far["outputs"],
-                 f"birds to {name}": far["inputs"], "held-out spectral": report["mean"]["spectral"]}
-    result.write_text(json.dumps(made))
-    return made
+                  f"out={evaluation}", "heard=0", log=log)
+        report = json.loads((evaluation / "figures.json").read_text())
+        mean, distances = report["transfer"]["mean"], report["transfer"]["together"]["others"]
+        figures |= {"above 4 kHz": mean["high_out"], "of the birds": mean["high_in"], f"to {name}": distances["outputs"],
+                    f"birds to {name}": distances["inputs"], "held-out spectral": report["mean"]["spectral"]}
+    result.write_text(json.dumps(figures))
+    return figures
 
 
 def main() -> None:
@@ -69,11 +69,11 @@ def main() -> None:
     with ThreadPoolExecutor(int(options["jobs"])) as pool:
         runs = {(kept, seed): pool.submit(run, kept, seed, steps, out, others)
                 for seed in seeds for kept in ("mix", "curated")}
-        made = {kept: [runs[kept, seed].result() for seed in seeds] for kept in ("mix", "curated")}
-    names = list(made["mix"][0])
+        results = {kept: [runs[kept, seed].result() for seed in seeds] for kept in ("mix", "curated")}
+    names = list(results["mix"][0])
     print("\n".join(["| trained on | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"] +
                     [f"| {kept} | " + " | ".join(spread([r[name] for r in each]) for name in names) + " |"
-                     for kept, each in made.items()]))
+                     for kept, each in results.items()]))
 
 
 if __name__ == "__main__":

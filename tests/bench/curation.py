@@ -1,4 +1,4 @@
-"""Are bells found among drums? Both are mixed under neutral names, curated, and looked up again.
+"""Does curation detect bells among drums? Both are mixed under neutral names, curated, and looked up again.
 
     python tests/bench/curation.py DRUMS BELLS
 

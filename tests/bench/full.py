@@ -3,7 +3,7 @@
     python tests/bench/full.py DATA SCORER OUT [RELEASE_PYTHON] [setting=value ...]
 
 DATA: the folder of recordings; SCORER: a program called with reference and reconstruction folders; RELEASE_PYTHON: of a
-venv with the release (see tests/bench/steps.py), left out: ours alone. What OUT holds already is not trained again.
+venv with the release (see tests/bench/steps.py), left out: ours alone. OUT keeps trained models for the next call.
 Settings, with their defaults: steps1=1500 steps2=300 capacity=96 batch=2 window=65536 threads=2 seed=0. A step of either
 takes about a second of one core in phase 1.
 
@@ -97,14 +97,14 @@ def release() -> None:
             print(f"release, step {step}, {time.monotonic() - start:.0f} s", {k: round(v, 3) for k, v in logged.items()},
                   flush=True)
     model.eval()
-    made = out / "part"
-    made.mkdir(parents=True, exist_ok=True)
+    partial = out / "part"
+    partial.mkdir(parents=True, exist_ok=True)
     for path in sorted(references.iterdir()):
         x = librosa.load(path, sr=RATE, mono=True)[0]
         with torch.no_grad():
             y = model(torch.from_numpy(np.pad(x, (0, -len(x) % 2048 + 2048)))[None, None])[0, 0, : len(x)]
-        soundfile.write(made / f"{path.stem}.wav", y.numpy(), RATE)
-    made.rename(out / "reconstructions")
+        soundfile.write(partial / f"{path.stem}.wav", y.numpy(), RATE)
+    partial.rename(out / "reconstructions")
 
 
 def parsed(arguments: list[str]) -> dict[str, int]:
@@ -114,9 +114,9 @@ def parsed(arguments: list[str]) -> dict[str, int]:
 def main() -> None:
     from tests.bench.tabla import HELD_OUT
 
-    data, scorer, out, *rest = sys.argv[1:]
-    release_python = [Path(a) for a in rest if "=" not in a]
-    settings, out = parsed([a for a in rest if "=" in a]), Path(out).resolve()
+    data, scorer, out, *arguments = sys.argv[1:]
+    release_python = [Path(a) for a in arguments if "=" not in a]
+    settings, out = parsed([a for a in arguments if "=" in a]), Path(out).resolve()
     references = out / "references"
     references.mkdir(parents=True, exist_ok=True)
     for stem in HELD_OUT:

@@ -47,20 +47,20 @@ def ours(folder: Path, precisions: list[str]) -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    others = [a for a in sys.argv[2:] if "=" not in a]
+    release_python = [a for a in sys.argv[2:] if "=" not in a]
     settings = {"SECONDS": "60", "DEVICE": "cpu", "PRECISIONS": "float32,int8"}
     settings |= dict(a.split("=", 1) for a in sys.argv[2:] if "=" in a)
     precisions = settings["PRECISIONS"].split(",")
     ours(folder, precisions)
-    if others:
-        subprocess.run([others[0], __file__, "release", folder], check=True, capture_output=True)
-    first = [folder / "release_streaming.ts"] if others else []
+    if release_python:
+        subprocess.run([release_python[0], __file__, "release", folder], check=True, capture_output=True)
+    release_file = [folder / "release_streaming.ts"] if release_python else []
     for name, block in (("v2", 2048), ("v2_small", 512), ("low_latency", 128)):
-        files = [*first, *(folder / f"{name}_{precision}.ts" for precision in precisions)]
+        files = [*release_file, *(folder / f"{name}_{precision}.ts" for precision in precisions)]
         subprocess.run([sys.executable, "-m", "rave_lite", "bench", *files, f"blocks=[{block}]",
                         f"seconds={settings['SECONDS']}", f"device={settings['DEVICE']}", f"out={folder / name}.json"],
                        check=True)
-        first = []
+        release_file = []
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From an exported file to one for the plug-in Neutone FX, and does it play there as it does alone?
+"""Converts an exported file for the plug-in Neutone FX, and checks that it plays there as it does alone.
 
     python tests/bench/neutone.py FILE.ts OUT_FOLDER [AUTHOR]
 
@@ -118,15 +118,15 @@ def alone(wrapper: Instrument, x: Tensor, knobs: Tensor) -> Tensor:
     return torch.cat(out, 1)
 
 
-def hosted(plugin: torch.jit.ScriptModule, x: Tensor, knobs: Tensor, size: int) -> Tensor:
-    """What a DAW with buffers of that size gets; the last, if not full, is left out."""
+def play_in_host(plugin: torch.jit.ScriptModule, x: Tensor, knobs: Tensor, size: int) -> Tensor:
+    """Output of the plug-in in a DAW with buffers of `size` samples; a last partial buffer is dropped."""
     plugin.set_daw_sample_rate_and_buffer_size(plugin.get_native_sample_rates()[0], size)
     with torch.inference_mode():
         return torch.cat([plugin(x[:, i:i + size], knobs[:, i:i + size]).clone()
                           for i in range(0, x.shape[1] - size + 1, size)], 1)
 
 
-def far(late: Tensor, early: Tensor, delay: int) -> float:
+def largest_difference(late: Tensor, early: Tensor, delay: int) -> float:
     return float((late[:, delay:] - early[:, :late.shape[1] - delay]).abs().max())
 
 
@@ -140,8 +140,8 @@ def main(file: Path, folder: Path, author: str = "unnamed") -> None:
     wrapper, block = Instrument(*load(file), author), live.block
     segment = -(-live.sample_rate // block) * block  # a second, whole blocks
     x = 0.3 * torch.randn(live.channels, 3 * segment, generator=torch.Generator().manual_seed(0))
-    rest = torch.tensor([default for default, _ in KNOBS.values()])[:, None].repeat(1, segment)
-    knobs = torch.cat([rest, torch.tensor(TURNED)[:, None].repeat(1, segment), rest], 1)
+    defaults = torch.tensor([default for default, _ in KNOBS.values()])[:, None].repeat(1, segment)
+    knobs = torch.cat([defaults, torch.tensor(TURNED)[:, None].repeat(1, segment), defaults], 1)
     dry = knobs.clone()
     dry[list(KNOBS).index("dry_wet")] = 0.0
     dry[list(KNOBS).index("gain")] = 0.5
@@ -150,18 +150,18 @@ def main(file: Path, folder: Path, author: str = "unnamed") -> None:
     plugin, _ = load_neutone_model(str(folder / "model.nm"))
     print(f"torch {torch.__version__}, {live.sample_rate} Hz, block {block}, latency {live.latency}, "
           f"peak {expected.abs().max():.2f}")
-    right = True
+    passed = True
     for size in sorted({37, 64, 333, 1000, block, 2 * block + 1, 4096}):
-        wet = hosted(plugin, x, knobs, size)
+        wet = play_in_host(plugin, x, knobs, size)
         queued, latency = plugin.calc_buffering_delay_samples(), plugin.calc_model_delay_samples()
-        to_file = far(wet, expected, queued)
-        hosted(plugin, x, dry, size)  # a knob takes a block to move; the reset before the next start leaves it there
-        to_input = far(hosted(plugin, x, dry, size), x, queued + latency)
-        hosted(plugin, x, rest, size)
-        right &= to_file <= TOLERANCE and to_input <= TOLERANCE
+        to_file = largest_difference(wet, expected, queued)
+        play_in_host(plugin, x, dry, size)  # a knob takes a block to move; the reset before the next start leaves it there
+        to_input = largest_difference(play_in_host(plugin, x, dry, size), x, queued + latency)
+        play_in_host(plugin, x, defaults, size)
+        passed &= to_file <= TOLERANCE and to_input <= TOLERANCE
         print(f"buffers of {size:4}: delay {queued:4} + {latency}; differs from the file by {to_file:.1e}, "
               f"dry from the input by {to_input:.1e}")
-    sys.exit(not right)
+    sys.exit(not passed)
 
 
 if __name__ == "__main__":

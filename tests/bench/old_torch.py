@@ -1,12 +1,12 @@
-"""Does an exported file play under an older torch as under this one? Live hosts bring their own: nn~ 1.6 has 2.5.1.
+"""Compares an exported file under this torch and an older one. Live hosts bring their own: nn~ 1.6 has 2.5.1.
 
     python tests/bench/old_torch.py FILE.ts OLD_PYTHON [frames ...]
 
 OLD_PYTHON is that of a venv of its own: python3 -m venv old; old/bin/pip install torch==2.5.1 numpy
 
 Both load the file as a host does, turn its noise off and play the same sound through every method, in blocks of as many
-frames (hops) as said, 1 3 2 4 1 5 by default. Prints the versions, whether both see the same methods, attributes and
-numbers, and the largest differences of the samples; exit code 1 above 1e-5, or where they see different things.
+`frames` (hops), 1 3 2 4 1 5 by default. Prints the versions, whether both see the same methods, attributes and numbers,
+and the largest differences of the samples; exit code 1 above 1e-5, or if the methods, attributes or numbers differ.
 """
 
 import json
@@ -23,7 +23,7 @@ FRAMES = [1, 3, 2, 4, 1, 5]
 
 
 def interface(live) -> dict:
-    """What a host asks of the file before it plays."""
+    """What a host reads from the file before it plays."""
     methods, attributes = live.get_methods(), live.get_attributes()
     buffers = dict(live.named_buffers())
     return {"methods": {name: buffers[f"{name}_params"].tolist() for name in methods},
@@ -33,7 +33,7 @@ def interface(live) -> dict:
 
 
 def silence(live) -> None:
-    """No noise: through the attribute, and in files of before it where the layers keep it."""
+    """Turns the noise off: through the attribute, or in the layers' buffers of older files."""
     if "noise" in live.get_attributes():
         assert live.set_noise(0.0) == 0
     for name, buffer in live.named_buffers():
@@ -47,19 +47,19 @@ def play(live, method: str, x: torch.Tensor, blocks: list) -> torch.Tensor:
 
 
 def listen(file: str, frames: list, to: str) -> None:
-    """Write what this Python's torch makes of the file: `to`.npz, and what it sees in it: `to`.json."""
+    """Writes the outputs of every method under this Python's torch to `to`.npz, and the interface to `to`.json."""
     torch.set_num_threads(1)
     live = torch.jit.load(file).eval()
     seen = interface(live)
     ratios = [ratio for params in seen["methods"].values() for ratio in params[1::2]]
-    hop = max([*ratios, getattr(live, "block", 1)])  # a file of forward alone need not have a frame in its ratios
+    hop = max([*ratios, getattr(live, "block", 1)])  # the ratios of a file with only forward may lack the hop
     silence(live)
     rng = np.random.default_rng(0)
-    heard = {}
+    outputs = {}
     for method, (channels, ratio, _, _) in seen["methods"].items():
         x = 0.3 * torch.from_numpy(rng.standard_normal((1, channels, sum(frames) * hop // ratio))).float()
-        heard[method] = play(live, method, x, [n * hop // ratio for n in frames]).numpy()
-    np.savez(f"{to}.npz", **heard)
+        outputs[method] = play(live, method, x, [n * hop // ratio for n in frames]).numpy()
+    np.savez(f"{to}.npz", **outputs)
     Path(f"{to}.json").write_text(json.dumps({"torch": torch.__version__, "interface": seen}))
 
 
@@ -67,26 +67,26 @@ def listen_with(python: str, file: Path, frames: list, to: Path) -> tuple:
     command = [python, __file__, "--listen", str(file), json.dumps(frames), str(to)]
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"{file} does not play under {python}")
-    said = json.loads(Path(f"{to}.json").read_text())
-    return said["torch"], said["interface"], dict(np.load(f"{to}.npz"))
+    report = json.loads(Path(f"{to}.json").read_text())
+    return report["torch"], report["interface"], dict(np.load(f"{to}.npz"))
 
 
 def main(file: Path, old_python: str, *frames: str) -> None:
     blocks = [int(n) for n in frames] or FRAMES
     with tempfile.TemporaryDirectory() as folder:
-        new, new_sees, new_hears = listen_with(sys.executable, file, blocks, Path(folder) / "new")
-        old, old_sees, old_hears = listen_with(old_python, file, blocks, Path(folder) / "old")
+        new, new_interface, new_outputs = listen_with(sys.executable, file, blocks, Path(folder) / "new")
+        old, old_interface, old_outputs = listen_with(old_python, file, blocks, Path(folder) / "old")
     print(f"torch {new} and {old}, blocks of {blocks} frames")
-    right = True
-    for part, seen in new_sees.items():
-        same = seen == old_sees[part]
-        right &= same
-        print(f"{part}: {'the same' if same else f'{seen} and {old_sees[part]}'}")
-    for method, samples in new_hears.items():
-        far = np.abs(samples - old_hears[method]).max()
-        right &= bool(far <= TOLERANCE)
-        print(f"{method}: differs by at most {far:.2e}, peak {np.abs(samples).max():.2f}")
-    sys.exit(not right)
+    passed = True
+    for part, seen in new_interface.items():
+        same = seen == old_interface[part]
+        passed &= same
+        print(f"{part}: {'the same' if same else f'{seen} and {old_interface[part]}'}")
+    for method, samples in new_outputs.items():
+        difference = np.abs(samples - old_outputs[method]).max()
+        passed &= bool(difference <= TOLERANCE)
+        print(f"{method}: differs by at most {difference:.2e}, peak {np.abs(samples).max():.2f}")
+    sys.exit(not passed)
 
 
 if __name__ == "__main__":

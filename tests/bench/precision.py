@@ -1,4 +1,4 @@
-"""What fewer bits cost: held-out hits through the exported file in each precision, scored by a neutral scorer.
+"""The cost of fewer bits: held-out hits through the exported file in each precision, scored by a neutral scorer.
 
     python tests/bench/precision.py CKPT REFERENCES SCORER
 
@@ -22,7 +22,7 @@ from rave_lite.model import RAVE
 
 
 def reconstruct(live, path: Path) -> np.ndarray:
-    """`(1, samples)`, streamed, the latency taken out."""
+    """The streamed output `(1, samples)` without the latency."""
     x = torch.from_numpy(audio.load(path, live.sample_rate).mean(0, keepdims=True))[None]
     length, block = x.shape[2], max(live.block, 2048)
     x = torch.nn.functional.pad(x, (0, -(length + live.latency) % block + live.latency))
@@ -40,9 +40,9 @@ def main() -> None:
         for name in precision.PRECISIONS:
             export(Live(model, batch_size=1, precision=name), Path(folder) / "live.ts", {})
             live = torch.jit.load(str(Path(folder) / "live.ts"))
-            made = {path: reconstruct(live, path) for path in audio.find(Path(references))}
-            sounds[name] = np.concatenate(list(made.values()), 1)
-            for path, sound in made.items():
+            outputs = {path: reconstruct(live, path) for path in audio.find(Path(references))}
+            sounds[name] = np.concatenate(list(outputs.values()), 1)
+            for path, sound in outputs.items():
                 audio.save(Path(folder) / name / f"{path.stem}.wav", sound, model.sample_rate)
             done = subprocess.run([sys.executable, scorer, references, Path(folder) / name], capture_output=True, text=True,
                                   check=True)

@@ -3,7 +3,7 @@
     python tests/bench/recipes.py TABLA PERCUSSION SCORER OUT [jobs=2] [seeds=0,1,2] [steps=2000] [recipes=NAMES] [try=...]
 
 TABLA, PERCUSSION: folders of recordings, to learn and to start from; SCORER: a program called with reference and
-reconstruction folders, whose last line begins with "mean". What is done is in OUT and not done again. Prints the table of
+reconstruction folders, whose last line begins with "mean". OUT keeps finished runs for the next call. Prints the table of
 recipes/README.md: mean and, in brackets, standard deviation over seeds; `25 %`: after a quarter of the steps. `try`,
 NAME:SETTING: the same with one more, as in recipes=transfer seeds=0 try=slow:training.lr=[3e-4,1e-4], kept under that name.
 """
@@ -35,7 +35,7 @@ def rave_lite(*arguments: str, log: Path) -> None:
 
 
 def prepare(tabla: Path, percussion: Path, out: Path) -> None:
-    """The model to start from, the manifest of what is usual, and the references."""
+    """Prepares the pretrained model, the manifest of usual hits, and the references."""
     out.mkdir(parents=True, exist_ok=True)
     log, source = out / "prepare.log", out / "source"
     if not source.is_dir():
@@ -49,38 +49,38 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
         shutil.copy(out / "pretraining/checkpoints/last.ckpt", out / "pretrained.ckpt")
     if not (out / "curated.csv").exists():
         rave_lite("curate", f"data.root={tabla}", f"out={out / 'curated'}", "keep_below=2.0", "overwrite=true", log=log)
-        hits = manifest.read(out / "curated/manifest.csv")  # what all are judged by is kept, odd or not
+        hits = manifest.read(out / "curated/manifest.csv")  # held-out hits stay, even unusual ones
         manifest.write(out / "curated.csv", [replace(h, keep=h.keep or Path(h.file).stem in HELD_OUT) for h in hits])
     (out / "references").mkdir(exist_ok=True)
     for stem in HELD_OUT:
         shutil.copy(next(tabla.glob(f"{stem}.*")), out / "references")
 
 
-def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path, tried: str = "") -> dict:
-    """Train, evaluate after a quarter and at the end; the scorer's means and the gap."""
-    label, _, override = tried.partition(":")
+def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path, trial: str = "") -> dict:
+    """Trains, evaluates after a quarter and at the end; returns the scorer's means and the gap."""
+    label, _, override = trial.partition(":")
     name = "-".join(filter(None, (recipe, label, str(seed), "" if steps == STEPS else f"{steps}-steps")))
     folder, log = out / name, out / f"{name}.log"
     result = folder / "result.json"
     if result.exists():
         return json.loads(result.read_text())
-    more = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe in STARTED else []
-    more += [f"data.manifest={out / 'curated.csv'}"] if recipe == "curated" else []
-    more += [override] if override else []
+    overrides = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe in STARTED else []
+    overrides += [f"data.manifest={out / 'curated.csv'}"] if recipe == "curated" else []
+    overrides += [override] if override else []
     rave_lite("train", f"recipe=[minute_cpu,{recipe}]", f"data.root={tabla}", f"data.held_out=[{','.join(HELD_OUT)}]",
               f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
-              f"phase2.steps={steps // 4}", f"callbacks.checkpoints.keep={steps // 4}", *more, log=log)
-    made = {}
+              f"phase2.steps={steps // 4}", f"callbacks.checkpoints.keep={steps // 4}", *overrides, log=log)
+    figures = {}
     for name, step in (("quarter", steps // 4), ("end", steps)):
-        judged = folder / name
-        rave_lite("evaluate", f"ckpt={folder}/checkpoints/step-{step:07d}.ckpt", f"out={judged}", log=log)
-        printed = subprocess.run([sys.executable, str(scorer), str(out / "references"), str(judged / "wav")],
-                                 capture_output=True, text=True, check=True).stdout
-        mean = printed.strip().splitlines()[-1].split()
-        report = json.loads((judged / "figures.json").read_text())
-        made[name] = dict(zip(FIGURES, map(float, mean[1:5]), strict=True)) | {"gap": report["gap"]["spectral"]}
-    result.write_text(json.dumps(made))
-    return made
+        evaluation = folder / name
+        rave_lite("evaluate", f"ckpt={folder}/checkpoints/step-{step:07d}.ckpt", f"out={evaluation}", log=log)
+        scores = subprocess.run([sys.executable, str(scorer), str(out / "references"), str(evaluation / "wav")],
+                                capture_output=True, text=True, check=True).stdout
+        mean = scores.strip().splitlines()[-1].split()
+        report = json.loads((evaluation / "figures.json").read_text())
+        figures[name] = dict(zip(FIGURES, map(float, mean[1:5]), strict=True)) | {"gap": report["gap"]["spectral"]}
+    result.write_text(json.dumps(figures))
+    return figures
 
 
 def table(results: dict[str, list[dict]]) -> str:

@@ -1,4 +1,4 @@
-"""The numbers that tests/acids_rave compares with, from the public release as a black box.
+"""Reference outputs of the public release, run as a black box, for tests/acids_rave.
 
     PYTHONPATH=. release/bin/python tests/bench/release_oracle.py FOLDER [data=RECORDINGS steps=80 cases=v2,v2_small]
 
@@ -26,13 +26,13 @@ from tests.bench.tabla import HELD_OUT
 HERE = Path(__file__).parents[1] / "release"
 CONFIGS = Path(rave.__file__).parent / "configs"
 CAPACITY = 8
-TOLD = ("get_padding.mode", "DILATIONS", "SAMPLING_RATE", "PHASE_1_DURATION", "RAVE.phase_1_duration", "periods =")
+GIN_KEYS = ("get_padding.mode", "DILATIONS", "SAMPLING_RATE", "PHASE_1_DURATION", "RAVE.phase_1_duration", "periods =")
 BLOCK = 8192
 EVERY = 29  # samples between those kept
 
 
 def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
-    """A model of the release, saved as its own training would have it."""
+    """Builds a model of the release, and saves it as the release's training would."""
     gin.clear_config()
     bindings = [f"CAPACITY = {CAPACITY}", *(n for n in CASES[case] if "=" in n)]
     gin.parse_config_files_and_bindings([str(CONFIGS / f"{n}.gin") for n in CASES[case] if "=" not in n],
@@ -60,35 +60,35 @@ def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
 
 
 def windows(folder: str, size: int = 131072) -> torch.Tensor:
-    """`(n, 1, size)`: the recordings but those held out, one after the other, cut at every sixteenth of a window."""
+    """Windows `(n, 1, size)` of the concatenated training recordings, a sixteenth of a window apart."""
     files = [f for f in sorted(Path(folder).iterdir()) if f.suffix in (".wav", ".flac") and f.stem not in HELD_OUT]
     sound = np.concatenate([librosa.load(f, sr=44100)[0] for f in files])
     return torch.from_numpy(sound).unfold(0, size, size // 16)[:, None]
 
 
 def quiet(t, **_):
-    return torch.full_like(t, 0.5)  # of noise that is uniform between 0 and 1
+    return torch.full_like(t, 0.5)  # the mean of noise that is uniform between 0 and 1
 
 
 @torch.no_grad()
 def offline(model: rave.RAVE, case: str) -> dict[str, np.ndarray]:
-    draw, torch.rand_like = torch.rand_like, quiet
+    original_rand_like, torch.rand_like = torch.rand_like, quiet
     x = torch.from_numpy(signal())
     h = model.encoder(model.pqmf(x))
     size, channels = model.latent_size, model.decoder.net[0].in_channels
     z = model.encoder.reparametrize(h)[0] if "spherical" in case else h[:, :size]
     y = model.decode(torch.cat([z, torch.zeros(1, channels - size, z.shape[2])], 1))
     scores = torch.cat([f[-1].flatten()[:32] for group in [model.discriminator(x[..., :32768])] for f in group])
-    made = {"z": z[0], "y": y[0, 0], "scores": scores}
+    outputs = {"z": z[0], "y": y[0, 0], "scores": scores}
     if hasattr(model.decoder, "noise_module") and model.decoder.noise_module is not None:
         torch.rand_like = lambda t, **_: torch.from_numpy(signal("noise", tuple(t.shape), 0.2)) + 0.5
-        made["noise"] = model.decoder.noise_module(torch.from_numpy(signal("noise input", (1, CAPACITY, 64), 3)))[0]
-    torch.rand_like = draw
-    return {k: v.numpy() for k, v in made.items()}
+        outputs["noise"] = model.decoder.noise_module(torch.from_numpy(signal("noise input", (1, CAPACITY, 64), 3)))[0]
+    torch.rand_like = original_rand_like
+    return {k: v.numpy() for k, v in outputs.items()}
 
 
 def quieted(file: Path) -> torch.jit.ScriptModule:
-    """A fresh load of an export; what its noise would add to the decoder is set to nothing."""
+    """A freshly loaded export whose noise adds nothing to the decoder."""
     live = torch.jit.load(str(file))
     state = live.state_dict()
     state["decoder.net.0.weight"][:, live.latent_pca.shape[0] :] = 0
@@ -98,43 +98,43 @@ def quieted(file: Path) -> torch.jit.ScriptModule:
 
 
 def encoded(file: Path, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the export's encoder gives, block after block, and the noise that a variational one adds, by its scale."""
-    live, made, drawn = quieted(file), [], []
+    """Latents of the export's encoder, block by block, and the unscaled noise that a variational one adds."""
+    live, latents, noise = quieted(file), [], []
     for block in torch.from_numpy(signal()).split(BLOCK, -1):
         torch.manual_seed(seed)
-        made.append(live.encode(block))
+        latents.append(live.encode(block))
         torch.manual_seed(seed)
-        drawn.append(torch.randn_like(made[-1]))
+        noise.append(torch.randn_like(latents[-1]))
         seed += 100
-    return torch.cat(made, -1)[0].double(), torch.cat(drawn, -1)[0].double()
+    return torch.cat(latents, -1)[0].double(), torch.cat(noise, -1)[0].double()
 
 
 @torch.no_grad()
 def streamed(file: Path, case: str) -> dict[str, np.ndarray]:
-    """From the first sample of a fresh load, block after block: latents, and the sound made of them."""
+    """Latents and decoded sound, block by block, from the first sample of a fresh load."""
     if "wasserstein" in case or "spherical" in case:
         z = encoded(file, 0)[0]
     else:  # the mean, by regression on the noise that was added to it
-        turn = quieted(file).latent_pca.double()
-        z, drawn = (torch.stack(v) for v in zip(*(encoded(file, seed) for seed in range(8)), strict=True))
-        z, drawn = torch.einsum("pl,spt->slt", turn, z), drawn  # back in the encoder's directions, but for the mean
-        slope = ((z - z.mean(0)) * (drawn - drawn.mean(0))).sum(0) / (drawn - drawn.mean(0)).square().sum(0)
-        left = (z - z.mean(0) - slope * (drawn - drawn.mean(0))).abs().max()
-        print(case, f"of the encoder's noise {left:.1e} is left", flush=True)
-        z = turn @ (z.mean(0) - slope * drawn.mean(0))
-    repeats = 8 if hasattr(quieted(file).decoder, "noise_module") else 1  # its noise has a floor: the mean has less
+        directions = quieted(file).latent_pca.double()
+        z, noise = (torch.stack(v) for v in zip(*(encoded(file, seed) for seed in range(8)), strict=True))
+        z, noise = torch.einsum("pl,spt->slt", directions, z), noise  # back in the encoder's basis, up to the mean
+        slope = ((z - z.mean(0)) * (noise - noise.mean(0))).sum(0) / (noise - noise.mean(0)).square().sum(0)
+        residual = (z - z.mean(0) - slope * (noise - noise.mean(0))).abs().max()
+        print(case, f"of the encoder's noise {residual:.1e} is left", flush=True)
+        z = directions @ (z.mean(0) - slope * noise.mean(0))
+    repeats = 8 if hasattr(quieted(file).decoder, "noise_module") else 1  # averages out the noise synthesiser's floor
     y = torch.stack([decoded(file, z.float()[None], seed) for seed in range(repeats)]).mean(0)
-    made = {"live z": z.float().numpy(), "live y": y[0, 0].numpy()}
+    outputs = {"live z": z.float().numpy(), "live y": y[0, 0].numpy()}
     if "wasserstein" in case or "spherical" in case:  # a variational export draws its latents
         live = quieted(file)
         for block in torch.from_numpy(before(case)).split(BLOCK, -1):
             live(block)
-        made["live whole"] = torch.cat([live(b) for b in torch.from_numpy(signal()).split(BLOCK, -1)], -1)[0, 0].numpy()
-    return made
+        outputs["live whole"] = torch.cat([live(b) for b in torch.from_numpy(signal()).split(BLOCK, -1)], -1)[0, 0].numpy()
+    return outputs
 
 
 def decoded(file: Path, z: torch.Tensor, seed: int) -> torch.Tensor:
-    """What the export's decoder gives, block after block, once it has forgotten what its export played to test it."""
+    """Output of the export's decoder, block by block, after its state from the export's self-test is cleared."""
     torch.manual_seed(seed)
     live = quieted(file)
     frames = BLOCK * z.shape[2] // signal().shape[-1]
@@ -154,7 +154,7 @@ def caches(file: Path) -> dict[str, int]:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    golden, told = {}, {}
+    golden, facts = {}, {}
     options = {"data": None, "steps": "80", "cases": ",".join(CASES)} | dict(a.split("=") for a in sys.argv[2:])
     for case in options["cases"].split(","):
         cached_conv.use_cached_conv(False)
@@ -164,20 +164,20 @@ def main() -> None:
                         "--name", case, "--output", str(folder / case), "--fidelity", "0.999"], check=True,
                        capture_output=True)
         file = next((folder / case).glob("*.ts"))
-        made = offline(model, case) | streamed(file, case)
-        np.savez(folder / case / "made.npz", **made)
+        outputs = offline(model, case) | streamed(file, case)
+        np.savez(folder / case / "made.npz", **outputs)
         keep = {"z": (slice(4), slice(None)), "live z": (slice(4), slice(None)), "y": slice(None, None, EVERY),
                 "live y": slice(None, None, EVERY), "live whole": slice(None, None, EVERY)}
-        golden |= {f"{case} {k}": v[keep[k]] if k in keep else v for k, v in made.items()}
+        golden |= {f"{case} {k}": v[keep[k]] if k in keep else v for k, v in outputs.items()}
         golden[f"filters {len(model.pqmf.hk)}"] = model.pqmf.hk.numpy()
-        told[case] = {"gin": [line for line in gin.operative_config_str().splitlines() if any(t in line for t in TOLD)],
-                      "shapes": {k: v for k, v in shapes.items() if not k.startswith(FIXED) or k == "encoder.warmed_up"},
-                      "caches": {k: v for k, v in caches(file).items() if "aligned" in k and "branches.0.net.3." not in k}}
-        print(case, {k: (v.shape, round(float(np.abs(v).max()), 3)) for k, v in made.items()}, flush=True)
-    if options["data"] or set(told) != set(CASES):
+        facts[case] = {"gin": [line for line in gin.operative_config_str().splitlines() if any(t in line for t in GIN_KEYS)],
+                       "shapes": {k: v for k, v in shapes.items() if not k.startswith(FIXED) or k == "encoder.warmed_up"},
+                       "caches": {k: v for k, v in caches(file).items() if "aligned" in k and "branches.0.net.3." not in k}}
+        print(case, {k: (v.shape, round(float(np.abs(v).max()), 3)) for k, v in outputs.items()}, flush=True)
+    if options["data"] or set(facts) != set(CASES):
         return
     np.savez_compressed(HERE / "golden.npz", **golden)
-    (HERE / "shapes.json").write_text(json.dumps(told, separators=(",", ":")) + "\n")
+    (HERE / "shapes.json").write_text(json.dumps(facts, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

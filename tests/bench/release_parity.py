@@ -1,4 +1,4 @@
-"""Every sample of tests/bench/release_oracle.py's FOLDER against ours, offline in the interior and streamed from the first.
+"""Compares every sample of the FOLDER of tests/bench/release_oracle.py with ours: offline (interior) and streamed.
 
     python tests/bench/release_parity.py FOLDER
 
@@ -21,23 +21,24 @@ from tests.acids_rave.formula import CASES, before, signal
 from tests.acids_rave.test_import import scores
 
 
-def late(made: Tensor, expected: Tensor, nominal: int, step: int) -> int:
-    """Frames or samples by which `made` is later, near `nominal`: where their middles differ least."""
+def best_shift(output: Tensor, expected: Tensor, nominal: int, step: int) -> int:
+    """Frames or samples by which `output` is later, near `nominal`: where the middles differ least."""
     middle, half = expected.shape[-1] // 2, expected.shape[-1] // 24
     part = expected[..., middle - half : middle + half]
     shifts = [s for s in range(nominal - 60 * step, nominal + 60 * step, step)
-              if middle - half + s >= 0 and middle + half + s <= made.shape[-1]]
-    return min(shifts, key=lambda s: float((made[..., middle - half + s : middle + half + s] - part).abs().max()))
+              if middle - half + s >= 0 and middle + half + s <= output.shape[-1]]
+    return min(shifts, key=lambda s: float((output[..., middle - half + s : middle + half + s] - part).abs().max()))
 
 
-def difference(made: Tensor, expected: Tensor, shift: int, first: int, last: int) -> float:
-    lo, hi = max(first, -shift, 0), min(last, made.shape[-1] - shift)
-    return float((made[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
+def difference(output: Tensor, expected: Tensor, shift: int, first: int, last: int) -> float:
+    """The largest absolute difference in [first, last), with `output` later by `shift`."""
+    lo, hi = max(first, -shift, 0), min(last, output.shape[-1] - shift)
+    return float((output[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
 
 
 @torch.no_grad()
 def compare(folder: Path, case: str) -> None:
-    made = {k: torch.from_numpy(v) for k, v in np.load(folder / case / "made.npz").items()}
+    theirs = {k: torch.from_numpy(v) for k, v in np.load(folder / case / "made.npz").items()}
     x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 20 * 2048)], -1)
     sources = [(folder / case, False), (folder / case, True), (next((folder / case).glob("*.ts")), True)]
     for source, live in sources:
@@ -47,36 +48,37 @@ def compare(folder: Path, case: str) -> None:
         n_bands = model.pqmf.n_bands
         edge = 0 if live else 36864
         z, y = (played(model, x, "encode")[0], played(model, x)[0, 0]) if live else (model.encode(x)[0], model(x)[0, 0])
-        if "spherical" in case and live:  # speaks angles; NaN where a latent is nothing
-            found = {}
+        if "spherical" in case and live:  # its latents are angles, NaN where a latent is 0
+            pairs = {}
         else:
-            found = {"z": (z, rotated(model, made["live z"]) if live else made["z"], model.encoder.delay, 1, model.hop),
-                     "y": (y, made["live y" if live else "y"], None, n_bands, 1)}
-        if live and "live whole" in made:
+            latents = unrotated(model, theirs["live z"]) if live else theirs["z"]
+            pairs = {"z": (z, latents, model.encoder.delay, 1, model.hop),
+                     "y": (y, theirs["live y" if live else "y"], None, n_bands, 1)}
+        if live and "live whole" in theirs:
             first = torch.from_numpy(before(case))
             whole = played(model, torch.cat([first, x], -1))[0, 0, first.shape[-1] :]
-            found["whole"] = (whole, made["live whole"], None, n_bands, 1)
+            pairs["whole"] = (whole, theirs["live whole"], None, n_bands, 1)
         if not live:
-            found["scores"] = (scores(checkpoint), made["scores"], 0, 1, 1)
-        far = {}
-        for name, (ours, theirs, nominal, step, samples) in found.items():
+            pairs["scores"] = (scores(checkpoint), theirs["scores"], 0, 1, 1)
+        results = {}
+        for name, (ours, expected, nominal, step, samples) in pairs.items():
             nominal = (-model.hop if live else model.latency // n_bands * n_bands) if nominal is None else nominal
-            shift = 0 if name == "scores" else late(ours, theirs, nominal, step)
-            first, last = (0, len(theirs)) if name == "scores" else (edge // samples, (98304 - edge) // samples)
-            far[name] = difference(ours, theirs, shift, first, last), shift, float(theirs.abs().max())
+            shift = 0 if name == "scores" else best_shift(ours, expected, nominal, step)
+            first, last = (0, len(expected)) if name == "scores" else (edge // samples, (98304 - edge) // samples)
+            results[name] = difference(ours, expected, shift, first, last), shift, float(expected.abs().max())
         print(f"{case:22} {source.suffix or 'run':3} {'streamed' if live else 'offline':8} "
-              + ", ".join(f"{k} {d:.1e} of {size:.2g} (later by {shift})" for k, (d, shift, size) in far.items())
+              + ", ".join(f"{k} {d:.1e} of {size:.2g} (later by {shift})" for k, (d, shift, size) in results.items())
               + f"; latency {model.latency}", flush=True)
 
 
-def played(model: RAVE, x: Tensor, what: str = "forward") -> Tensor:
-    """Streamed in blocks of four hops, from the first sample."""
+def played(model: RAVE, x: Tensor, method: str = "forward") -> Tensor:
+    """Output of `method`, streamed in blocks of four hops from the first sample."""
     live = stream(model)
-    return torch.cat([getattr(live, what)(block) for block in x.split(4 * model.hop, -1)], -1)
+    return torch.cat([getattr(live, method)(block) for block in x.split(4 * model.hop, -1)], -1)
 
 
-def rotated(model: RAVE, p: Tensor) -> Tensor:
-    """What the release's export gives, back in the encoder's own directions."""
+def unrotated(model: RAVE, p: Tensor) -> Tensor:
+    """Latents of the release's export, back in the encoder's own basis."""
     return model.principal.inverse(p[None])[0] if model.config["latent"]["name"] == "variational" else p
 
 

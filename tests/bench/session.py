@@ -5,7 +5,7 @@
 STROKES: a folder of recordings, of which 20 shorter than 2 s are taken; SCORER: a program called with reference and
 reconstruction folders, whose last line begins with "mean". In OUT: `strokes`, one file a stroke; `gate`, the same as one
 recording, a stroke every 12 s and digital silence between; `noisy` and `room`, the same over noise at -70 dBFS; a run of
-each, with the same last strokes held out. Each run makes the strokes without noise again: compare `gate` with `strokes` and
+each, with the same last strokes held out. Each run reconstructs the strokes without noise: compare `gate` with `strokes` and
 `room` with `noisy`, which learn the noise. Prints the scores, and the first and the largest loss `linear` of each run.
 """
 
@@ -30,12 +30,12 @@ def rave_lite(*arguments: str) -> None:
 
 
 def strokes_of(folder: Path) -> dict[str, np.ndarray]:
-    found = {}
+    strokes = {}
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".flac", ".wav")):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        if len(samples) < 2 * rate and len(found) < 20:
-            found[path.stem] = LEVEL * soxr.resample(samples.mean(1), rate, RATE)
-    return found
+        if len(samples) < 2 * rate and len(strokes) < 20:
+            strokes[path.stem] = LEVEL * soxr.resample(samples.mean(1), rate, RATE)
+    return strokes
 
 
 def write(strokes: dict[str, np.ndarray], out: Path) -> None:
@@ -67,18 +67,18 @@ def main() -> None:
     write(strokes, out)
     lengths = [len(stroke) for stroke in strokes.values()]
     share = (sum(lengths[-HELD_OUT:]) - lengths[-HELD_OUT] / 2) / sum(lengths)  # of a session: ends within the first of them
-    named = ",".join(list(strokes)[-HELD_OUT:])
+    held_out = ",".join(list(strokes)[-HELD_OUT:])
     for name in NAMES:
         run = out / "runs" / name
         rave_lite("train", "recipe=minute_cpu", "threads=1", f"data.root={out / name}", f"out={run}", "data.workers=0",
-                  f"data.held_out={share if name in ('gate', 'room') else f'[{named}]'}", f"phase1.steps={steps}",
+                  f"data.held_out={share if name in ('gate', 'room') else f'[{held_out}]'}", f"phase1.steps={steps}",
                   "phase2.steps=0", "trainer.log_every_n_steps=1", *overrides)
         rave_lite("reconstruct", f"ckpt={run}/checkpoints/last.ckpt", f"input={out / 'strokes'}", f"out={run / 'wav'}")
     for name in NAMES:
-        made = subprocess.run([sys.executable, scorer, out / "strokes", out / "runs" / name / "wav"], check=True,
-                              capture_output=True, text=True).stdout
+        scores = subprocess.run([sys.executable, scorer, out / "strokes", out / "runs" / name / "wav"], check=True,
+                                capture_output=True, text=True).stdout
         linear = losses(out / "runs" / name)
-        print(f"{name:8s}{made.strip().splitlines()[-1]}   linear: first {linear[0]:.1f}, largest {max(linear):.1f}")
+        print(f"{name:8s}{scores.strip().splitlines()[-1]}   linear: first {linear[0]:.1f}, largest {max(linear):.1f}")
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ JUDGED, FIRST_JUDGED = 4, 10**6  # windows
 def course(data: str, case: dict[str, Any]) -> dict[str, Any]:
     """The first steps of one model: `linear` of each, levels `{step: output / input}` and the latents' final deviation."""
     torch.manual_seed(case["seed"])
-    own = [] if case["capacity"] == "own" else [f"model.capacity={case['capacity']}"]
+    capacity = [] if case["capacity"] == "own" else [f"model.capacity={case['capacity']}"]
     config = configured("train", f"data.root={data}", f"model={case['model']}", f"latent={case['latent']}",
-                        f"seed={case['seed']}", f"trainer.precision={case['precision']}", *own,
+                        f"seed={case['seed']}", f"trainer.precision={case['precision']}", *capacity,
                         *case.get("overrides", []))
     config.training.lr = [case["rate"] * lr for lr in config.training.lr]
     module = build(config).to(case["device"]).train()
@@ -70,8 +70,8 @@ def state(model: RAVE, x: Tensor) -> tuple[float, float]:
     """Level of the output's bands relative to the input's, and standard deviation of the latents."""
     bands = model.pqmf(x)
     z, _ = model.latent.sample(model.encoder(bands))
-    made = model.decoder(model.latent.widen(z))
-    return round(float((made.square().mean() / bands.square().mean()).sqrt()), 4), round(float(z.std()), 4)
+    output = model.decoder(model.latent.widen(z))
+    return round(float((output.square().mean() / bands.square().mean()).sqrt()), 4), round(float(z.std()), 4)
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -27,10 +27,10 @@ import torch  # noqa: E402
 SKIPPED = 4
 
 
-def report(phase: int, taken: list[tuple[float, float]]) -> None:
+def report(phase: int, step_times: list[tuple[float, float]]) -> None:
     if OPTIONS["device"] == "cuda":
         print(f"phase {phase}: {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB allocated at most so far")
-    for name, times in zip(("clock", "CPU"), zip(*taken[SKIPPED:], strict=True), strict=True):
+    for name, times in zip(("clock", "CPU"), zip(*step_times[SKIPPED:], strict=True), strict=True):
         print(f"phase {phase}, {name}: mean {statistics.mean(times):.3f} s, median {statistics.median(times):.3f} s "
               f"of {len(times)} steps")
 
@@ -47,12 +47,12 @@ def since(start: tuple[float, float]) -> tuple[float, float]:
 
 
 def timed(step: Callable[[], None], steps: int) -> list[tuple[float, float]]:
-    taken = []
+    step_times = []
     for _ in range(steps):
         start = now()
         step()
-        taken.append(since(start))
-    return taken
+        step_times.append(since(start))
+    return step_times
 
 
 def ours() -> None:
@@ -82,13 +82,13 @@ def release() -> None:
 
     class Clock(pl.Callback):
         def __init__(self):
-            self.taken: list[tuple[float, float]] = []
+            self.step_times: list[tuple[float, float]] = []
 
         def on_train_batch_start(self, *_):
             self.start = now()
 
         def on_train_batch_end(self, *_):
-            self.taken.append(since(self.start))
+            self.step_times.append(since(self.start))
 
     configs = Path(rave.__file__).parent / "configs"
     files = [str(configs / f"{name}.gin") for name in ("v2", "wasserstein", "causal")]
@@ -103,7 +103,7 @@ def release() -> None:
                              logger=pl.loggers.TensorBoardLogger(tempfile.mkdtemp()), callbacks=[clock],
                              enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
         trainer.fit(model, torch.utils.data.DataLoader(windows, OPTIONS["batch"]))
-        report(phase, clock.taken)
+        report(phase, clock.step_times)
 
 
 if __name__ == "__main__":

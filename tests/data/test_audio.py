@@ -84,9 +84,9 @@ def test_saving_turns_down_instead_of_clipping(tmp_path):
 
 @given(st.sets(st.from_regex(r"([a-cA]/)?[aA]([.]wav)?[.](wav|flac|WAV)", fullmatch=True), min_size=1))
 def test_no_two_files_become_one(names):
-    made = audio.as_wav(sorted(names))
-    assert len({name.casefold() for name in made}) == len({name.casefold() for name in names})
-    assert all(name.endswith(".wav") for name in made)
+    wav_names = audio.as_wav(sorted(names))
+    assert len({name.casefold() for name in wav_names}) == len({name.casefold() for name in names})
+    assert all(name.endswith(".wav") for name in wav_names)
 
 
 def test_what_wav_files_are_called():

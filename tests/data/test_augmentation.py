@@ -1,4 +1,4 @@
-"""Each transform changes what its parameters say and nothing else; windows stay a function of seed and number."""
+"""Each transform changes only what its parameters say; windows stay a function of seed and number."""
 
 import random
 from collections.abc import Sequence
@@ -38,12 +38,12 @@ def only(name: str, **settings: object) -> Augmentation:
 
 def hits(starts: Sequence[int] = (4000, 12000, 23000), length: int = LENGTH) -> np.ndarray:
     """Decaying sines of 500, 1000, 1500 Hz ... with a click of noise, ending in silence."""
-    rng, made = np.random.default_rng(5), np.zeros(length)
+    rng, signal = np.random.default_rng(5), np.zeros(length)
     for i, start in enumerate(starts):
         t = np.arange(min(6000, length - start)) / RATE
         tone = np.sin(2 * np.pi * 500 * (i + 1) * t) * np.exp(-30 * t)
-        made[start : start + len(t)] += 0.5 * tone + 0.1 * rng.standard_normal(len(t)) * np.exp(-800 * t)
-    return made.astype(np.float32)
+        signal[start : start + len(t)] += 0.5 * tone + 0.1 * rng.standard_normal(len(t)) * np.exp(-800 * t)
+    return signal.astype(np.float32)
 
 
 def noise(length: int = LENGTH) -> np.ndarray:
@@ -81,15 +81,15 @@ def test_each_transform_changes_the_sound_and_keeps_length_type_and_range(name):
         change = chain(f"augmentation={set_name}", *(f"augmentation.{n}.p={int(n == name)}" for n in NAMES))
         for x in (hits(), noise(), np.clip(3 * hits(), -0.999, 0.999), hits(length=LENGTH + 777), noise(700)):
             before = x.copy()
-            made = [change(x, 0, key) for key in range(4)]
-            assert np.array_equal(x, before)  # the window itself may be another's, too
-            assert all(y.shape == x.shape and y.dtype == np.float32 and np.isfinite(y).all() for y in made)
-            assert max(np.abs(y).max() for y in made) <= 1 + 1e-6
+            outputs = [change(x, 0, key) for key in range(4)]
+            assert np.array_equal(x, before)  # the input is unchanged: others may use it too
+            assert all(y.shape == x.shape and y.dtype == np.float32 and np.isfinite(y).all() for y in outputs)
+            assert max(np.abs(y).max() for y in outputs) <= 1 + 1e-6
             if len(x) >= LENGTH and not (name == "resequence" and not len(onsets(x, RATE))):
-                assert all(np.abs(y - x).max() > 1e-6 for y in made)
+                assert all(np.abs(y - x).max() > 1e-6 for y in outputs)
         silence = np.zeros(LENGTH, np.float32)
-        made = change(silence, 0, 0)
-        assert np.abs(made).max() <= (2**-16 if name == "dequantise" else 0)
+        output = change(silence, 0, 0)
+        assert np.abs(output).max() <= (2**-16 if name == "dequantise" else 0)
 
 
 @pytest.mark.parametrize("name", ["polarity", "all_pass", "compression"])
@@ -104,9 +104,9 @@ def test_gain_moves_the_level_within_its_range_and_by_all_of_it():
     change = only("gain", min_gain_db=-8, max_gain_db=2)
     gains = []
     for key in range(60):
-        made = change(hits(), key)
-        factor = rms(made) / rms(hits())
-        assert np.abs(made - hits() * factor).max() < 1e-5
+        output = change(hits(), key)
+        factor = rms(output) / rms(hits())
+        assert np.abs(output - hits() * factor).max() < 1e-5
         gains.append(db(factor))
     assert -8 <= min(gains) < -7
     assert 1 < max(gains) <= 2
@@ -124,8 +124,8 @@ def test_too_loud_is_turned_down_and_what_was_louder_than_full_scale_stays():
 def test_pitch_moves_by_the_semitones_said(name, semitones):
     named = {"semitones": f"[{semitones},{semitones}]"} if name == "speed" else {
         "min_semitones": semitones, "max_semitones": semitones}
-    made = only(name, **named)(sine(440), 0)
-    assert 12 * np.log2(frequency(made[8000:24000]) / 440) == pytest.approx(semitones, abs=0.05)
+    output = only(name, **named)(sine(440), 0)
+    assert 12 * np.log2(frequency(output[8000:24000]) / 440) == pytest.approx(semitones, abs=0.05)
 
 
 @pytest.mark.parametrize(("name", "ratio"), [("stretch", 0.8), ("stretch", 1.25), ("speed", 2 ** (2 / 12)), ("speed", 0.8)])
@@ -134,9 +134,9 @@ def test_time_between_two_clicks_changes_by_the_ratio(name, ratio):
     named = {"semitones": f"[{semitones},{semitones}]"} if name == "speed" else {"min_rate": ratio, "max_rate": ratio}
     x = np.zeros(LENGTH, np.float32)
     x[[8000, 20000]] = 0.9
-    made = np.abs(only(name, **named)(x, 0))
+    output = np.abs(only(name, **named)(x, 0))
     between = round(14000 / ratio)
-    first, second = made[:between].argmax(), between + made[between:].argmax()
+    first, second = output[:between].argmax(), between + output[between:].argmax()
     assert second - first == pytest.approx(12000 / ratio, abs=200 if name == "stretch" else 1)
     pitch = frequency(only(name, **named)(sine(440), 0)[8000:22000]) / 440
     assert pitch == pytest.approx(ratio if name == "speed" else 1, abs=5e-3)
@@ -144,10 +144,10 @@ def test_time_between_two_clicks_changes_by_the_ratio(name, ratio):
 
 def test_speed_keeps_attacks_and_puts_nothing_before_them():
     x = hits([20000])
-    made = only("speed", semitones="[1,1]")(x, 0)
+    output = only("speed", semitones="[1,1]")(x, 0)
     start = round(20000 / 2 ** (1 / 12))
-    assert rms(made[: start - 50]) < 1e-4 * rms(x)
-    assert np.abs(made[start : start + 200]).max() > 0.7 * np.abs(x).max()
+    assert rms(output[: start - 50]) < 1e-4 * rms(x)
+    assert np.abs(output[start : start + 200]).max() > 0.7 * np.abs(x).max()
 
 
 def test_eq_changes_bands_within_its_range():
@@ -185,19 +185,19 @@ def test_polarity_flips_the_sign_half_of_the_time():
 def test_room_adds_a_tail_that_falls_by_60_db_in_its_time():
     x = np.zeros(LENGTH, np.float32)
     x[1000] = 0.5
-    made = only("room", rt60="[0.3,0.3]", level_db="[-12,-12]", delay="[0.01,0.01]")(x, 0)
-    assert made[: 1000 + 441] == pytest.approx(x[: 1000 + 441], abs=1e-6)
-    tail = made[1000 + 441 :].astype(np.float64)
+    output = only("room", rt60="[0.3,0.3]", level_db="[-12,-12]", delay="[0.01,0.01]")(x, 0)
+    assert output[: 1000 + 441] == pytest.approx(x[: 1000 + 441], abs=1e-6)
+    tail = output[1000 + 441 :].astype(np.float64)
     assert db(np.sqrt(np.sum(tail**2)) / 0.5) == pytest.approx(-12, abs=0.1)
-    left = 10 * np.log10(np.cumsum(tail[::-1] ** 2)[::-1][: round(0.2 * RATE)])  # Schroeder, 1965
-    slope = np.polyfit(np.arange(len(left)) / RATE, left, 1)[0]
+    decay = 10 * np.log10(np.cumsum(tail[::-1] ** 2)[::-1][: round(0.2 * RATE)])  # Schroeder, 1965
+    slope = np.polyfit(np.arange(len(decay)) / RATE, decay, 1)[0]
     assert slope == pytest.approx(-60 / 0.3, rel=0.05)
 
 
 def test_noise_lies_at_its_ratio_below():
     for ratio in (20, 40):
-        made = only("noise", min_snr_db=ratio, max_snr_db=ratio)(hits(), 0)
-        assert db(rms(hits()) / rms(made - hits())) == pytest.approx(ratio, abs=0.1)
+        output = only("noise", min_snr_db=ratio, max_snr_db=ratio)(hits(), 0)
+        assert db(rms(hits()) / rms(output - hits())) == pytest.approx(ratio, abs=0.1)
 
 
 def test_all_pass_keeps_magnitudes_changes_the_waveform_and_delays_within_its_bound():
@@ -206,8 +206,8 @@ def test_all_pass_keeps_magnitudes_changes_the_waveform_and_delays_within_its_bo
     for key in range(5):
         _, level = response(change, key)
         assert np.abs(level).max() < 1e-3
-        made = change(hits(), key)
-        assert rms(made - hits()) > 0.1 * rms(hits())
+        output = change(hits(), key)
+        assert rms(output - hits()) > 0.1 * rms(hits())
         impulse = np.zeros(8192, np.float32)
         impulse[0] = 0.25
         h = 4.0 * change(impulse, key).astype(np.float64)
@@ -220,8 +220,8 @@ def test_all_pass_keeps_magnitudes_changes_the_waveform_and_delays_within_its_bo
 def test_dequantisation_fills_the_least_bit():
     steps = np.round(hits() * 2**15)
     quantised = (steps / 2**15).astype(np.float32)
-    made = only("dequantise")(quantised, 0).astype(np.float64) * 2**15
-    added = made - steps
+    output = only("dequantise")(quantised, 0).astype(np.float64) * 2**15
+    added = output - steps
     assert np.abs(added).max() <= 0.5 + 1e-2  # peak: half a step, -96 dBFS; float32 has 2**-9 of a step at full scale
     counts = np.histogram(added, 10, (-0.5, 0.5))[0]
     assert np.abs(counts / len(added) - 0.1).max() < 0.01
@@ -235,10 +235,10 @@ def test_mute_silences_one_span_and_nothing_else():
     lengths = []
     change = only("mute", seconds="[0.02,0.1]")
     for key in range(30):
-        made = change(0.2 * x, key)
-        silent = np.flatnonzero(made == 0)
+        output = change(0.2 * x, key)
+        silent = np.flatnonzero(output == 0)
         assert np.array_equal(silent, np.arange(silent[0], silent[-1] + 1))
-        changed = np.flatnonzero(made != np.float32(0.2) * x)
+        changed = np.flatnonzero(output != np.float32(0.2) * x)
         assert len(changed) - len(silent) == 2 * 21
         lengths.append(len(changed) / RATE)
     assert 0.0195 <= min(lengths) < 0.03
@@ -249,48 +249,48 @@ def test_compression_lowers_the_crest_and_keeps_the_order_of_levels():
     x = hits() + 0.05 * hits([8000, 18000, 29000])
     change = only("compression", threshold_db="[-25,-15]", ratio="[2,4]")
     for key in range(10):
-        made = change(x, key)
-        assert db(np.abs(made).max() / rms(made)) < db(np.abs(x).max() / rms(x)) - 1
+        output = change(x, key)
+        assert db(np.abs(output).max() / rms(output)) < db(np.abs(x).max() / rms(x)) - 1
         loud, quiet = slice(4000, 7900), slice(8000, 9000)
-        louder = db(rms(made[loud]) / rms(made[quiet]))
+        louder = db(rms(output[loud]) / rms(output[quiet]))
         assert 0 < louder < db(rms(x[loud]) / rms(x[quiet])) - 3
     even = only("compression", ratio="[1,1]")(x, 0)
     assert even == pytest.approx(x, abs=1e-6)
 
 
-def test_onsets_are_found_where_hits_begin_and_only_there():
+def test_onsets_are_detected_where_hits_begin_and_only_there():
     starts = [3000, 9000, 15000, 26000]
     quiet = np.float32([1, 0.1, 1, 0.05])
     x = sum(g * hits([s]) for g, s in zip(quiet, starts, strict=True))
-    found = onsets(x + 1e-5 * noise(), RATE)
-    assert len(found) == 4
-    assert (0 <= starts - found).all()
-    assert (starts - found <= 0.005 * RATE).all()
+    detected = onsets(x + 1e-5 * noise(), RATE)
+    assert len(detected) == 4
+    assert (0 <= starts - detected).all()
+    assert (starts - detected <= 0.005 * RATE).all()
     low = sine(55) * np.linspace(1, 0.1, LENGTH, dtype=np.float32)
-    # neither periods are hits, nor what a window begins amid
+    # periods are no hits, nor is a sound that a window begins amid
     assert len(onsets(low, RATE)) == len(onsets(noise(), RATE)) == len(onsets(np.zeros(999, np.float32), RATE)) == 0
 
 
 def test_resequencing_deals_the_same_hits_in_a_new_rhythm():
-    """In each place of the new rhythm one of the old hits sounds, in a level of the range; all of them are used."""
+    """At each onset of the new rhythm one of the old hits plays, at a level within the range; all of them are used."""
     x = hits((4000, 14000, 24000))
     change = only("resequence", tempo="[60,60]", density="[0.4,0.4]", level_db="[-6,0]", jitter=0.004)
     cut = np.split(x, onsets(x, RATE))[1:]
     rhythms, used = set(), set()
     for key in range(20):
-        made = change(x, key)
-        found = onsets(made, RATE)
-        rhythms.add(tuple(found))
-        grid = np.diff(found) / (RATE / 4)
+        output = change(x, key)
+        starts = onsets(output, RATE)
+        rhythms.add(tuple(starts))
+        grid = np.diff(starts) / (RATE / 4)
         assert np.abs(grid - np.round(grid)).max(initial=0) * 0.25 < 6 * 0.004
-        for start in found:
-            heard = made[start : start + 4000].astype(np.float64)
+        for start in starts:
+            played = output[start : start + 4000].astype(np.float64)
             fits = []
             for i, hit in enumerate(cut):
-                old = hit[: len(heard)]
-                matches = np.correlate(np.pad(heard, 300), old, "valid")
+                old = hit[: len(played)]
+                matches = np.correlate(np.pad(played, 300), old, "valid")
                 level = matches.max() / np.sum(old.astype(np.float64) ** 2)
-                fits.append((matches.max() / np.sqrt(np.sum(old.astype(np.float64) ** 2) * np.sum(heard**2)), level, i))
+                fits.append((matches.max() / np.sqrt(np.sum(old.astype(np.float64) ** 2) * np.sum(played**2)), level, i))
             likeness, level, which = max(fits)
             assert likeness > 0.95 or start + 4000 > LENGTH
             assert -6.3 < db(level) < 0.3 or start + 4000 > LENGTH
@@ -319,11 +319,11 @@ def test_one_transform_less_leaves_the_others_as_they_were():
 
 
 def test_each_transform_is_drawn_on_its_own():
-    """Of two with the chance of a half all four outcomes come up as often."""
+    """Of two transforms with a probability of a half, all four outcomes are equally frequent."""
     change = chain("augmentation.gain.p=0.5", "augmentation.gain.min_gain_db=-6", "augmentation.gain.max_gain_db=-6",
                    "augmentation.mute.p=0.5", "augmentation.mute.seconds=[0.1,0.1]")
     x = noise() + np.float32(0.5)
-    drawn = [(made.max() < 0.6 * x.max(), (made == 0).any()) for made in (change(x, 0, key) for key in range(200))]
+    drawn = [(output.max() < 0.6 * x.max(), (output == 0).any()) for output in (change(x, 0, key) for key in range(200))]
     assert all(30 < drawn.count((a, b)) < 70 for a in (True, False) for b in (True, False))
 
 
@@ -347,15 +347,16 @@ def clips(tmp_path):
 
 
 def test_windows_depend_on_seed_and_number_alone_with_workers_and_in_any_order(clips):
-    one, two, other = (Windows(clips, length=16384, sample_rate=RATE, seed=seed, augmentation=chain("augmentation=strong"))
-                       for seed in (3, 3, 4))
+    first, second, other = (
+        Windows(clips, length=16384, sample_rate=RATE, seed=seed, augmentation=chain("augmentation=strong"))
+        for seed in (3, 3, 4))
     order = torch.randperm(12).tolist()
-    drawn = {i: two[i] for i in order}
-    alone = [one[i] for i in range(12)]
+    drawn = {i: second[i] for i in order}
+    alone = [first[i] for i in range(12)]
     assert all(torch.equal(alone[i], drawn[i]) for i in order)
     assert not any(torch.equal(other[i], alone[i]) for i in range(12))
     for workers in (0, 2):
-        loaded = torch.cat(list(DataLoader(one, 4, sampler=range(12), num_workers=workers)))
+        loaded = torch.cat(list(DataLoader(first, 4, sampler=range(12), num_workers=workers)))
         assert torch.equal(loaded, torch.stack(alone))
 
 
@@ -370,8 +371,8 @@ def test_without_augmentation_windows_are_as_recorded_and_with_it_the_clips_are_
 
 
 def test_training_batches_are_changed_and_pieces_to_judge_by_are_not(clips):
-    found = Catalogue("x", RATE, {}, clips[1:], clips[:1])
-    plain, changed = (Recordings(found, window=16384, batch_size=4, gap=0.25, seed=0, augmentation=change)
+    recordings = Catalogue("x", RATE, {}, clips[1:], clips[:1])
+    plain, changed = (Recordings(recordings, window=16384, batch_size=4, gap=0.25, seed=0, augmentation=change)
                       for change in (None, chain("augmentation=strong")))
     assert not torch.equal(*(next(iter(data.train_dataloader())) for data in (plain, changed)))
     assert torch.equal(next(iter(changed.train_dataloader()))[3], changed.windows[3])
@@ -416,7 +417,7 @@ def test_ones_own_transforms_may_be_of_any_module_and_a_broken_one_says_why(tmp_
 
 
 def test_a_transform_that_changes_the_length_of_some_windows_only_is_named():
-    """Trim leaves the second of noise by which transforms are tried as it is."""
+    """Trim does not change the second of noise on which transforms are tried."""
     change = chain("+augmentation.trim={_target_: audiomentations.Trim, p: 1}")
     assert np.array_equal(change(noise(), 0), noise())
     with pytest.raises(InputError, match=r"augmentation.trim: it makes .* must keep the length of the window"):

@@ -17,9 +17,9 @@ from rave_lite.data.local import Decoded
 from tests.data.test_audio import broken
 
 
-def printed(found) -> str:
+def printed(recordings) -> str:
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(found.table())
+    console.print(recordings.table())
     return console.export_text()
 
 
@@ -31,14 +31,15 @@ def test_a_folder_tree_is_indexed_and_told(write, tmp_path):
     write("hush.wav", samples=np.zeros(4410))
     broken("text", write)
     (tmp_path / "audio" / "notes.txt").write_text("no audio")
-    found = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
-    used = {clip.source: len(clip) for clip in found.train + found.held_out}
+    recordings = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
+    used = {clip.source: len(clip) for clip in recordings.train + recordings.held_out}
     assert used.keys() == {"one.wav", "deep/er/[two].flac", "tick.wav"}
     assert used["one.wav"] == pytest.approx(22050, abs=1)
-    text = printed(found)
+    text = printed(recordings)
     for line in ("shorter than 20 ms", "silent", "not readable as audio", "deep/er/[two].flac", "held out", "48000"):
         assert line in text
-    assert found.minutes(found.train) + found.minutes(found.held_out) == pytest.approx(1.52 / 60, rel=0.01)
+    minutes = recordings.minutes(recordings.train) + recordings.minutes(recordings.held_out)
+    assert minutes == pytest.approx(1.52 / 60, rel=0.01)
 
 
 def test_nothing_usable_names_folder_and_reasons(write, tmp_path):
@@ -73,12 +74,12 @@ def test_the_cache_follows_content_not_names(write, tmp_path):
     assert set((tmp_path / "cache").glob("*.f32")) == cached
     write("b.wav", samples=np.full(8820, 0.25))
     os.utime(tmp_path / "audio" / "b.wav", (time.time() + 5,) * 2)
-    found = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
-    changed = next(c for c in found.train + found.held_out if c.source == "b.wav")
+    recordings = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
+    changed = next(c for c in recordings.train + recordings.held_out if c.source == "b.wav")
     assert changed.read() == pytest.approx(0.25, abs=1e-4)
 
 
-def test_a_damaged_cache_is_made_anew(write, tmp_path):
+def test_a_damaged_cache_is_rebuilt(write, tmp_path):
     write("a.wav", 0.3)
     write("b.wav", 0.3)
     first = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
@@ -94,12 +95,12 @@ def clips(lengths: list[int]) -> list[Clip]:
 
 @given(st.lists(st.integers(1000, 10**6), min_size=2, max_size=40), st.floats(0.001, 0.999), st.integers(0, 99))
 def test_split_is_by_file_and_leaves_both_sides(lengths, fraction, seed):
-    every = clips(lengths)
-    train, held = split(every, 44100, fraction, seed)
+    all_clips = clips(lengths)
+    train, held = split(all_clips, 44100, fraction, seed)
     assert train
     assert held
-    assert sorted([c.source for c in train + held]) == sorted(c.source for c in every)
-    assert split(every, 44100, fraction, seed) == (train, held)
+    assert sorted([c.source for c in train + held]) == sorted(c.source for c in all_clips)
+    assert split(all_clips, 44100, fraction, seed) == (train, held)
 
 
 @given(st.integers(4 * 44100, 10**8), st.floats(0.01, 0.6))

@@ -47,9 +47,9 @@ def test_the_set_is_written_and_seeded(tmp_path):
 
 
 def test_hits_differ_like_a_players():
-    one, two = strokes("kompang", "open", 2)
-    n = min(len(one), len(two))
-    assert np.abs(one[:n] - two[:n]).max() > 0.05
+    first, second = strokes("kompang", "open", 2)
+    n = min(len(first), len(second))
+    assert np.abs(first[:n] - second[:n]).max() > 0.05
 
 
 @pytest.mark.parametrize("drum", DRUMS)

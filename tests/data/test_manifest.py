@@ -1,4 +1,4 @@
-"""The manifest: what is written is read, what a spreadsheet makes of it too, and what is wrong is named with its line."""
+"""The manifest: hits written here or by a spreadsheet are read back; errors name their line."""
 
 import string
 from itertools import pairwise

@@ -43,7 +43,7 @@ class CountedFile(AbstractBufferedFile):
 
 
 class Counted(AbstractFileSystem):
-    """Local files read in ranges, as from afar: counts bytes, and fails when told to."""
+    """A file system of local files read in ranges, as remote ones are: counts bytes, and raises the errors in `faults`."""
 
     protocol = "counted"
     reads: list[int] = []
@@ -51,8 +51,8 @@ class Counted(AbstractFileSystem):
     short: int | None = None
 
     def ls(self, path, detail=True, **_):
-        found = Path(self._strip_protocol(path))
-        paths = sorted(found.iterdir()) if found.is_dir() else [found]
+        local_path = Path(self._strip_protocol(path))
+        paths = sorted(local_path.iterdir()) if local_path.is_dir() else [local_path]
         return [{"name": str(p), "size": p.stat().st_size, "type": "directory" if p.is_dir() else "file",
                  "mtime": p.stat().st_mtime_ns} for p in paths]
 
@@ -64,13 +64,13 @@ fsspec.register_implementation("counted", Counted, clobber=True)
 
 
 class RangeHandler(SimpleHTTPRequestHandler):
-    """What every web server but Python's own can: parts of files."""
+    """A web server that sends parts of files, which Python's own cannot."""
 
     def send_head(self):
-        path, asked = Path(self.translate_path(self.path)), self.headers.get("Range")
-        if not asked or not path.is_file():
+        path, requested = Path(self.translate_path(self.path)), self.headers.get("Range")
+        if not requested or not path.is_file():
             return super().send_head()
-        first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", asked).groups())
+        first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", requested).groups())
         content = path.read_bytes()[first : last + 1]
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{first + len(content) - 1}/{path.stat().st_size}")
@@ -107,7 +107,7 @@ def folder(write) -> Path:
 
 @pytest.fixture
 def url_of(tmp_path):
-    """A folder's URL by kind; what it needs is made, and undone."""
+    """A function from kind and folder to a URL; what it sets up is undone after the test."""
     undo = []
 
     def make(kind: str, folder: Path) -> str:
@@ -130,12 +130,12 @@ def url_of(tmp_path):
         step()
 
 
-def windows(found, length: int = 8192) -> list[np.ndarray]:
-    made = Windows(found.train, length=length, sample_rate=found.sample_rate, gap=0.01)
-    return [made[i].numpy() for i in range(40)]
+def windows(recordings, length: int = 8192) -> list[np.ndarray]:
+    dataset = Windows(recordings.train, length=length, sample_rate=recordings.sample_rate, gap=0.01)
+    return [dataset[i].numpy() for i in range(40)]
 
 
-def spent(cache: Path) -> int:
+def cached_bytes(cache: Path) -> int:
     return sum(path.stat().st_size for path in (cache / "chunks").iterdir())
 
 
@@ -163,7 +163,8 @@ def test_the_same_as_from_the_folder(folder, url_of, tmp_path, kind):
 def test_chunks_join_without_a_seam(write, tmp_path, rate, chunk):
     path = write("noise.wav", samples=np.random.default_rng(0).uniform(-0.5, 0.5, rate * 5), rate=rate, subtype="FLOAT")
     whole = audio.mono(audio.load(path, 44100).T)
-    for clip in (found := catalogue(f"file://{path}", 44100, cache=tmp_path / "cache", chunk=chunk)).train + found.held_out:
+    recordings = catalogue(f"file://{path}", 44100, cache=tmp_path / "cache", chunk=chunk)
+    for clip in recordings.train + recordings.held_out:
         assert np.abs(clip.read() - whole[clip.start : clip.stop]).max() < (1e-4 if rate == 44099 else 2e-6)
 
 
@@ -178,8 +179,8 @@ def test_one_file_and_patterns(folder, url_of, tmp_path, write):
     signed = catalogue(f"{url_of('http', folder)}alone.wav?token=secret", 44100, cache=tmp_path / "cache")
     assert signed.entries == far.entries
     assert "secret" not in signed.summary() + str(list(tmp_path.rglob("*.json")))
-    some = catalogue(f"file://{folder}/deep/*.wav", 44100, cache=tmp_path / "cache")
-    assert list(some.entries) == ["[0] é.wav", "[4] é.wav", "[8] é.wav"]
+    matching = catalogue(f"file://{folder}/deep/*.wav", 44100, cache=tmp_path / "cache")
+    assert list(matching.entries) == ["[0] é.wav", "[4] é.wav", "[8] é.wav"]
 
 
 def test_nothing_is_decoded_at_the_start_nor_read_twice(folder, tmp_path, monkeypatch):
@@ -206,15 +207,15 @@ def test_of_a_long_file_only_the_needed_part_is_read(write, tmp_path, suffix):
     with soundfile.SoundFile(path, "w", 44100, 2) as file:
         for block in np.random.default_rng(0).uniform(-0.5, 0.5, (90, 44100, 2)):  # libsndfile dies of more ogg at once
             file.write(block)
-    found = catalogue(f"counted://{path}", 44100, cache=tmp_path / "cache", chunk=chunk)
+    recordings = catalogue(f"counted://{path}", 44100, cache=tmp_path / "cache", chunk=chunk)
     assert sum(Counted.reads) < 200_000  # bytes, of a header
     Counted.reads.clear()
-    found.train[0].read(20 * chunk + 5, 20 * chunk + 5000)
+    recordings.train[0].read(20 * chunk + 5, 20 * chunk + 5000)
     per_chunk = path.stat().st_size * chunk / (90 * 44100)
     assert sum(Counted.reads) < per_chunk + 4 * 2**18  # seeking, and reading ahead
     assert sum(Counted.reads) < path.stat().st_size / 2
     Counted.reads.clear()
-    found.train[0].read(20 * chunk + 70, 21 * chunk)
+    recordings.train[0].read(20 * chunk + 70, 21 * chunk)
     assert not Counted.reads
 
 
@@ -226,22 +227,22 @@ def test_the_bound_is_kept_and_the_sound_is_the_same_cold_or_warm(folder, tmp_pa
     catalogue(folder, 44100, cache=tmp_path / "tight")
     decoded = set((tmp_path / "tight").glob("*.f32"))
     expected = windows(roomy)
-    assert spent(tmp_path / "roomy") > 2 * bound
+    assert cached_bytes(tmp_path / "roomy") > 2 * bound
     for _ in range(2):
-        made = Windows(tight.train, length=8192, sample_rate=44100, gap=0.01)
+        dataset = Windows(tight.train, length=8192, sample_rate=44100, gap=0.01)
         for i in range(40):
-            assert np.array_equal(made[i].numpy(), expected[i])
-            assert 0 < spent(tmp_path / "tight") <= bound
+            assert np.array_equal(dataset[i].numpy(), expected[i])
+            assert 0 < cached_bytes(tmp_path / "tight") <= bound
     assert set((tmp_path / "tight").glob("*.f32")) == decoded  # what plain paths need stays
     assert all(np.array_equal(x, y) for x, y in zip(windows(roomy), expected, strict=True))
 
 
 def test_the_least_recently_used_makes_room(tmp_path):
-    store, made = Store(tmp_path, 3 * 400), []
+    store, computed = Store(tmp_path, 3 * 400), []
 
     def get(name: str) -> np.ndarray:
         time_passes()
-        return store.get(name, 100, lambda: made.append(name) or np.full(100, ord(name), np.float32))
+        return store.get(name, 100, lambda: computed.append(name) or np.full(100, ord(name), np.float32))
 
     def time_passes() -> None:
         for path in tmp_path.iterdir():
@@ -255,7 +256,7 @@ def test_the_least_recently_used_makes_room(tmp_path):
     for name in "bca":
         get(name)
     held = get("a")
-    assert made == list("abc")
+    assert computed == list("abc")
     get("d")  # in the place of b
     assert {path.name for path in tmp_path.iterdir()} == {"a", "c", "d", ".y.2"}
     (tmp_path / "c").write_bytes(b"damaged")
@@ -270,8 +271,8 @@ def test_the_least_recently_used_makes_room(tmp_path):
 
 
 def reader(url: str, cache: Path, seed: int, expected: dict[str, np.ndarray], queue) -> None:
-    found = catalogue(url, 44100, cache=cache, cache_gb=3 * 4 * CHUNK / 2**30, chunk=CHUNK)
-    rng, clips = np.random.default_rng(seed), found.train + found.held_out
+    recordings = catalogue(url, 44100, cache=cache, cache_gb=3 * 4 * CHUNK / 2**30, chunk=CHUNK)
+    rng, clips = np.random.default_rng(seed), recordings.train + recordings.held_out
     for _ in range(80):
         clip = clips[rng.integers(len(clips))]
         start = int(rng.integers(len(clip)))
@@ -294,15 +295,16 @@ def test_many_processes_share_a_cache(folder, url_of, tmp_path, kind):
     for process in started:
         process.join()
     assert [process.exitcode for process in started] == [0] * 4
-    assert 0 < spent(tmp_path / "shared") <= 3 * 4 * CHUNK
+    assert 0 < cached_bytes(tmp_path / "shared") <= 3 * 4 * CHUNK
 
 
 @pytest.mark.parametrize("kind", ["zip", "http"])
 def test_worker_processes(folder, url_of, tmp_path, kind):
     """The parent has the archive or the connection open when they fork."""
-    found = catalogue(url_of(kind, folder), 44100, cache=tmp_path / "cache", chunk=CHUNK, cache_gb=6 * 4 * CHUNK / 2**30)
-    found.train[0].read()
-    data = [Recordings(found, window=8192, batch_size=4, gap=0.01, seed=0, workers=workers) for workers in (0, 2)]
+    recordings = catalogue(url_of(kind, folder), 44100, cache=tmp_path / "cache", chunk=CHUNK,
+                           cache_gb=6 * 4 * CHUNK / 2**30)
+    recordings.train[0].read()
+    data = [Recordings(recordings, window=8192, batch_size=4, gap=0.01, seed=0, workers=workers) for workers in (0, 2)]
     for _, alone, workers in zip(range(6), *(part.train_dataloader() for part in data), strict=False):
         assert torch.equal(alone, workers)
 
@@ -313,8 +315,8 @@ def test_what_breaks_late_is_named_in_a_line(write, tmp_path, workers, monkeypat
     samples = np.full(44100, 0.25, np.float32)
     samples[30000] = np.nan
     write("bad.wav", samples=samples, subtype="FLOAT")
-    found = catalogue(f"file://{write('good.wav').parent}", 44100, cache=tmp_path / "cache", held_out=["good"])
-    data = Recordings(found, window=65536, batch_size=1, gap=0.0, seed=0, workers=workers)
+    recordings = catalogue(f"file://{write('good.wav').parent}", 44100, cache=tmp_path / "cache", held_out=["good"])
+    data = Recordings(recordings, window=65536, batch_size=1, gap=0.0, seed=0, workers=workers)
     with pytest.raises(InputError) as error:
         next(iter(data.train_dataloader()))
     assert str(error.value) == (f"file://{tmp_path}/audio/bad.wav: NaN or infinite samples, the first at 0.680 s; repair "
@@ -328,10 +330,11 @@ def test_what_is_cut_short_or_changed_is_named(write, tmp_path):
         write(name, 3.0)
     half = tmp_path / "audio" / "half.flac"
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
-    found = catalogue(f"file://{tmp_path / 'audio'}", 44100, cache=tmp_path / "cache", held_out=["half"], chunk=CHUNK)
+    recordings = catalogue(f"file://{tmp_path / 'audio'}", 44100, cache=tmp_path / "cache", held_out=["half"], chunk=CHUNK)
     write("new.wav", 2.0)
-    assert len(found.held_out[0].read(0, CHUNK)) == CHUNK
-    for clip, reason in ((found.held_out[0], "half.flac: (truncated|not readable)"), (found.train[0], "new.wav: changed")):
+    assert len(recordings.held_out[0].read(0, CHUNK)) == CHUNK
+    for clip, reason in ((recordings.held_out[0], "half.flac: (truncated|not readable)"),
+                         (recordings.train[0], "new.wav: changed")):
         with pytest.raises(InputError, match=f"^file://.*{reason}.*repair that file or take it away"):
             clip.read(len(clip) - 5)
 
@@ -340,25 +343,25 @@ def test_the_network_may_fail_a_few_times(write, tmp_path, fresh):
     path = write("a.wav", 5.0)
     expected = catalogue(path, 44100, cache=tmp_path / "cache").train[0].read()
     Counted.faults[:] = [OSError("reset"), TimeoutError()]
-    found = catalogue(f"counted://{path}", 44100, cache=tmp_path / "cache", chunk=1 << 15)
+    recordings = catalogue(f"counted://{path}", 44100, cache=tmp_path / "cache", chunk=1 << 15)
     assert fresh == list(network.PAUSES[:2])
     Counted.faults[:] = [RuntimeError("whatever a library raises")]
-    assert np.array_equal(found.train[0].read(), expected)
+    assert np.array_equal(recordings.train[0].read(), expected)
     Counted.faults[:] = [OSError("reset by https://me:word@host/a?token=abc")] * 20
     with pytest.raises(InputError, match=r"^counted:/.*a\.wav: could not be read \(OSError: reset by https://me@host/a\?"):
-        found.held_out[0].read()
+        recordings.held_out[0].read()
     assert len(Counted.faults) == 20 - len(network.PAUSES) - 1
     Counted.faults[:] = [PermissionError("no")]
     with pytest.raises(InputError, match="could not be read"):
-        found.held_out[0].read()
+        recordings.held_out[0].read()
     Counted.faults[:] = [KeyboardInterrupt()]  # soundfile alone would swallow it
     with pytest.raises(KeyboardInterrupt):
-        found.held_out[0].read()
+        recordings.held_out[0].read()
     Counted.short = 100
     with pytest.raises(InputError, match="could not be read"):
-        found.held_out[0].read()
+        recordings.held_out[0].read()
     Counted.short = None
-    assert len(found.held_out[0].read()) == 44100
+    assert len(recordings.held_out[0].read()) == 44100
 
 
 def test_headers_learnt_before_an_interruption_are_kept(write, tmp_path):

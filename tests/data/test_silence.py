@@ -1,4 +1,4 @@
-"""Silent stretches: hits are never cut, dead time is left out, what is quiet but sounds stays."""
+"""Silent stretches: hits are never cut, dead time is cut out, quiet sound stays."""
 
 import json
 from dataclasses import replace
@@ -49,12 +49,13 @@ def session(drawn: list[tuple[float, float, float]], room: float, rate: int = RA
 @given(hits, st.sampled_from([0.0, ROOM]), st.sampled_from([1.0, 0.1, 0.005]), st.integers(0, 99))
 def test_every_hit_is_whole_and_the_dead_time_left_out(drawn, room, level, seed):
     samples, times = session(drawn, room, seed=seed)
-    found = np.array(silent(level * samples)) / RATE
+    stretches = np.array(silent(level * samples)) / RATE
     for attack, end in times:
-        assert not any(start < end and attack - (0.04 if room else 0) < stop for start, stop in found), (attack, end, found)
+        margin = 0.04 if room else 0
+        assert not any(start < end and attack - margin < stop for start, stop in stretches), (attack, end, stretches)
     edges = [0.0, *(edge for pair in times for edge in pair), len(samples) / RATE]
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        left_out = sum(max(0.0, min(stop, b) - max(start, a)) for a, b in found)
+        left_out = sum(max(0.0, min(stop, b) - max(start, a)) for a, b in stretches)
         assert left_out > stop - start - 0.6  # margins, frames, and the hit's last dB, which are in the noise
 
 
@@ -101,8 +102,8 @@ def test_what_is_quiet_but_sounds_is_not_cut(sound, level, seconds):
 
 def test_little_silences_and_single_strokes_stay():
     stroke = session([(150, 0, 0.0)], 0.0)[0][: RATE // 2]
-    for rest in (0.1, 0.3, 0.48):
-        beats = np.concatenate([stroke[: RATE // 4], np.zeros(round(rest * RATE))] * 6)
+    for pause in (0.1, 0.3, 0.48):
+        beats = np.concatenate([stroke[: RATE // 4], np.zeros(round(pause * RATE))] * 6)
         assert silent(beats) == []
     assert silent(np.concatenate([stroke, np.zeros(2 * RATE)])) != []
 
@@ -134,8 +135,8 @@ def loud(window: np.ndarray) -> bool:
 def test_windows_of_a_session_sound_as_often_as_those_of_its_strokes(recorded, tmp_path):
     together, single = (catalogue(folder, 44100, cache=tmp_path / "cache") for folder in recorded)
     shares = []
-    for found in (together, single):
-        windows = Windows(found.train, length=16384, sample_rate=44100)
+    for recordings in (together, single):
+        windows = Windows(recordings.train, length=16384, sample_rate=44100)
         blocks = np.concatenate([windows[n][0].numpy().reshape(-1, 2048) for n in range(150)])
         shares.append(np.mean([loud(block) for block in blocks]))
     assert shares[0] == pytest.approx(shares[1], rel=0.25)
@@ -143,15 +144,15 @@ def test_windows_of_a_session_sound_as_often_as_those_of_its_strokes(recorded, t
 
 
 def test_of_a_lone_session_whole_hits_are_held_out(recorded, tmp_path):
-    found = catalogue(recorded[0], 44100, cache=tmp_path / "cache")
-    assert len(found.train) + len(found.held_out) == 12
-    assert found.held_out[0].start - found.train[-1].stop > 44100
-    assert all(loud(clip.read()) for clip in found.train + found.held_out)
-    total = sum(map(len, found.train + found.held_out)) / 44100
-    assert f"train, its end held out, {total:.2f} s of sound" in " ".join(printed(found).replace("│", " ").split())
-    assert "min of silence left out" in found.summary()
-    assert all(loud(piece[0].numpy()) for data in [Recordings(found, window=8192, batch_size=1, gap=0.1, seed=0)]
-               for pieces in (data.held_out, data.heard) for piece in pieces)
+    recordings = catalogue(recorded[0], 44100, cache=tmp_path / "cache")
+    assert len(recordings.train) + len(recordings.held_out) == 12
+    assert recordings.held_out[0].start - recordings.train[-1].stop > 44100
+    assert all(loud(clip.read()) for clip in recordings.train + recordings.held_out)
+    total = sum(map(len, recordings.train + recordings.held_out)) / 44100
+    assert f"train, its end held out, {total:.2f} s of sound" in " ".join(printed(recordings).replace("│", " ").split())
+    assert "min of silence left out" in recordings.summary()
+    assert all(loud(piece[0].numpy()) for data in [Recordings(recordings, window=8192, batch_size=1, gap=0.1, seed=0)]
+               for pieces in (data.held_out, data.training_pieces) for piece in pieces)
 
 
 def test_the_silent_end_of_a_long_decay_is_not_judged_by(write, tmp_path):
@@ -160,10 +161,11 @@ def test_the_silent_end_of_a_long_decay_is_not_judged_by(write, tmp_path):
         path = write(f"gong/{name}.wav", samples=0.1 * np.sin(700 * t) * 10 ** (-59 / 20 * t / t[-1]), subtype="FLOAT")
         quiet = write(f"quiet/{name}.wav", samples=5e-4 * np.sin(700 * t[:44100]), subtype="FLOAT")
     for folder, count in ((path.parent, 2), (quiet.parent, 1)):
-        found = catalogue(folder, 44100, held_out=["a"], cache=tmp_path / "cache")
-        data = Recordings(found, window=8192, batch_size=1, gap=0.1, seed=0)
-        assert 1 <= len(data.heard) <= len(data.held_out) == count
-        assert max(clip.stop for clip in data.held_out.clips) == count * len(found.held_out[0]) // (3 if count == 2 else 1)
+        recordings = catalogue(folder, 44100, held_out=["a"], cache=tmp_path / "cache")
+        data = Recordings(recordings, window=8192, batch_size=1, gap=0.1, seed=0)
+        assert 1 <= len(data.training_pieces) <= len(data.held_out) == count
+        last = max(clip.stop for clip in data.held_out.clips)
+        assert last == count * len(recordings.held_out[0]) // (3 if count == 2 else 1)
 
 
 def test_a_manifest_keeps_sound(recorded, tmp_path):
@@ -172,11 +174,11 @@ def test_a_manifest_keeps_sound(recorded, tmp_path):
     end = plain.entries["session.wav"].samples / 44100
     assert load(kept={"session.wav": [[0, end]]}) == plain
     first, second, third = plain.train[:3]
-    rest = first.stop / 44100 + 0.1
-    some = load(kept={"session.wav": [[rest, second.stop / 44100 + 1], [third.start / 44100, end]]})
-    assert some.train + some.held_out == (plain.train + plain.held_out)[1:]
+    silence_start = first.stop / 44100 + 0.1
+    restricted = load(kept={"session.wav": [[silence_start, second.stop / 44100 + 1], [third.start / 44100, end]]})
+    assert restricted.train + restricted.held_out == (plain.train + plain.held_out)[1:]
     with pytest.raises(InputError, match=r"data\.manifest: all that it keeps is silent"):
-        load(kept={"session.wav": [[rest, rest + 2]]})
+        load(kept={"session.wav": [[silence_start, silence_start + 2]]})
 
 
 def test_notes_of_older_caches_are_renewed_without_decoding(recorded, tmp_path, monkeypatch):
@@ -195,12 +197,12 @@ def test_a_remote_session_is_searched_where_it_is_read(recorded, write, tmp_path
     write("session/other.wav", 1.0)
     near = catalogue(recorded[0], 44100, held_out=["session"], cache=tmp_path / "near")
     far = catalogue(f"file://{recorded[0]}", 44100, held_out=["session"], cache=tmp_path / "far")
-    judged = [Recordings(found, window=8192, batch_size=1, gap=0.1, seed=0).held_out.clips for found in (near, far)]
+    judged = [Recordings(place, window=8192, batch_size=1, gap=0.1, seed=0).held_out.clips for place in (near, far)]
     assert [(c.start, c.stop) for c in judged[0]] == [(c.start, c.stop) for c in judged[1]]
     turned = replace(far, train=far.held_out, held_out=far.train)
     data = Recordings(turned, window=32768, batch_size=1, gap=0.1, seed=0)
-    made = [data.windows[n][0].numpy() for n in range(60)]
-    assert np.mean([loud(window) for window in made]) > 0.95
+    windows = [data.windows[n][0].numpy() for n in range(60)]
+    assert np.mean([loud(window) for window in windows]) > 0.95
     again = Recordings(turned, window=32768, batch_size=1, gap=0.1, seed=0).windows
-    assert all(np.array_equal(again[n][0].numpy(), made[n]) for n in reversed(range(60)))
-    assert all(loud(piece[0].numpy()) for piece in data.heard)
+    assert all(np.array_equal(again[n][0].numpy(), windows[n]) for n in reversed(range(60)))
+    assert all(loud(piece[0].numpy()) for piece in data.training_pieces)

@@ -22,12 +22,12 @@ def clip(folder: Path, name: str, samples: np.ndarray) -> Clip:
 def test_windows_depend_on_seed_and_number_alone(tmp_path):
     rng = np.random.default_rng(0)
     clips = [clip(tmp_path, str(i), rng.standard_normal(n)) for i, n in enumerate([900, 3000, 50000])]
-    one, two = (Windows(clips, length=4096, sample_rate=44100, seed=3) for _ in range(2))
-    later = [one[i] for i in range(20)][10:]
-    assert all(torch.equal(a, two[i]) for a, i in zip(later, range(10, 20), strict=True))
-    assert not torch.equal(one[0], one[1])
-    assert not torch.equal(one[0], Windows(clips, length=4096, sample_rate=44100, seed=4)[0])
-    assert one[0].shape == (1, 4096)
+    first, second = (Windows(clips, length=4096, sample_rate=44100, seed=3) for _ in range(2))
+    later = [first[i] for i in range(20)][10:]
+    assert all(torch.equal(a, second[i]) for a, i in zip(later, range(10, 20), strict=True))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], Windows(clips, length=4096, sample_rate=44100, seed=4)[0])
+    assert first[0].shape == (1, 4096)
 
 
 def test_short_hits_are_whole_and_apart(tmp_path):
@@ -44,16 +44,16 @@ def test_short_hits_are_whole_and_apart(tmp_path):
     assert len(silences) > 20
 
 
-def test_every_part_of_a_long_file_is_heard_tail_and_head_included(tmp_path):
+def test_windows_cover_every_part_of_a_long_file_tail_and_head_included(tmp_path):
     ramp = clip(tmp_path, "ramp", np.arange(1, 40001) / 40000)
     windows = Windows([ramp], length=2048, sample_rate=44100, gap=0.0)
-    heard = np.zeros(40000, bool)
+    covered = np.zeros(40000, bool)
     for i in range(800):
         positions = np.round(windows[i][0].numpy().astype(np.float64) * 40000).astype(int)
-        heard[positions[(positions > 0)] - 1] = True
-    assert heard[FADE:-FADE].mean() > 0.99
-    assert heard[-200:-FADE].all()
-    assert heard[FADE:200].all()
+        covered[positions[(positions > 0)] - 1] = True
+    assert covered[FADE:-FADE].mean() > 0.99
+    assert covered[-200:-FADE].all()
+    assert covered[FADE:200].all()
 
 
 def test_long_files_count_by_length_and_short_hits_are_not_lost(tmp_path):
@@ -79,11 +79,11 @@ def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
 
 def test_pieces_cover_each_clip(tmp_path):
     clips = [clip(tmp_path, "a", np.arange(25)), clip(tmp_path, "b", np.arange(7))]
-    found = Pieces(pieces(clips, 10, 1.0))
-    assert [(len(x[0]), name) for x, name in (found[i] for i in range(len(found)))] == [
+    dataset = Pieces(pieces(clips, 10, 1.0))
+    assert [(len(x[0]), name) for x, name in (dataset[i] for i in range(len(dataset)))] == [
         (8, "a"), (8, "a"), (9, "a"), (7, "b")]
-    # in equal parts: a rest could be a tail of silence, whose distance is boundless
-    assert torch.cat([found[i][0][0] for i in range(3)]).tolist() == list(range(25))
+    # in equal parts: an unequal last one could be a tail of silence, whose distance is unbounded
+    assert torch.cat([dataset[i][0][0] for i in range(3)]).tolist() == list(range(25))
 
 
 def of(*lengths: int) -> list[Clip]:
@@ -92,32 +92,32 @@ def of(*lengths: int) -> list[Clip]:
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=12), st.lists(st.integers(1, 500), min_size=1, max_size=12),
        st.integers(0, 3))
-def test_as_many_alike_are_of_near_lengths_and_taken_in_turn(held_out, train, seed):
-    among, chosen = of(*train), match_lengths(of(*held_out), of(*train), seed)
+def test_matched_clips_are_of_near_lengths_and_used_equally_often(held_out, train, seed):
+    candidates, chosen = of(*train), match_lengths(of(*held_out), of(*train), seed)
     assert len(chosen) == len(held_out)
-    for one, wanted in zip(chosen, held_out, strict=True):
-        whole = among[int(one.source)]
-        assert (one.start, len(one)) == (whole.start, min(wanted, len(whole)))
-    uses = [sum(one.source == c.source for one in chosen) for c in among]
+    for match, length in zip(chosen, held_out, strict=True):
+        whole = candidates[int(match.source)]
+        assert (match.start, len(match)) == (whole.start, min(length, len(whole)))
+    uses = [sum(match.source == c.source for match in chosen) for c in candidates]
     assert max(uses) - min(uses) <= 1
     first, ratios = chosen[0], [max(n, held_out[0]) / min(n, held_out[0]) for n in train]
     assert ratios[int(first.source)] == pytest.approx(min(ratios))
 
 
-def test_of_equally_long_ones_the_seed_decides():
-    draws = {tuple(one.source for one in match_lengths(of(5, 5), of(*[5] * 9), seed)) for seed in range(8)}
+def test_of_equally_long_candidates_the_seed_decides():
+    draws = {tuple(match.source for match in match_lengths(of(5, 5), of(*[5] * 9), seed)) for seed in range(8)}
     assert len(draws) > 4
     assert match_lengths(of(5, 5), of(*[5] * 9), 3) == match_lengths(of(5, 5), of(*[5] * 9), 3)
 
 
-def test_of_much_audio_as_much_as_asked_is_drawn():
+def test_subsampling_draws_the_requested_minutes():
     hour = [Clip("a", Decoded(Path("nowhere")), 5, 5 + 36000), *of(600)]  # at 10 Hz
     assert subsample(hour, 10, 0, minutes=61) == hour
-    some = subsample(hour, 10, 0, minutes=5)
-    assert sum(map(len, some)) == 5 * 600
-    assert len({(c.source, c.start) for c in some}) == 5
-    assert all(any(c.source == h.source and h.start <= c.start < c.stop <= h.stop for h in hour) for c in some)
-    assert subsample(hour, 10, 1, minutes=5) != some == subsample(hour, 10, 0, minutes=5)
+    drawn = subsample(hour, 10, 0, minutes=5)
+    assert sum(map(len, drawn)) == 5 * 600
+    assert len({(c.source, c.start) for c in drawn}) == 5
+    assert all(any(c.source == h.source and h.start <= c.start < c.stop <= h.stop for h in hour) for c in drawn)
+    assert subsample(hour, 10, 1, minutes=5) != drawn == subsample(hour, 10, 0, minutes=5)
     assert len(subsample(hour, 10, 0, minutes=0.1)) == 1
 
 

@@ -1,4 +1,4 @@
-"""Hits are found and cut; the odd one stands out; the order of files does not matter."""
+"""Curation: recordings are cut at their hits, unusual hits score highest, and the order of files does not matter."""
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ def rhythm(times: list[float], seconds: float) -> np.ndarray:
 
 def test_a_long_recording_is_cut_just_before_its_hits():
     times = [0.5, 1.0, 1.25, 1.4, 2.5, 3.3, 59.2, 60.03, 61.0, 64.5]
-    found = hits(clip("rhythm", rhythm(times, 66)), RATE, 4.0)
-    assert [c.start for c in found[1:]] == [c.stop for c in found[:-1]]  # end to end
-    assert (found[0].start, found[-1].stop) == (0, 66 * RATE)
-    starts = np.array([c.start / RATE for c in found])
+    cut = hits(clip("rhythm", rhythm(times, 66)), RATE, 4.0)
+    assert [c.start for c in cut[1:]] == [c.stop for c in cut[:-1]]  # end to end
+    assert (cut[0].start, cut[-1].stop) == (0, 66 * RATE)
+    starts = np.array([c.start / RATE for c in cut])
     assert len(starts) == len(times) + 1
     assert (starts[1:] <= times).all()
     assert (starts[1:] > np.array(times) - 0.015).all()
@@ -58,14 +58,14 @@ def collection() -> list[Clip]:
 
 
 def test_the_odd_ones_rank_highest_in_groups_of_their_own():
-    found = curate(collection(), RATE)
-    names = [hit.file for hit, _ in found]
+    rows = curate(collection(), RATE)
+    names = [hit.file for hit, _ in rows]
     bells = {f"{n}.wav" for n in range(9, 13)}
     assert set(names[:4]) == bells
-    assert found[3][0].outlier > 2 > found[4][0].outlier
-    assert np.median([hit.outlier for hit, _ in found[4:]]) == pytest.approx(1, abs=0.2)
-    assert not {hit.group for hit, _ in found[:4]} & {hit.group for hit, _ in found[4:]}
-    assert all(hit.keep for hit, _ in found)
+    assert rows[3][0].outlier > 2 > rows[4][0].outlier
+    assert np.median([hit.outlier for hit, _ in rows[4:]]) == pytest.approx(1, abs=0.2)
+    assert not {hit.group for hit, _ in rows[:4]} & {hit.group for hit, _ in rows[4:]}
+    assert all(hit.keep for hit, _ in rows)
     assert [hit.keep for hit, _ in curate(collection(), RATE, keep_below=2.0)] == [False] * 4 + [True] * 18
 
 
@@ -80,13 +80,13 @@ def test_the_order_of_files_does_not_matter():
     [clip("click", np.ones(882)), clip("silent", np.zeros(882)), clip("hit", drum(0))],
     [clip(str(n), drum(0)) for n in range(12)]])
 def test_small_collections(clips, tmp_path):
-    found = [hit for hit, _ in curate(clips, RATE)]
-    assert len(found) == len(clips)
-    assert all(np.isfinite(hit.outlier) and hit.group >= 1 for hit in found)
-    manifest.write(tmp_path / "m.csv", found)
-    assert manifest.read(tmp_path / "m.csv") == found
-    if len({hit.file for hit in found}) in (1, 2, 12):  # alone, a pair, or all alike: nothing is unusual
-        assert {(hit.group, hit.outlier) for hit in found} == {(1, 1.0)}
+    rows = [hit for hit, _ in curate(clips, RATE)]
+    assert len(rows) == len(clips)
+    assert all(np.isfinite(hit.outlier) and hit.group >= 1 for hit in rows)
+    manifest.write(tmp_path / "m.csv", rows)
+    assert manifest.read(tmp_path / "m.csv") == rows
+    if len({hit.file for hit in rows}) in (1, 2, 12):  # alone, a pair, or all the same: nothing is unusual
+        assert {(hit.group, hit.outlier) for hit in rows} == {(1, 1.0)}
 
 
 def test_groups_of_points():
@@ -104,11 +104,11 @@ def test_large_collections_follow_their_nearest():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, 2 * LINKED)
     points = np.eye(3)[truth] * 20 + rng.standard_normal((len(truth), 3))
-    found = groups(points)
-    assert found.max() <= MAX_GROUPS
+    labels = groups(points)
+    assert labels.max() <= MAX_GROUPS
     for label in range(3):
-        assert not set(found[truth == label]) & set(found[truth != label])
-        assert np.bincount(found[truth == label]).max() > 0.6 * (truth == label).sum()
+        assert not set(labels[truth == label]) & set(labels[truth != label])
+        assert np.bincount(labels[truth == label]).max() > 0.6 * (truth == label).sum()
 
 
 def test_outlier_scores_are_multiples_of_the_typical_distance():
@@ -119,10 +119,10 @@ def test_outlier_scores_are_multiples_of_the_typical_distance():
 
 
 def test_the_table_names_groups_in_the_order_of_the_page():
-    found = [hit for hit, _ in curate(collection(), RATE)]
-    assert by_group(found).keys() == {hit.group for hit in found}
+    rows = [hit for hit, _ in curate(collection(), RATE)]
+    assert by_group(rows).keys() == {hit.group for hit in rows}
     console = Console(width=120, record=True)
-    console.print(table(found))
+    console.print(table(rows))
     shown = [line.split("│")[1].strip() for line in console.export_text().splitlines() if line.startswith("│")]
-    assert shown == [str(number) for number in by_group(found)]
-    assert {hit.file for hit in by_group(found)[int(shown[0])]} <= {f"{n}.wav" for n in range(9, 13)}
+    assert shown == [str(number) for number in by_group(rows)]
+    assert {hit.file for hit in by_group(rows)[int(shown[0])]} <= {f"{n}.wav" for n in range(9, 13)}

@@ -1,4 +1,4 @@
-"""Embedding: level does not matter, timbre does; nothing breaks it."""
+"""Embedding: independent of level, sensitive to timbre, finite for any input."""
 
 import warnings
 
@@ -59,8 +59,8 @@ def test_steps_are_what_the_docstring_says():
 def test_silence_around_a_hit_does_not_matter():
     sound = drum(1)
     padded = np.concatenate([np.zeros(RATE // 2), sound, np.zeros(RATE)])
-    moved, other = (np.linalg.norm(embed(x, RATE) - embed(sound, RATE)) for x in (padded, bell(1)))
-    assert moved < 0.05 * other
+    distance, other = (np.linalg.norm(embed(x, RATE) - embed(sound, RATE)) for x in (padded, bell(1)))
+    assert distance < 0.05 * other
 
 
 @pytest.mark.parametrize("sound", [np.zeros(RATE), np.zeros(0), np.ones(1), np.full(RATE, 1e-30), np.ones(882) * 0.5,
@@ -74,6 +74,6 @@ def test_anything_is_a_point(sound):
 
 
 def test_rates_agree():
-    """The same hit at 44.1 and 48 kHz is one point, compared with a bell's distance."""
+    """The same hit at 44.1 and 48 kHz has nearly the same embedding, relative to the distance of a bell."""
     same = embed(soxr.resample(drum(2), RATE, 48000), 48000)
     assert np.linalg.norm(same - embed(drum(2), RATE)) < 0.05 * np.linalg.norm(embed(bell(2), RATE) - same)

@@ -38,10 +38,10 @@ def measured(*overrides: str) -> RAVE:
 
 def by_hand(model: RAVE) -> tuple[Tensor, Tensor, Tensor]:
     """Mean `(size,)`, directions and deviations of the latent of the windows, by singular values in float64."""
-    exact, heard = copy.deepcopy(model).double(), windows(model)
-    count = int(np.ceil(SECONDS * model.sample_rate / heard.length))
+    exact, training = copy.deepcopy(model).double(), windows(model)
+    count = int(np.ceil(SECONDS * model.sample_rate / training.length))
     with torch.no_grad():
-        z = torch.cat([exact.encode(heard.recorded(i).double()[None])[0].T for i in range(count)])
+        z = torch.cat([exact.encode(training.recorded(i).double()[None])[0].T for i in range(count)])
     _, scale, directions = torch.linalg.svd(z - z.mean(0), full_matrices=False)
     signs = (directions * model.principal.directions.double()).sum(1).sign()  # louder is positive: tested with Principal
     return z.mean(0), directions * signs[:, None], scale / (len(z) - 1) ** 0.5
@@ -55,13 +55,13 @@ def test_a_move_moves_the_latent_by_that_and_nothing_else():
     _, directions, deviations = by_hand(model)
     exact = copy.deepcopy(model).double()
     z = exact.encode(padded(model, sound[None]).double())
-    made = moved(model, sound)
-    assert (len(made), len(made[0])) == (8, 5)
-    for row, direction, deviation in zip(made, directions, deviations, strict=False):
+    grid = moved(model, sound)
+    assert (len(grid), len(grid[0])) == (8, 5)
+    for row, direction, deviation in zip(grid, directions, deviations, strict=False):
         for y, move in zip(row, MOVES, strict=True):
             expected = exact.decode(z + move * deviation * direction[:, None])[0, 0, model.latency :][: len(sound)]
             assert np.abs(y - expected.numpy()).max() < 1e-4
-        assert np.abs(row[0] - row[4]).max() > 1e-3  # ten times that: an exchange of columns would be seen
+        assert np.abs(row[0] - row[4]).max() > 1e-3  # ten times the tolerance: swapped columns would fail
 
 
 @torch.no_grad()
@@ -78,15 +78,15 @@ def test_the_middle_column_is_the_plain_reconstruction_with_its_noise():
 @torch.no_grad()
 @pytest.mark.parametrize("latent", ["wasserstein", "variational", "spherical"])
 def test_a_move_is_what_an_exported_file_plays_with_that_bias(latent):
-    """And for every kind of latent training can measure the directions."""
+    """Also: `measure` works for every kind of latent."""
     model, sound = build(*SMALL, f"latent={latent}").eval(), drum(3)
     assert not model.principal.measured()
     measure(model, windows(model), SECONDS)
     assert model.principal.measured()
     set_noise(model, 0)
-    made = moved(model, sound, directions=3)
+    grid = moved(model, sound, directions=3)
     live, x = Live(model, batch_size=1), padded(model, sound[None])
-    for number, row in enumerate(made, 1):
+    for number, row in enumerate(grid, 1):
         for y, move in zip(row, MOVES, strict=True):
             live.reset()
             live.put(live.bias, number, move * float(model.principal.variance[number - 1].sqrt()))
@@ -98,20 +98,20 @@ def test_a_move_is_what_an_exported_file_plays_with_that_bias(latent):
 def test_the_walk_is_the_latent_in_standard_deviations(alignment):
     model, sound = measured(f"model.alignment={alignment}"), drum(2)
     mean, directions, deviations = by_hand(model)
-    late, frames = model.encoder.delay, -(-len(sound) // model.hop)
-    x = torch.zeros(1, 1, (frames + late) * model.hop, dtype=torch.float64)
+    delay, frames = model.encoder.delay, -(-len(sound) // model.hop)
+    x = torch.zeros(1, 1, (frames + delay) * model.hop, dtype=torch.float64)
     x[..., : len(sound)] = torch.from_numpy(sound)
     with torch.no_grad():
         z = copy.deepcopy(model).double().encode(x)[0].T
-    expected = ((z - mean) @ directions.T / deviations).T[:, late:]
-    found = walk(model, sound)
-    assert found.shape == (16, frames)
-    assert np.abs(found - expected.numpy()).max() < 1e-2 * np.abs(expected).max()
+    expected = ((z - mean) @ directions.T / deviations).T[:, delay:]
+    course = walk(model, sound)
+    assert course.shape == (16, frames)
+    assert np.abs(course - expected.numpy()).max() < 1e-2 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
 def test_the_walk_is_aligned_with_the_sound(alignment):
-    """A click is seen from its frame on by a causal model, and as long before as after it by a centred one."""
+    """A click changes the latent from its frame on in a causal model, and equally far before and after in a centred one."""
     model, silence = measured(f"model.alignment={alignment}"), np.zeros(80 * 1024, np.float32)
     click = silence.copy()
     click[40 * model.hop + model.hop // 2] = 1
@@ -153,7 +153,7 @@ def test_the_picture_has_a_row_for_each_direction_over_the_same_time():
     assert len(pictures.latent_walk(model, sound).axes) == 1
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.514, "51 %"), (0.1, "10 %"), (0.0994, "9.9 %"), (0.0005, "0.1 %"),
-                                             (0.0004, "<0.1 %")])
-def test_shares_as_percentages(share, said):
-    assert latents.percent(share) == said
+@pytest.mark.parametrize(("share", "expected"), [(0.514, "51 %"), (0.1, "10 %"), (0.0994, "9.9 %"), (0.0005, "0.1 %"),
+                                                 (0.0004, "<0.1 %")])
+def test_shares_as_percentages(share, expected):
+    assert latents.percent(share) == expected

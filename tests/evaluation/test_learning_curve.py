@@ -1,4 +1,4 @@
-"""What a curve's runs are said to mean: real effects are told, chance is called chance."""
+"""Learning curves: real effects are reported, differences by chance are called chance."""
 
 import math
 
@@ -15,35 +15,35 @@ def curve(distances: dict[float, list[float]], minutes: float = 4.0) -> list[Poi
 
 
 def test_the_gain_is_the_paired_t_interval():
-    """Against scipy's own, seeds shuffled, an earlier fraction ignored."""
+    """Compared with scipy's, with seeds shuffled and an earlier fraction that is to be ignored."""
     rng = np.random.default_rng(0)
     before, after = rng.normal(8, 1, 5), rng.normal(7, 1, 5)
     points = curve({0.25: [99] * 5, 0.5: list(before), 1: list(after)})
-    found = gain([points[i] for i in rng.permutation(len(points))])
+    result = gain([points[i] for i in rng.permutation(len(points))])
     interval = stats.ttest_rel(before, after).confidence_interval(0.95)
-    assert (found.drop - found.spread, found.drop + found.spread) == pytest.approx((interval.low, interval.high))
-    assert found.doublings == pytest.approx(1)
-    assert found.minutes == pytest.approx((2, 4))
+    assert (result.drop - result.spread, result.drop + result.spread) == pytest.approx((interval.low, interval.high))
+    assert result.doublings == pytest.approx(1)
+    assert result.minutes == pytest.approx((2, 4))
 
 
-@pytest.mark.parametrize(("before", "after", "said"), [
+@pytest.mark.parametrize(("before", "after", "expected"), [
     ([8.0, 9.0, 7.0], [7.5, 8.6, 6.5], "twice the recordings would likely lower it by about 0.47 ± 0.14 more"),
     ([8.0, 9.0, 7.0], [7.5, 9.6, 6.5], "No difference can be seen with 3 seeds"),
     ([7.5, 8.6, 6.5], [8.0, 9.0, 7.0], "More of these recordings does not help"),
     ([8.0], [7.0], "One seed cannot tell that from chance")])
-def test_the_answer(before, after, said):
-    assert said in answer(gain(curve({0.5: before, 1: after})))
+def test_the_answer(before, after, expected):
+    assert expected in answer(gain(curve({0.5: before, 1: after})))
 
 
 def test_chance_is_seldom_called_an_effect():
-    """Of 2000 curves without any, 5 in 100."""
+    """Of 2000 curves without any effect, about 5 in 100."""
     rng = np.random.default_rng(0)
     clear = [gain(curve({0.5: list(rng.normal(8, 1, 3)), 1: list(rng.normal(8, 1, 3))})).clear for _ in range(2000)]
     assert 0.035 < np.mean(clear) < 0.065
 
 
 def left_out(rng: np.random.Generator, files: int, seeds: int, effect: float) -> tuple[list[Point], list[Point]]:
-    """The second file lowers the distance by `effect` when it is left out; seeds differ ten times as much as runs."""
+    """Runs in which leaving the second file out lowers the distance by `effect`; seeds vary ten times as much as runs."""
     bad = rng.normal(0, 1, seeds)
     whole = [Point(1, 4, s, 8 + bad[s], 7) for s in range(seeds)]
     without = [Point(1, 4, s, 8 + bad[s] + rng.normal(0, 0.1) - effect * (i == 1), 7, f"{i}.wav")

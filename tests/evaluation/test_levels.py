@@ -1,4 +1,4 @@
-"""Loudness by the standard, also of what is shorter than its blocks; equal level without clipping."""
+"""Loudness by the standard, also of sounds shorter than its blocks; equal loudness without clipping."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def sine(hertz: float, seconds: float, level: float = 1.0, rate: int = RATE) -> 
 
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_the_standards_own_example(rate):
-    """BS.1770-4: a 997 Hz sine at full scale on one front channel is -3.01 LKFS; with no gain it would clip the filters."""
+    """BS.1770-4: a 997 Hz sine at full scale on one front channel is -3.01 LKFS; unscaled it would clip the filters."""
     assert integrated(sine(997, 5, 1, rate), rate) == pytest.approx(-3.01, abs=0.05)
     assert integrated(sine(997, 5, 10, rate), rate) == pytest.approx(16.99, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""The figures: nothing wrong is 0 (or 1), known faults give known numbers."""
+"""Figures: 0 (or 1) for a perfect reconstruction, known numbers for known faults."""
 
 import numpy as np
 import pytest

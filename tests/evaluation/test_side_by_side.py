@@ -1,4 +1,4 @@
-"""Whether a model knew a recording is told by its file and region, wherever the run found it; rates may differ."""
+"""Marks depend on file and region, not on the root of the run; models of different sample rates stay in sync."""
 
 from dataclasses import replace
 
@@ -33,20 +33,20 @@ def catalogue(root: str, train: list, held_out: list, left_out: tuple[str, ...] 
 def test_marks(place, region, expected):
     train = [parts("t.wav", 0, 1000), parts("lone.wav", 0, 400)]
     held_out = [parts("h.wav", 0, 1000), parts("lone.wav", 500, 1000)]
-    found = catalogue("/a/drums", train, held_out, ("unused.wav",))
+    inside = catalogue("/a/drums", train, held_out, ("unused.wav",))
     whole = catalogue("/a", [replace(c, source=f"drums/{c.source}") for c in train],
                       [replace(c, source=f"drums/{c.source}") for c in held_out], ("drums/unused.wav",))
     shown = parts("any.wav", *region)
-    assert side_by_side.mark(place, shown, found) == side_by_side.mark(place, shown, whole) == expected
+    assert side_by_side.mark(place, shown, inside) == side_by_side.mark(place, shown, whole) == expected
     assert side_by_side.mark(place, shown, None) == UNKNOWN
 
 
 def test_a_copy_elsewhere_is_known_by_its_samples():
-    heard, hidden = parts("t.wav", 0, 400), parts("h.wav", 0, 1000)
-    found = catalogue("/a", [heard], [hidden])
-    for copy, expected in ((heard, TRAINED_ON), (replace(heard, start=400, stop=500), HELD_OUT), (hidden, HELD_OUT),
+    trained, hidden = parts("t.wav", 0, 400), parts("h.wav", 0, 1000)
+    known = catalogue("/a", [trained], [hidden])
+    for copy, expected in ((trained, TRAINED_ON), (replace(trained, start=400, stop=500), HELD_OUT), (hidden, HELD_OUT),
                            (parts("t.wav", 0, 400), ELSEWHERE)):
-        assert side_by_side.mark("/b/copy.wav", copy, found) == expected
+        assert side_by_side.mark("/b/copy.wav", copy, known) == expected
 
 
 def test_locations():
@@ -62,7 +62,7 @@ def test_means_by_mark():
 
 
 def test_models_of_two_rates_stay_in_sync(monkeypatch):
-    """A model that returns its input gives, at any rate, the recording itself: neither late nor shorter."""
+    """A model that returns its input gives the recording itself at any rate: not delayed, not shortened."""
     model = build("model=tiny")
     low = build("model=tiny", "model.sample_rate=32000")
     rates = []
@@ -73,16 +73,16 @@ def test_models_of_two_rates_stay_in_sync(monkeypatch):
 
     monkeypatch.setattr(Reconstruction, "__call__", returned)
     sound = np.convolve(drum(0), np.hanning(9) / 4, "same").astype(np.float32)[:17001]
-    found = catalogue("/a", [clip("t.wav", drum(1))], [clip("h.wav", sound)])
-    (one,) = side_by_side.recordings([model, low], [("/a/h.wav", clip("h.wav", sound))], [found, None], RATE)
+    known = catalogue("/a", [clip("t.wav", drum(1))], [clip("h.wav", sound)])
+    (recording,) = side_by_side.recordings([model, low], [("/a/h.wav", clip("h.wav", sound))], [known, None], RATE)
     assert rates == [(44100, 17001), (32000, round(17001 * 32000 / 44100))]
-    assert np.array_equal(one.made[0].sound, sound)
-    assert len(one.made[1].sound) == 17001
-    lags = np.correlate(one.made[1].sound[:4000], sound[:4000], "full")
+    assert np.array_equal(recording.made[0].sound, sound)
+    assert len(recording.made[1].sound) == 17001
+    lags = np.correlate(recording.made[1].sound[:4000], sound[:4000], "full")
     assert lags.argmax() == 3999
-    assert [made.mark for made in one.made] == [HELD_OUT, UNKNOWN]
-    assert one.made[0].figures["spectral"] == 0 < one.made[1].figures["spectral"]
-    shown, together = side_by_side.foreign([model, low], [clip("k.wav", sound)], [found, None], RATE)
+    assert [output.mark for output in recording.made] == [HELD_OUT, UNKNOWN]
+    assert recording.made[0].figures["spectral"] == 0 < recording.made[1].figures["spectral"]
+    shown, together = side_by_side.foreign([model, low], [clip("k.wav", sound)], [known, None], RATE)
     assert np.array_equal(shown[0].made[0].sound, sound)
     assert "out_to_target" in shown[0].made[0].figures
     assert "out_to_target" not in shown[0].made[1].figures

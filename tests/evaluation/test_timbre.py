@@ -1,4 +1,4 @@
-"""Timbre: near 0 within a family, larger the farther; the gesture's figures at their extremes."""
+"""Timbre: near 0 within a family, growing with the distance; gesture figures at their extremes."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.evaluation.test_embedding import RATE, bell, drum
 
 
 def slow(x: np.ndarray, target: np.ndarray) -> float:
-    """The definition, pair by pair."""
+    """The kernel distance by its definition, pair by pair."""
     def squared(a, b):
         return float(((a - b) ** 2).sum())
 
@@ -32,10 +32,10 @@ def slow(x: np.ndarray, target: np.ndarray) -> float:
 def test_the_kernel_distance_is_its_definition_in_any_unit(n, m, seed, unit):
     rng = np.random.default_rng(seed)
     x, target = rng.standard_normal((n, 5)) + 1, rng.standard_normal((m, 5))
-    found = kernel_distance(x, target)
-    assert found == pytest.approx(slow(x, target), abs=1e-9)
-    assert kernel_distance(unit * x, unit * target) == pytest.approx(found, abs=1e-9)
-    assert kernel_distance(x[::-1], target[rng.permutation(m)]) == pytest.approx(found, abs=1e-9)
+    distance = kernel_distance(x, target)
+    assert distance == pytest.approx(slow(x, target), abs=1e-9)
+    assert kernel_distance(unit * x, unit * target) == pytest.approx(distance, abs=1e-9)
+    assert kernel_distance(x[::-1], target[rng.permutation(m)]) == pytest.approx(distance, abs=1e-9)
 
 
 def test_it_is_0_on_average_for_the_same_distribution_also_of_few_points_and_grows_with_the_distance():
@@ -50,11 +50,11 @@ def test_it_is_0_on_average_for_the_same_distribution_also_of_few_points_and_gro
 
 
 def test_a_family_is_near_itself():
-    drums, more, bells = (timbre([make(n) for n in some], RATE) for make, some in
+    drums, more, bells = (timbre([make(n) for n in seeds], RATE) for make, seeds in
                           ((drum, range(12)), (drum, range(12, 24)), (bell, range(12))))
     assert kernel_distance(more, drums) < 0.1 * kernel_distance(bells, drums)
-    one = timbre([bell(3)], RATE)
-    assert kernel_distance(one, bells) < 0.5 * kernel_distance(one, drums)
+    single = timbre([bell(3)], RATE)
+    assert kernel_distance(single, bells) < 0.5 * kernel_distance(single, drums)
 
 
 @pytest.mark.parametrize("count", [1, 3, 882, 4410, 17640, 100000])
@@ -71,10 +71,10 @@ def test_any_sound_has_a_distribution(count):
 def test_frames_are_where_it_sounds():
     sound = np.zeros(3 * RATE)
     sound[RATE : 2 * RATE] = np.sin(np.arange(RATE))
-    found = frames(sound, RATE)
-    assert len(found) == pytest.approx(11, abs=1)
-    assert max(map(len, found)) == round(FRAME * RATE)
-    assert min(np.abs(frame).max() for frame in found) > 0.9
+    audible = frames(sound, RATE)
+    assert len(audible) == pytest.approx(11, abs=1)
+    assert max(map(len, audible)) == round(FRAME * RATE)
+    assert min(np.abs(frame).max() for frame in audible) > 0.9
 
 
 def test_of_many_frames_some_are_drawn():

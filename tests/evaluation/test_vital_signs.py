@@ -1,4 +1,4 @@
-"""Dead models are told from living ones, however quiet, loud or untrained those are."""
+"""Dead models are distinguished from working ones, however quiet, loud or untrained those are."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ class Constant(Decoder):
 
 
 class Deaf(Decoder):
-    """Hears no latents, only the noise beside them."""
+    """Ignores the latents; uses only the noise channels beside them."""
 
     def forward(self, z: Tensor) -> Tensor:
         return super().forward(torch.cat([0 * z[:, :16], z[:, 16:]], 1))
@@ -77,7 +77,7 @@ def test_the_dead_do_not(how, model, latent, why):
         with pytest.raises(InputError, match=r"x\.ckpt plays no numbers.* lower training\.lr"):
             warnings(model, "x.ckpt")
     else:
-        assert [why in said and "lower training.lr" in said for said in warnings(model)] == [True]
+        assert [why in warning and "lower training.lr" in warning for warning in warnings(model)] == [True]
 
 
 def test_a_few_steps_of_training_leave_it_alive_and_nothing_is_changed():

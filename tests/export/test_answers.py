@@ -1,4 +1,4 @@
-"""A file of a dead model is found out in every precision; young models are let through."""
+"""A dead model's file is detected in every precision; young models pass."""
 
 import pytest
 
@@ -35,6 +35,6 @@ def test_every_kind_of_file(options, how, tmp_path):
 
 def test_verification_says_so(tmp_path):
     model = killed(build("model=tiny", "model.capacity=4").eval(), "exploded")
-    (found,) = [f for f in findings(written(model, tmp_path), model, 10) if f.check == DEAD]
-    assert not found.well
-    assert "lower training.lr" in found.found
+    (finding,) = [f for f in findings(written(model, tmp_path), model, 10) if f.check == DEAD]
+    assert not finding.well
+    assert "lower training.lr" in finding.found

@@ -1,4 +1,4 @@
-"""The exported file: the protocol of hosts, the same samples, its attributes, and broken files found out."""
+"""The exported file: the protocol of hosts, the same samples, its attributes, and checks that fail for broken files."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from torch import Tensor
 from rave_lite import InputError, reset, set_noise, stream
 from rave_lite.export import precision
 from rave_lite.export.torchscript import Live, export, load
-from rave_lite.export.verify import findings, joined, played, steady, verify
+from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
 
@@ -161,18 +161,18 @@ def test_a_file_of_another_model_is_found_out(tiny):
         first = next(iter(model.encoder.parameters()))
         kept = first.clone()
         first.mul_(1.01)
-        found = failed(path, model)
+        failures = failed(path, model)
         first.copy_(kept)
-    assert {"checkpoint, one stream", "checkpoint, streams", "checkpoint, encode", "checkpoint, decode"} <= found.keys()
+    assert {"checkpoint, one stream", "checkpoint, streams", "checkpoint, encode", "checkpoint, decode"} <= failures.keys()
 
 
 def test_verification_runs_in_a_new_process(tiny, tmp_path):
     model, path, _ = tiny
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     torch.save({"model": model.config, "state_dict": state, "step": 0}, tmp_path / "x.ckpt")
-    found = verify(path, tmp_path / "x.ckpt", blocks=BLOCKS)
-    assert len(found) > 12
-    assert [f for f in found if not f.well and f.check != TIMED] == []
+    checks = verify(path, tmp_path / "x.ckpt", blocks=BLOCKS)
+    assert len(checks) > 12
+    assert [f for f in checks if not f.well and f.check != TIMED] == []
     (tmp_path / "gone.ckpt").unlink(missing_ok=True)
     (broken,) = verify(path, tmp_path / "gone.ckpt", blocks=BLOCKS)
     assert not broken.well
@@ -196,9 +196,9 @@ def test_blocks_that_do_not_fit_are_refused_and_forgotten(tiny):
                            (torch.zeros(1, 2, model.hop), "takes blocks"), (torch.zeros(5, 1, model.hop), "for 4 at most")):
         with pytest.raises(torch.jit.Error, match=message):
             live.forward(wrong)
-    rest = joined(live, x[..., 2 * model.hop :], [model.hop] * 4)
+    remainder = stream_blocks(live, x[..., 2 * model.hop :], [model.hop] * 4)
     with torch.no_grad():
-        assert torch.allclose(torch.cat([first, rest], -1), model(x), atol=1e-5)
+        assert torch.allclose(torch.cat([first, remainder], -1), model(x), atol=1e-5)
     live.set_noise(1.0)
 
 
@@ -220,12 +220,12 @@ def test_scale_and_bias_turn_one_direction(tiny):
     x = 0.3 * torch.randn(1, 1, 8 * model.hop)
     live.set_scale_2(0.5)
     live.set_bias_3(1.5)
-    made = played(live, x, [8])
+    output = play_blocks(live, x, [8])
     with torch.no_grad():
         p = model.principal(model.encode(x))
         p[:, 1] *= 0.5
         p[:, 2] += 1.5
-        assert torch.allclose(made, model.decode(model.principal.inverse(p)), atol=1e-5)
+        assert torch.allclose(output, model.decode(model.principal.inverse(p)), atol=1e-5)
     assert (live.get_scale_2(), live.get_bias_3(), live.get_scale_3()) == ((0.5,), (1.5,), (1.0,))
     live.set_scale_2(1.0)
     live.set_bias_3(0.0)
@@ -236,22 +236,22 @@ def test_noise_is_seeded_switched_and_scaled(tiny):
     model, _, live = tiny
     quiet = torch.zeros(1, 1, 8 * model.hop)
 
-    def made() -> Tensor:
-        return played(live, quiet, [8])
+    def play() -> Tensor:
+        return play_blocks(live, quiet, [8])
 
-    usual = made()
+    seed_0 = play()
     live.set_seed(5)
-    other = made()
-    assert not torch.equal(usual, other)
+    seed_5 = play()
+    assert not torch.equal(seed_0, seed_5)
     live.set_noise_on(False)
-    still = made()
+    without_noise = play()
     live.set_noise_on(True)
     live.set_noise(0.0)
-    assert torch.equal(made(), still)
+    assert torch.equal(play(), without_noise)
     live.set_noise(1.0)
-    assert torch.equal(made(), other)
+    assert torch.equal(play(), seed_5)
     live.set_seed(0)
-    assert torch.equal(made(), usual)
+    assert torch.equal(play(), seed_0)
 
 
 def test_turning_a_knob_makes_no_click(tiny):
@@ -259,7 +259,7 @@ def test_turning_a_knob_makes_no_click(tiny):
     _, _, live = tiny
     live.set_dry_wet(0.0)
     ones = torch.ones(1, 1, live.block)
-    played(live, ones, [1])
+    play_blocks(live, ones, [1])
     live.set_gain(0.25)
     step = torch.cat([ones[..., -1:], live(ones), live(ones)], -1).diff().abs()
     assert step.max() < 1.1 * 0.75 / live.block
@@ -316,7 +316,7 @@ def test_the_file_plays_on_cuda_without_waiting_for_it(tiny):
     reference = stream(model, 1)
     reset(reference)
     with torch.inference_mode():
-        assert torch.allclose(played(live, x.cuda(), [3, 1, 4]).cpu(), reference(x), atol=1e-3)
+        assert torch.allclose(play_blocks(live, x.cuda(), [3, 1, 4]).cpu(), reference(x), atol=1e-3)
         block = x[..., : model.hop].cuda()
         torch.cuda.set_sync_debug_mode("error")
         try:

@@ -128,9 +128,9 @@ class Instrument {
   std::vector<std::string> names(const std::string& from) {
     const IValue list = call(from, {});
     need(list.isList(), from, "() returned a ", list.tagKind(), ", not a list of names");
-    std::vector<std::string> found;
-    for (const IValue& name : list.toListRef()) found.push_back(name.toStringRef());
-    return found;
+    std::vector<std::string> names;
+    for (const IValue& name : list.toListRef()) names.push_back(name.toStringRef());
+    return names;
   }
 
   std::vector<int64_t> integers(const std::string& name) const {
@@ -180,17 +180,17 @@ class Instrument {
   static IValue value(const std::string& text, int64_t code, const std::string& name) {
     static const char* kinds[] = {"true or false", "a whole number", "a number"};
     size_t used = 0;
-    IValue made;
+    IValue result;
     try {
       if (code == 3) return text;
       if (code == 0 && (text == "true" || text == "1")) return true;
       if (code == 0 && (text == "false" || text == "0")) return false;
-      if (code == 1) made = int64_t(std::stoll(text, &used));
-      if (code == 2) made = double(std::stof(text, &used));  // hosts send single precision
+      if (code == 1) result = int64_t(std::stoll(text, &used));
+      if (code == 2) result = double(std::stof(text, &used));  // hosts send single precision
     } catch (const std::logic_error&) {
     }
     need(used && used == text.size(), name, ": '", text, "' is not ", kinds[code]);
-    return made;
+    return result;
   }
 
   static std::string written(const IValue& v, int64_t code, const std::string& name) {

@@ -70,8 +70,8 @@ def options(settings: dict) -> list[str]:
     return [word for name, value in values.items() for word in ("--set", f"{name}={','.join(map(str, value))}")]
 
 
-def played(path: Path, x: np.ndarray, block: int, settings: dict, method: str = "forward") -> np.ndarray:
-    """What Python hears, `(frames, streams) -> (frames', streams)`: blocks of `block` frames, the last filled up."""
+def play_in_python(path: Path, x: np.ndarray, block: int, settings: dict, method: str = "forward") -> np.ndarray:
+    """Output of the file in Python, `(frames, streams) -> (frames', streams)`: blocks of `block` frames, the last padded."""
     live = torch.jit.load(str(path)).eval()
     for name, value in settings.items():
         assert getattr(live, f"set_{name}")(*(value if isinstance(value, tuple) else (value,))) == 0
@@ -97,21 +97,21 @@ def test_it_plays_what_python_plays(host, exported, tmp_path, format_, subtype, 
     soundfile.write(tmp_path / "in.wav", noise(12 * hop + 77, streams), 44100, format=format_, subtype=subtype)
     run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hops * hop, "--batch", streams,
         *options(listed(path)))
-    made, rate = soundfile.read(tmp_path / "out.wav", always_2d=True)
-    expected = played(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], hops * hop, listed(path))
+    output, rate = soundfile.read(tmp_path / "out.wav", always_2d=True)
+    expected = play_in_python(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], hops * hop, listed(path))
     assert rate == 44100
-    assert made.shape == expected.shape
+    assert output.shape == expected.shape
     assert np.abs(expected).max() > 0.01
-    assert np.abs(made - expected).max() <= TOLERANCE
+    assert np.abs(output - expected).max() <= TOLERANCE
 
 
 def test_one_sound_goes_to_every_stream(host, exported, tmp_path):
     path, hop = exported
     soundfile.write(tmp_path / "in.wav", noise(4 * hop, 1), 44100)
     run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--batch", 3, *options(listed(path)))
-    made = soundfile.read(tmp_path / "out.wav")[0]
-    assert made.shape == (4 * hop, 3)
-    assert np.abs(made - made[:, :1]).max() <= TOLERANCE
+    output = soundfile.read(tmp_path / "out.wav")[0]
+    assert output.shape == (4 * hop, 3)
+    assert np.abs(output - output[:, :1]).max() <= TOLERANCE
 
 
 def test_latents_travel_as_wavs(host, exported, tmp_path):
@@ -125,7 +125,7 @@ def test_latents_travel_as_wavs(host, exported, tmp_path):
     run(host, path, x, direct, *shared)
     z = soundfile.read(latents)[0]
     assert z.shape == (12, 2 * 16)
-    assert np.abs(z - played(path, soundfile.read(x)[0], 2 * hop, listed(path), "encode")).max() <= TOLERANCE
+    assert np.abs(z - play_in_python(path, soundfile.read(x)[0], 2 * hop, listed(path), "encode")).max() <= TOLERANCE
     y, rate = soundfile.read(decoded)
     assert rate == 44100  # not the rate of frames, 43 Hz, times hop
     assert np.abs(y - soundfile.read(direct)[0]).max() <= TOLERANCE
@@ -137,10 +137,10 @@ def test_the_files_own_attributes(host, exported, tmp_path):
     soundfile.write(tmp_path / "in.wav", noise(12 * hop, 1), 44100, subtype="FLOAT")
     run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, *options(settings))
     x = soundfile.read(tmp_path / "in.wav", always_2d=True)[0]
-    made, expected, plain = (soundfile.read(tmp_path / "out.wav", always_2d=True)[0], played(path, x, hop, settings),
-                             played(path, x, hop, listed(path)))
-    assert np.abs(made - expected).max() <= TOLERANCE
-    assert np.abs(made - plain).max() > 0.01
+    output = soundfile.read(tmp_path / "out.wav", always_2d=True)[0]
+    expected, plain = play_in_python(path, x, hop, settings), play_in_python(path, x, hop, listed(path))
+    assert np.abs(output - expected).max() <= TOLERANCE
+    assert np.abs(output - plain).max() > 0.01
 
 
 def test_a_block_that_does_not_fit_is_refused(host, exported, tmp_path):
@@ -166,7 +166,7 @@ def test_it_keeps_to_the_clock(host, exported, tmp_path):
     assert report["block_length_ms"] == pytest.approx(1000 * 2 * hop / 44100)
     assert report["first_ms"] == pytest.approx(report["block_ms"][0], rel=1e-3)
     assert 0 < report["median_ms"] <= report["p99_ms"] <= report["worst_ms"]
-    expected = played(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], 2 * hop, listed(path))
+    expected = play_in_python(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], 2 * hop, listed(path))
     assert np.abs(soundfile.read(tmp_path / "out.wav", always_2d=True)[0] - expected).max() <= TOLERANCE
 
 
@@ -246,7 +246,7 @@ def test_a_file_that_hosts_choke_on_is_refused(host, tmp_path, name):
 
 
 def test_state_is_edited_in_place(host, tmp_path):
-    """A tensor made in a block cannot be edited by a setter: the trap that no test in Python alone shows."""
+    """A setter cannot edit a tensor that a block created: a trap that no test in Python alone shows."""
     soundfile.write(tmp_path / "in.wav", noise(256, 1), 44100)
     wrong = smallest(tmp_path / "wrong.ts", "    return x * self.gain", "    self.gain = self.gain * 1\n    return x")
     arguments = [tmp_path / "in.wav", tmp_path / "out.wav", "--block", 64, "--at", 2, "gain=0.5"]
@@ -346,5 +346,5 @@ def test_it_plays_on_cuda(host, exported, tmp_path):
     path, hop = exported
     soundfile.write(tmp_path / "in.wav", noise(8 * hop, 1), 44100, subtype="FLOAT")
     run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--device", "cuda", *options(listed(path)))
-    expected = played(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], hop, listed(path))
+    expected = play_in_python(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], hop, listed(path))
     assert np.abs(soundfile.read(tmp_path / "out.wav", always_2d=True)[0] - expected).max() <= 1e-3

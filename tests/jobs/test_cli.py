@@ -33,7 +33,7 @@ class Done(NamedTuple):
 
 
 def rave_lite(*arguments: object, cwd: Path | None = None) -> Done:
-    """The command in this process, which spares the start of another: its exit code and what it printed."""
+    """Runs the command in this process, which is faster than a new one; returns its exit code and output."""
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with (pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
@@ -65,7 +65,7 @@ def fails(message: str, *arguments: object, cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """The folder of a small run on the built-in drums, made by the commands themselves."""
+    """The folder of a small run on the built-in drums, trained by the commands themselves."""
     folder = tmp_path_factory.mktemp("project")
     done = rave_lite("drums", "out=set", "hits=1", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def trained(tmp_path_factory) -> Path:
 
 
 def test_the_whole_way(trained):
-    """drums, train, evaluate, reconstruct, export: each ends well, says where things are, and they are there."""
+    """drums, train, evaluate, reconstruct, export: each succeeds, prints where its files are, and they exist."""
     checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
     done = rave_lite("evaluate", f"ckpt={checkpoint}", cwd=trained)
     assert done.returncode == 0, done.stderr
@@ -90,14 +90,14 @@ def test_the_whole_way(trained):
     for kind, gap in report["gap"].items():
         assert gap == pytest.approx(report["mean"][kind] - report["training"][kind])
     assert report["training"]["spectral"] != report["mean"]["spectral"]
-    found = report["memorisation"]
-    assert found["memorised"] == pytest.approx(found["held_out_share"] - found["training_share"])
-    assert found["training_hits"] > found["held_out_hits"] > 0
-    assert f"memorised {found['memorised']:.2f}" in done.stdout
+    memorisation = report["memorisation"]
+    assert memorisation["memorised"] == pytest.approx(memorisation["held_out_share"] - memorisation["training_share"])
+    assert memorisation["training_hits"] > memorisation["held_out_hits"] > 0
+    assert f"memorised {memorisation['memorised']:.2f}" in done.stdout
     for name in report["files"]:
         paths = trained / "set/drums" / name, trained / "runs/mine/evaluation/wav" / name
-        original, made = map(soundfile.info, paths)
-        assert original.frames == made.frames
+        original, reconstruction = map(soundfile.info, paths)
+        assert original.frames == reconstruction.frames
     assert (trained / "runs/mine/evaluation/spectrograms.png").stat().st_size > 10_000
 
     for out, block in (("whole", "null"), ("blocks", 4096)):
@@ -135,7 +135,7 @@ def test_the_whole_way(trained):
 
 
 def test_foreign_sounds_are_judged(trained, tmp_path, write):
-    """From one short file to a folder with a broken one: gesture and timbre by file, in the mean and together."""
+    """One short file, and a folder with a broken one: gesture and timbre per file, as mean and together."""
     checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
     click = write("deep/click [b].wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
     stroke = write("stroke.wav", samples=soundfile.read(next((trained / "set/drums").rglob("*.wav")))[0])
@@ -147,17 +147,17 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     assert "in_to_target" in done.stdout
     report = json.loads((tmp_path / "out/figures.json").read_text())
     assert report["clips"]["training"] == 2
-    found = report["transfer"]
-    assert found["files"].keys() == {"deep/click [b].wav", "stroke.wav"}
-    for row in [*found["files"].values(), found["mean"]]:
+    transfer = report["transfer"]
+    assert transfer["files"].keys() == {"deep/click [b].wav", "stroke.wav"}
+    for row in [*transfer["files"].values(), transfer["mean"]]:
         assert list(row) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "in_to_others", "out_to_others",
                              "high_in", "high_out"]
         assert np.isfinite(list(row.values())).all()
-    for kind, value in found["mean"].items():
-        assert value == pytest.approx(np.mean([row[kind] for row in found["files"].values()]))
-    assert found["files"]["stroke.wav"]["in_to_target"] < found["files"]["stroke.wav"]["in_to_others"]
-    assert found["together"].keys() == {"target", "others"}
-    assert found["together"]["target"]["held_out"] < 0.5 * found["together"]["others"]["held_out"]
+    for kind, value in transfer["mean"].items():
+        assert value == pytest.approx(np.mean([row[kind] for row in transfer["files"].values()]))
+    assert transfer["files"]["stroke.wav"]["in_to_target"] < transfer["files"]["stroke.wav"]["in_to_others"]
+    assert transfer["together"].keys() == {"target", "others"}
+    assert transfer["together"]["target"]["held_out"] < 0.5 * transfer["together"]["others"]["held_out"]
     for name, original in (("stroke", stroke), ("deep/click [b]", click)):
         assert soundfile.info(tmp_path / f"out/transfer/{name}.wav").frames == soundfile.info(original).frames
 
@@ -177,35 +177,35 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
 
 
 def test_recordings_elsewhere_and_moved_ones(trained, tmp_path, write):
-    """Others are judged whole, and inputs still compared with what was trained on; moved ones are as they were."""
+    """Other recordings are judged whole, inputs still compared with the training set; moved recordings give the same."""
     saved = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
-    held = sorted(path.stem for path in (trained / "set/drums").rglob("*.wav"))[:2]
-    train = saved["config"]["data"] | {"held_out": held}
+    held_out = sorted(path.stem for path in (trained / "set/drums").rglob("*.wav"))[:2]
+    train = saved["config"]["data"] | {"held_out": held_out}
     here, gone = tmp_path / "here.ckpt", tmp_path / "gone.ckpt"
     torch.save(saved | {"config": saved["config"] | {"data": train}}, here)
-    found = catalogue(trained / "set/drums", 44100, held_out=held, cache=trained / "cache")
+    recordings = catalogue(trained / "set/drums", 44100, held_out=held_out, cache=trained / "cache")
     torch.save(saved | {"config": saved["config"] | {"data": train | {"root": str(tmp_path / "lost")},
-                                                     "minutes": found.minutes(found.train)}}, gone)
+                                                     "minutes": recordings.minutes(recordings.train)}}, gone)
 
     def judged(checkpoint: Path, *arguments: object) -> dict:
         done = rave_lite("evaluate", f"ckpt={checkpoint}", f"out={tmp_path / 'out'}", "heard=2", *arguments, cwd=trained)
         assert done.returncode == 0, done.stderr
         return json.loads((tmp_path / "out/figures.json").read_text())
 
-    own, short = judged(here, "inputs=set/birds"), write("short.wav", 0.3).parent
-    assert {Path(name).stem for name in own["files"]} == set(held)
+    reference, short = judged(here, "inputs=set/birds"), write("short.wav", 0.3).parent
+    assert {Path(name).stem for name in reference["files"]} == set(held_out)
     other = judged(here, f"data.root={short}", "inputs=set/birds")
     assert other["files"].keys() == {"short.wav"}
     assert "gap" not in other
-    assert other["transfer"] == own["transfer"]
+    assert other["transfer"] == reference["transfer"]
     fails("have the recordings of mine moved? say data.root=DIR", "evaluate", f"ckpt={gone}", cwd=trained)
     (tmp_path / "now").symlink_to(trained / "set/drums")
-    assert judged(gone, f"data.root={tmp_path / 'now'}", "inputs=set/birds") == own
+    assert judged(gone, f"data.root={tmp_path / 'now'}", "inputs=set/birds") == reference
     assert judged(gone, "data.root=set/birds").keys() == {"files", "mean", "silence_dbfs"}
 
 
 def test_foreign_sounds_that_are_none(trained, tmp_path, write):
-    """Before anything is judged or written."""
+    """Wrong input ends the job before anything is judged or written."""
     checkpoint, out = trained / "runs/mine/checkpoints/last.ckpt", tmp_path / "out"
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").mkdir()
@@ -220,8 +220,8 @@ def test_foreign_sounds_that_are_none(trained, tmp_path, write):
                              (["heard=some"], "heard: 'some' is no whole number from 0 on"),
                              (["heard=-1"], "heard: -1 is no whole number"), (["seed=abc"], "seed: 'abc' is no whole"),
                              (["threads=abc"], "threads: 'abc' is no whole number from 1 on")):
-        said = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
-        assert not options[0].startswith("inputs=/") or "rave-lite: inputs: " in said
+        stderr = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
+        assert not options[0].startswith("inputs=/") or "rave-lite: inputs: " in stderr
     assert not out.exists()
 
 
@@ -332,14 +332,14 @@ def test_one_broken_file_does_not_stop_the_others(trained, tmp_path, write):
     checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
     folder = write("good.wav").parent
     broken("NaN", write)
-    said = fails("broken.wav: NaN or infinite samples", "reconstruct", f"ckpt={checkpoint}", f"input={folder}",
-                 f"out={tmp_path / 'out'}")
-    assert "good" not in said
+    stderr = fails("broken.wav: NaN or infinite samples", "reconstruct", f"ckpt={checkpoint}", f"input={folder}",
+                   f"out={tmp_path / 'out'}")
+    assert "good" not in stderr
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.wav"]
 
 
 def test_nothing_is_written_over(trained, tmp_path, write):
-    """Neither a recording that is played, nor one reconstruction by another's."""
+    """Neither an input recording nor another reconstruction is overwritten."""
     checkpoint = trained / "runs/mine/checkpoints/last.ckpt"
     recording = write("a.wav")
     before = recording.read_bytes()
@@ -359,9 +359,9 @@ def test_nothing_is_written_over(trained, tmp_path, write):
     ("text", "not readable as audio"), ("truncated", "truncated"), ("NaN", "NaN"), ("no samples", "empty (0 samples)")])
 def test_training_on_nothing_usable(kind, message, tmp_path, write):
     folder = broken(kind, write).parent
-    said = fails(message, "train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
-    assert str(folder) in said
-    assert "broken.wav" in said
+    stderr = fails(message, "train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
+    assert str(folder) in stderr
+    assert "broken.wav" in stderr
 
 
 def test_training_settings_that_are_wrong(tmp_path, write):
@@ -371,10 +371,10 @@ def test_training_settings_that_are_wrong(tmp_path, write):
     fails("silent", "train", f"data.root={hush}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
     fails("data.root: needs a value", "train", cwd=tmp_path)
     fails("say 3072", "train", f"data.root={hush}", *SETTINGS, "data.window=1024", cwd=tmp_path)
-    said = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
-    assert "Key 'rot' is not in struct" in said
-    said = fails("Could not find 'model/v3'", "train", "model=v3", cwd=tmp_path)
-    assert all(name in said for name in ("tiny", "v2", "v2_small"))
+    stderr = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
+    assert "Key 'rot' is not in struct" in stderr
+    stderr = fails("Could not find 'model/v3'", "train", "model=v3", cwd=tmp_path)
+    assert all(name in stderr for name in ("tiny", "v2", "v2_small"))
 
 
 def test_an_unknown_recipe_is_refused():

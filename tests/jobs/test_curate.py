@@ -49,10 +49,10 @@ def test_the_manifest_lists_every_hit(curated, folder, tmp_path):
 
 
 def test_a_manifest_that_keeps_all_is_like_none(curated, folder, tmp_path):
-    found = [catalogue(folder, rate, cache=tmp_path / "cache", kept=kept) for rate in (44100, 48000)
-             for kept in (None, manifest.load(curated))]
-    assert found[0] == found[1]
-    assert found[2] == found[3]
+    catalogues = [catalogue(folder, rate, cache=tmp_path / "cache", kept=kept) for rate in (44100, 48000)
+                  for kept in (None, manifest.load(curated))]
+    assert catalogues[0] == catalogues[1]
+    assert catalogues[2] == catalogues[3]
 
 
 def test_an_edited_manifest_is_not_overwritten(curated, folder, tmp_path):
@@ -98,7 +98,7 @@ def test_training_hears_only_what_is_kept_and_evaluate_judges_the_same(curated, 
     assert data["kept"].keys() == {*NAMES, "rhythm.wav"} - {"loceng.wav"}
     assert len(data["kept"]["rhythm.wav"]) == 2
 
-    chosen.unlink()  # the run knows by itself
+    chosen.unlink()  # the run has stored it
     done = rave_lite("evaluate", f"ckpt={checkpoint}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "runs/mine/evaluation/figures.json").read_text())
@@ -111,20 +111,20 @@ def test_training_hears_only_what_is_kept_and_evaluate_judges_the_same(curated, 
 
 
 def test_windows_hold_only_samples_that_are_kept(write, tmp_path):
-    """Each moment of the file has a value of its own; those outside the kept regions are never heard."""
+    """Each sample of the file has another value; no window holds values from outside the kept regions."""
     ramp = np.arange(1, 5 * RATE + 1) / (5 * RATE)
     folder = write("ramp.wav", samples=ramp, subtype="FLOAT").parent
     write("other.wav", 0.3)
     kept = {"ramp.wav": [[1.0, 1.5], [2.0, 2.25]], "other.wav": [[0.0, 0.3]]}
-    found = catalogue(folder, RATE, cache=tmp_path / "cache", kept=kept, held_out=["other"])
-    windows = Windows(found.train, length=16384, sample_rate=RATE)
-    heard = np.concatenate([windows[i].numpy().ravel() for i in range(200)]).astype(np.float64) * 5
-    heard = heard[1:][np.abs(np.diff(heard) * RATE - 1) < 0.2]  # neither silence nor a fade
-    assert len(heard) > RATE
-    assert (((heard > 0.999) & (heard < 1.501)) | ((heard > 1.999) & (heard < 2.251))).all()
+    recordings = catalogue(folder, RATE, cache=tmp_path / "cache", kept=kept, held_out=["other"])
+    windows = Windows(recordings.train, length=16384, sample_rate=RATE)
+    values = np.concatenate([windows[i].numpy().ravel() for i in range(200)]).astype(np.float64) * 5
+    values = values[1:][np.abs(np.diff(values) * RATE - 1) < 0.2]  # neither silence nor a fade
+    assert len(values) > RATE
+    assert (((values > 0.999) & (values < 1.501)) | ((values > 1.999) & (values < 2.251))).all()
     for start, end in kept["ramp.wav"]:
-        assert set(np.arange(start + 0.01, end - 0.01, 0.05).round(2)) <= set(heard.round(2))
-    assert [clip.source for clip in found.held_out] == ["other.wav"]
+        assert set(np.arange(start + 0.01, end - 0.01, 0.05).round(2)) <= set(values.round(2))
+    assert [clip.source for clip in recordings.held_out] == ["other.wav"]
 
 
 @pytest.mark.parametrize(("hits", "options", "message"), [
@@ -145,16 +145,16 @@ def test_manifests_that_cannot_be_trained_on(folder, tmp_path, hits, options, me
 
 def test_what_is_dropped_may_be_gone(folder, tmp_path):
     kept = manifest.kept([Hit("gone.wav", 0, 1, keep=False), Hit("h.wav", 0, 0.4), Hit("rhythm.wav", 0, 1)])
-    found = catalogue(folder, RATE, cache=tmp_path / "cache", kept=kept)
-    assert {clip.source for clip in found.train + found.held_out} == {"h.wav", "rhythm.wav"}
+    recordings = catalogue(folder, RATE, cache=tmp_path / "cache", kept=kept)
+    assert {clip.source for clip in recordings.train + recordings.held_out} == {"h.wav", "rhythm.wav"}
 
 
 def test_a_lone_file_is_split_where_its_kept_seconds_end(folder, tmp_path):
     kept = {"rhythm.wav": [[0.0, 2.0], [3.0, 4.5], [5.0, 5.8]]}
-    found = catalogue(folder / "rhythm.wav", RATE, cache=tmp_path / "cache", kept=kept)
-    edges = [[edge / RATE for c in clips for edge in (c.start, c.stop)] for clips in (found.train, found.held_out)]
+    recordings = catalogue(folder / "rhythm.wav", RATE, cache=tmp_path / "cache", kept=kept)
+    edges = [[edge / RATE for c in clips for edge in (c.start, c.stop)] for clips in (recordings.train, recordings.held_out)]
     assert edges == [pytest.approx([0, 2, 3, 3.3]), pytest.approx([4.3, 4.5, 5, 5.8])]
-    assert names_of(found.held_out) == ["rhythm.1.wav", "rhythm.2.wav"]
+    assert names_of(recordings.held_out) == ["rhythm.1.wav", "rhythm.2.wav"]
 
 
 @pytest.mark.parametrize(("option", "message"), [

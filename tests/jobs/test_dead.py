@@ -36,10 +36,10 @@ def dead(settings, tmp_path):  # noqa: F811
 def test_export_keeps_no_file(dead, how, why, tmp_path):
     checkpoint = dead(how)
     for precision in ("float32", "int8"):
-        found = "cannot play" if (how, precision) == ("zeroed", "int8") else why
-        said = fails(f"this model {found}", "export", f"ckpt={checkpoint}", f"precision={precision}", "blocks=20")
-        assert "answers to sound" in said
-        assert "a lower training.lr" in said
+        fault = "cannot play" if (how, precision) == ("zeroed", "int8") else why
+        stderr = fails(f"this model {fault}", "export", f"ckpt={checkpoint}", f"precision={precision}", "blocks=20")
+        assert "answers to sound" in stderr
+        assert "a lower training.lr" in stderr
     assert list(tmp_path.rglob("*.ts*")) == []
     model, file = RAVE.from_checkpoint(checkpoint), tmp_path / "x.ts"
     export(Live(model, batch_size=1), file, {})
@@ -48,18 +48,18 @@ def test_export_keeps_no_file(dead, how, why, tmp_path):
 
 def test_those_that_play_it_warn(dead, tmp_path):
     checkpoint = dead("quiet")
-    shutil.copy(checkpoint, checkpoint.with_name("step-0000002.ckpt"))  # else the gallery is made of logged sounds
-    inside = ["data.cache=null", f"out={tmp_path / 'out'}"]
-    for job, asked in (("evaluate", [f"ckpt={checkpoint}", *inside]), ("listen", [f"ckpt={checkpoint}", *inside]),
-                       ("gallery", [f"run={tmp_path / 'run'}", f"out={tmp_path / 'x.html'}"]),
-                       ("reconstruct", [f"ckpt={checkpoint}", f"input={tmp_path / 'audio'}", f"out={tmp_path / 'out'}"])):
-        done = rave_lite(job, *asked, cwd=tmp_path)
+    shutil.copy(checkpoint, checkpoint.with_name("step-0000002.ckpt"))  # otherwise the gallery shows logged sounds
+    shared = ["data.cache=null", f"out={tmp_path / 'out'}"]
+    for job, options in (("evaluate", [f"ckpt={checkpoint}", *shared]), ("listen", [f"ckpt={checkpoint}", *shared]),
+                         ("gallery", [f"run={tmp_path / 'run'}", f"out={tmp_path / 'x.html'}"]),
+                         ("reconstruct", [f"ckpt={checkpoint}", f"input={tmp_path / 'audio'}", f"out={tmp_path / 'out'}"])):
+        done = rave_lite(job, *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "warning:" in done.stdout
         assert "is silent: what it plays is" in done.stdout
     (warning,) = json.loads((tmp_path / "out/figures.json").read_text())["warnings"]
     assert "this model is silent" in warning
-    fails("this model plays no numbers", "evaluate", f"ckpt={dead('zeroed')}", *inside)
+    fails("this model plays no numbers", "evaluate", f"ckpt={dead('zeroed')}", *shared)
 
 
 def test_a_living_one_is_not_warned_of(dead, tmp_path):

@@ -30,16 +30,16 @@ def project(write, tmp_path) -> Path:
 
 @pytest.fixture
 def steps(monkeypatch) -> list[tuple[str, int]]:
-    """Folder and number of each step that is trained; what is tried on a copy before is none."""
-    taken: list[tuple[str, int]] = []
+    """Run folder and number of each trained step; the timed steps on a copy do not count."""
+    trained: list[tuple[str, int]] = []
     inner = RAVETraining.training_step
 
-    def spy(self, *rest):
-        taken.append((Path(self.config["out"]).name, self.step))
-        return inner(self, *rest)
+    def spy(self, *arguments):
+        trained.append((Path(self.config["out"]).name, self.step))
+        return inner(self, *arguments)
 
     monkeypatch.setattr(RAVETraining, "training_step", spy)
-    return taken
+    return trained
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -58,10 +58,10 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
 
     inner = ProgressLine.on_train_batch_end
 
-    def stop(self, trainer, pl_module, *rest):
+    def stop(self, trainer, pl_module, *arguments):
         if len(steps) == 5:  # after the first step of the third run
             os.kill(os.getpid(), signal.SIGINT)
-        inner(self, trainer, pl_module, *rest)
+        inner(self, trainer, pl_module, *arguments)
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -81,17 +81,17 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     assert "4 runs, 2 of them finished" in done.stdout
     assert len(steps) == len(set(steps)) == 8  # each step of each run once
     assert {name for name, _ in steps} == FOLDERS
-    found = rows(out / "curve.csv")
-    assert {f"fraction-{row['fraction']}+seed-{row['seed']}" for row in found} == FOLDERS
-    assert [float(row["minutes"]) * 60 for row in found] == pytest.approx([0.8, 0.8, 1.6, 1.6], abs=0.01)
-    assert all(float(row["held_out_distance"]) > 0 < float(row["train_distance"]) for row in found)
+    points = rows(out / "curve.csv")
+    assert {f"fraction-{row['fraction']}+seed-{row['seed']}" for row in points} == FOLDERS
+    assert [float(row["minutes"]) * 60 for row in points] == pytest.approx([0.8, 0.8, 1.6, 1.6], abs=0.01)
+    assert all(float(row["held_out_distance"]) > 0 < float(row["train_distance"]) for row in points)
     assert min(Image.open(out / "curve.png").size) > 400
     assert "held-out distance" in done.stdout
 
-    before_ = (out / "curve.csv").read_text()
+    first_table = (out / "curve.csv").read_text()
     done = rave_lite(*CURVE, "influence=true", "influence_steps=2", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert (out / "curve.csv").read_text() == before_
+    assert (out / "curve.csv").read_text() == first_table
     assert len(steps) == 8 + 4 * 2 * 2
     influence = rows(out / "influence.csv")
     assert {row["file"] for row in influence} == {"a's 0.wav", "2.wav", "3.wav", "4.wav"}
@@ -112,17 +112,17 @@ def test_runs_differ_by_what_they_are_said_to(project):
     assert (half["data"]["fraction"], whole["data"]["fraction"]) == (0.5, 1)
     assert half["minutes"] == pytest.approx(whole["minutes"] / 2, rel=0.01)
     assert not {"fractions", "seeds", "influence"} & half.keys()
-    less = out / "influence-1-steps/without-2.wav+seed-3/checkpoints/last.ckpt"
-    assert read_checkpoint(less)["config"]["data"]["without"] == ["2.wav"]
-    assert read_checkpoint(less)["step"] == 1
+    influence_run = out / "influence-1-steps/without-2.wav+seed-3/checkpoints/last.ckpt"
+    assert read_checkpoint(influence_run)["config"]["data"]["without"] == ["2.wav"]
+    assert read_checkpoint(influence_run)["step"] == 1
     assert len(list((out / "influence-1-steps").iterdir())) == 5  # without each of four, and with all
-    done = rave_lite("evaluate", f"ckpt={less}", cwd=project)
+    done = rave_lite("evaluate", f"ckpt={influence_run}", cwd=project)
     assert done.returncode == 0, done.stderr
     assert "[b] 1.wav" in done.stdout
 
 
 def test_the_distance_is_that_of_training(project, monkeypatch):
-    """What is judged from the file is what the last validation of the run measured."""
+    """The distance computed from the checkpoint equals that of the run's last validation."""
     assert rave_lite(*CURVE, "data.held_out=0.5", "seeds=[0]", cwd=project).returncode == 0
     for row in rows(project / "curves/curve/curve.csv"):
         log = next((project / f"curves/curve/fraction-{row['fraction']}+seed-0/logs/csv").glob("*/metrics.csv"))
@@ -166,11 +166,11 @@ def test_a_lone_file_and_a_manifest(write, tmp_path):
 
 
 def test_through_a_launcher(project, monkeypatch):
-    """It is asked for the runs, which get the folders that they would have here, and are judged by the next command."""
-    asked: list[list[str]] = []
+    """The launcher trains the runs in the same folders as this process would; the next command judges them."""
+    launched: list[list[str]] = []
 
     def run(command, check):
-        asked.append(command[3:])
+        launched.append(command[3:])
         return SimpleNamespace(returncode=1)
 
     arguments = [*CURVE, "influence=true", "influence_steps=2", "seeds=[0]", "hydra/launcher=slurm",
@@ -180,9 +180,9 @@ def test_through_a_launcher(project, monkeypatch):
         done = rave_lite(*arguments, cwd=project)
     assert done.returncode == 1
     assert "not all runs have ended well" in done.stderr
-    assert len(asked) == 2
+    assert len(launched) == 2
     launcher = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
-    for command in asked:
+    for command in launched:
         assert set(launcher) <= set(command)
         done = rave_lite(*(word for word in command if word not in launcher), cwd=project)
         assert done.returncode == 0, done.stdout + done.stderr

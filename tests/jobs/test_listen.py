@@ -38,7 +38,7 @@ def altered(trained: Path, path: Path, **changes) -> Path:  # noqa: F811
 
 
 class Shown:
-    """What a page says: versions, and per recording its marks (one for all models, or one each) and figures."""
+    """The contents of a page: versions, and per recording its marks (one for all models, or one each) and figures."""
 
     def __init__(self, folder: Path):
         text = (folder / "index.html").read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def listen(trained: Path, out: Path, *arguments: object) -> Shown:  # noqa: F811
 
 @pytest.fixture(scope="module")
 def judged(trained) -> dict:  # noqa: F811
-    """What `evaluate` says of the same run."""
+    """The report of `evaluate` on the same run."""
     done = rave_lite("evaluate", f"ckpt={CHECKPOINT}", "heard=0", cwd=trained)
     assert done.returncode == 0, done.stderr
     return json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
@@ -68,20 +68,20 @@ def judged(trained) -> dict:  # noqa: F811
 
 def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_path, judged):  # noqa: F811
     shown = listen(trained, tmp_path / "my page, (1)", f"ckpt={CHECKPOINT}", "heard=3")
-    held = len(judged["files"])
-    assert shown.names[:held] == list(judged["files"])
-    assert shown.marks == [["held out"]] * held + [["trained on"]] * min(3, held)
-    assert not set(shown.names[:held]) & set(shown.names[held:])
-    for name, (said,) in zip(shown.names[:held], shown.figures, strict=False):
-        assert said == {key: f"{value:.2f}" for key, value in judged["files"][name].items()}
+    count = len(judged["files"])
+    assert shown.names[:count] == list(judged["files"])
+    assert shown.marks == [["held out"]] * count + [["trained on"]] * min(3, count)
+    assert not set(shown.names[:count]) & set(shown.names[count:])
+    for name, (row,) in zip(shown.names[:count], shown.figures, strict=False):
+        assert row == {key: f"{value:.2f}" for key, value in judged["files"][name].items()}
     assert shown.versions == [["original", "mine"]] * len(shown.names)
 
 
 def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  # noqa: F811
-    """Another split heard what this run held out; a run of another place heard none of it; of an import nothing is known."""
-    held = list(judged["files"])
+    """Another split trained on what this run held out; a run on another folder on none of it; an import is unknown."""
+    held_out = list(judged["files"])
     files = sorted(str(path.relative_to(trained / "set/drums")) for path in (trained / "set/drums").rglob("*.wav"))
-    other = next(name for name in files if name not in held)
+    other = next(name for name in files if name not in held_out)
     split = altered(trained, tmp_path / "a, b's [c]/checkpoints/last.ckpt", config__data__held_out=[other])
     foreign = altered(trained, tmp_path / "second/checkpoints/last.ckpt", config__data__root=str(trained / "set/birds"))
     imported = altered(trained, tmp_path / "third.ckpt", config__data__root=None)
@@ -89,7 +89,7 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  
     folders = [re.sub(r" step \d+$", "", name) for name in shown.versions[0]]
     assert folders[:4] == ["original", "mine", "a, b&#x27;s [c]", "second"]
     marks = dict(zip(shown.names, shown.marks, strict=True))
-    for name in held:
+    for name in held_out:
         assert marks[name] == ["held out", "trained on", "not of its set", "not known"]
     assert marks[other] == ["trained on", "held out", "not of its set", "not known"]
     assert ["not of its set", "not of its set", "held out", "not known"] in shown.marks
@@ -155,21 +155,21 @@ def test_wrong_input(trained, tmp_path, write):  # noqa: F811
 
 
 def test_the_latent_of_each_model_around_the_chosen_hit(trained, tmp_path):  # noqa: F811
-    """By its name; another rate's model gets the hit at its own; without walks there is no such section."""
+    """The hit is chosen by name, and resampled for a model of another rate; without walks there is no latent section."""
     slower = altered(trained, tmp_path / "slower.ckpt", model__sample_rate=22050, sample_rate=22050, config__name="slower")
     listen(trained, tmp_path / "a", CHECKPOINT, slower, "seconds=0.5")
     hit = Shown(tmp_path / "a").names[1]
     for walks in (2, 0):
         listen(trained, tmp_path / "b", CHECKPOINT, slower, "seconds=0.5", f"walks={walks}", f"hit={hit}")
-        found = Parsed((tmp_path / "b/index.html").read_text(encoding="utf-8"))
-        tables = [table["aria-label"] for table in found.all("table") if table.get("role") == "grid"]
+        page = Parsed((tmp_path / "b/index.html").read_text(encoding="utf-8"))
+        tables = [table["aria-label"] for table in page.all("table") if table.get("role") == "grid"]
         assert tables == [f"{hit} by {name}, moved along each direction" for name in ("mine", "slower")][:walks]
-        assert len(found.all("figure")) == 2 * walks
+        assert len(page.all("figure")) == 2 * walks
     fails("hit: no recording on the page is named 'x'", "listen", CHECKPOINT, "hit=x", f"out={tmp_path / 'c'}", cwd=trained)
 
 
 def test_names_on_the_command_line(tmp_path, monkeypatch):
-    """Commas separate, but not inside the name of a file that is there; nothing else means anything."""
+    """Commas separate names, but not inside the name of an existing file; no other character is special."""
     monkeypatch.chdir(tmp_path)
     Path("a,b c's.ckpt").touch()
     Path("x=1.ckpt").touch()

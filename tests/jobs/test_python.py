@@ -17,14 +17,14 @@ from tests.training.test_run import SETTINGS, settings  # noqa: F401
 
 
 def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
-    """What was typed is known: a transfer keeps it. Hydra is left as it was."""
+    """The typed settings are known, so a transfer respects them. Hydra's state is restored."""
     before = HydraConfig.instance().cfg
     run("train", *settings, f"out={tmp_path / 'one'}")
     done = command("train", *settings, f"out={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr
-    one, two = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("one", "two"))
-    assert all(torch.equal(v, two["state_dict"][k]) for k, v in one["state_dict"].items())
-    assert one["step"] == 12
+    from_python, from_command = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("one", "two"))
+    assert all(torch.equal(v, from_command["state_dict"][k]) for k, v in from_python["state_dict"].items())
+    assert from_python["step"] == 12
     run("train", *settings, "model.capacity=6", f"transfer.from={tmp_path / 'one/checkpoints/last.ckpt'}",
         f"out={tmp_path / 'wider'}")
     assert RAVE.from_checkpoint(tmp_path / "wider/checkpoints/last.ckpt").config["capacity"] == 6
@@ -37,16 +37,16 @@ def test_other_jobs(tmp_path, capsys):
     assert soundfile.info(tmp_path / "drums/rhythms/hadrah.wav").duration > 1
 
 
-@pytest.mark.parametrize(("asked", "said"), [
+@pytest.mark.parametrize(("arguments", "message"), [
     (("trian",), "there is no job 'trian'"), (("common",), "there is no job 'common'"),
     (("train", "data.rot=x"), "data.rot"), (("train", "model=huge"), "huge"), (("train",), "data.root"),
     (("evaluate", "ckpt=nowhere.ckpt"), "nowhere.ckpt: no such checkpoint"),
     (("listen", "ckpt=it's (1),b"), r"it's \(1\): no such checkpoint"),
     (("gallery",), "run: needs a value, as in run=...; see rave-lite gallery")])
-def test_what_is_wrong_is_said(asked, said):
+def test_what_is_wrong_is_said(arguments, message):
     before = HydraConfig.instance().cfg
-    with pytest.raises(InputError, match=said):
-        run(*asked)
+    with pytest.raises(InputError, match=message):
+        run(*arguments)
     assert HydraConfig.instance().cfg is before
 
 

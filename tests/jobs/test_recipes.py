@@ -1,4 +1,4 @@
-"""Every recipe composes, alone and after a size, says when to use it and how, and asks for what it cannot do without."""
+"""Every recipe composes, alone and after a size, documents when and how to use it, and names missing settings."""
 
 import pytest
 from hydra.errors import ConfigCompositionException

@@ -59,16 +59,17 @@ def sbatch(script):
 
 
 def slurmctld(job):
-    asked = options(job)
-    array = asked.get("array")
+    requested = options(job)
+    array = requested.get("array")
     tasks = range(int(array.partition("%")[0].partition("-")[2]) + 1) if array else [None]
     names = [job if task is None else f"{{job}}_{{task}}" for task in tasks]
     for name in names:
         (STATE / name).write_text("PENDING")
     for number, (task, name) in enumerate(zip(tasks, names)):
-        env = dict(SLURM_JOB_ID=str(int(job) + number), SLURM_JOB_NAME=asked["job-name"], SLURM_NNODES=asked["nodes"],
-                   SLURM_JOB_NUM_NODES=asked["nodes"], SLURM_JOB_NODELIST="node1", SLURM_NTASKS=asked["ntasks-per-node"],
-                   SLURM_NTASKS_PER_NODE=asked["ntasks-per-node"], SLURM_CPUS_PER_TASK=asked["cpus-per-task"], NAME=name)
+        env = dict(SLURM_JOB_ID=str(int(job) + number), SLURM_JOB_NAME=requested["job-name"],
+                   SLURM_NNODES=requested["nodes"], SLURM_JOB_NUM_NODES=requested["nodes"], SLURM_JOB_NODELIST="node1",
+                   SLURM_NTASKS=requested["ntasks-per-node"], SLURM_NTASKS_PER_NODE=requested["ntasks-per-node"],
+                   SLURM_CPUS_PER_TASK=requested["cpus-per-task"], NAME=name)
         if task is not None:
             env.update(SLURM_ARRAY_JOB_ID=job, SLURM_ARRAY_TASK_ID=str(task))
         os.environ.update(env)
@@ -76,7 +77,7 @@ def slurmctld(job):
         while True:
             again.unlink(missing_ok=True)
             (STATE / name).write_text("RUNNING")
-            with open(named(asked["output"]), "a") as log:
+            with open(named(requested["output"]), "a") as log:
                 code = subprocess.call(["bash", STATE / f"{{job}}.sh"], stdout=log, stderr=log)
             if not again.exists():
                 break
@@ -119,7 +120,7 @@ globals()[command](*arguments)
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch) -> Path:
-    """SLURM's commands on the PATH; the folder of what they were given."""
+    """Fake SLURM commands on the PATH; returns the folder with the scripts they were given."""
     state, commands = tmp_path / "slurm_state", tmp_path / "slurm_commands"
     state.mkdir()
     commands.mkdir()
@@ -167,11 +168,12 @@ def test_a_sweep_on_slurm(slurm, project):
     assert "runs/kompang/phase2.steps-1\n  runs/kompang/phase2.steps-300\n" in done.stdout
 
     lines = (slurm / "4242.sh").read_text().splitlines()
-    asked = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("#SBATCH"))
-    assert asked.pop("--output") == str(folder / "slurm/%A_%a/%A_%a_0_log.out")
-    assert asked == {"--partition": "gpu", "--gpus-per-node": "1", "--cpus-per-task": "8", "--mem": "32GB", "--time": "1",
-                     "--nodes": "1", "--ntasks-per-node": "1", "--array": "0-1%2", "--signal": "USR2@120",
-                     "--job-name": "kompang", "--open-mode": "append", "--wckey": "submitit"}
+    directives = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("#SBATCH"))
+    assert directives.pop("--output") == str(folder / "slurm/%A_%a/%A_%a_0_log.out")
+    assert directives == {
+        "--partition": "gpu", "--gpus-per-node": "1", "--cpus-per-task": "8", "--mem": "32GB", "--time": "1", "--nodes": "1",
+        "--ntasks-per-node": "1", "--array": "0-1%2", "--signal": "USR2@120", "--job-name": "kompang",
+        "--open-mode": "append", "--wckey": "submitit"}
 
     assert {path.name for path in folder.iterdir()} == {"multirun.yaml", "slurm", short.name, long.name}
     for run, number, count in ((short, 0, 1), (long, 1, 300)):
@@ -198,23 +200,23 @@ def test_the_same_sweep_on_one_machine_and_its_resume(project):
     assert first["config"]["training"]["ema"] == second["config"]["training"]["ema"] == 0.9
     assert not all(first["state_dict"][k].equal(v) for k, v in second["state_dict"].items() if k.startswith("model."))
 
-    said = fails("runs/kompang/seed-0 holds a run already", *sweep("seed=0,1", "phase2.steps=1"), cwd=project)
-    assert "runs/kompang/seed-1 holds a run already" in said  # the other jobs run, whatever becomes of one
+    stderr = fails("runs/kompang/seed-0 holds a run already", *sweep("seed=0,1", "phase2.steps=1"), cwd=project)
+    assert "runs/kompang/seed-1 holds a run already" in stderr  # the other jobs run, whatever becomes of one
     done = rave_lite(*sweep("seed=0,1", "training.ema=0.9", "phase2.steps=2", "resume=last"), cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [steps(run) for run in runs] == [3, 3]
 
 
 def test_wrong_input_in_one_job_spares_the_others(project):
-    """And values that are no names for folders get folders."""
-    said = fails("nowhere/a b: no such file or folder", *sweep("data.root='nowhere/a b',../audio", "phase2.steps=0"),
-                 cwd=project)
+    """A failed job does not stop the others, and values that are no folder names still get folders."""
+    stderr = fails("nowhere/a b: no such file or folder", *sweep("data.root='nowhere/a b',../audio", "phase2.steps=0"),
+                   cwd=project)
     folders = {path.name for path in (project / "runs/kompang").iterdir()} - {"multirun.yaml"}
     assert len(folders) == 2
     assert all(re.fullmatch(r"data\.root-[\w.-]+-[0-9a-f]{6}", name) for name in folders), folders
     bad, good = sorted(folders, key=lambda name: "nowhere" not in name)
-    assert f"rave-lite: runs/kompang/{bad}: " in said
-    assert f"rave-lite: runs/kompang/{good}" not in said
+    assert f"rave-lite: runs/kompang/{bad}: " in stderr
+    assert f"rave-lite: runs/kompang/{good}" not in stderr
     assert steps(project / "runs/kompang" / good) == 1
 
 
@@ -252,7 +254,7 @@ def test_jobs_that_would_share_a_folder_are_refused(project):
 @settings(max_examples=200)
 @given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
 def test_folder_names(values):
-    """Any value gives a name that needs no quotes, in a shell or in Hydra's ckpt=, and another than other values."""
+    """Every value gives a different name, which needs no quotes in a shell or in Hydra's ckpt=."""
     names = [folder_name(f"data.root-{value}") for value in values]
     assert names[0] != names[1]
     for name in names:

@@ -10,11 +10,11 @@ from rave_lite.layers.conv import REFERENCE_FAN_IN
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
 
 
-def assert_same(found, expected, inputs: list[torch.Tensor]) -> None:
-    """Both outputs, and their gradients by `inputs`, to float64's precision."""
-    assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+def assert_same(output, expected, inputs: list[torch.Tensor]) -> None:
+    """Compare two outputs and their gradients with respect to `inputs`, to float64's precision."""
+    assert torch.allclose(output, expected, rtol=0, atol=1e-12)
     above = torch.randn_like(expected)
-    for a, b in zip(torch.autograd.grad(found, inputs, above), torch.autograd.grad(expected, inputs, above), strict=True):
+    for a, b in zip(torch.autograd.grad(output, inputs, above), torch.autograd.grad(expected, inputs, above), strict=True):
         assert torch.allclose(a, b, rtol=0, atol=1e-12)
 
 
@@ -42,14 +42,14 @@ def test_convolution_is_torchs_on_a_padded_signal(kernel, dilation, stride):
 
 @pytest.mark.parametrize("centered", [False, True])
 def test_residual_unit_by_its_formula(centered):
-    """What it does in place changes neither its input nor a gradient."""
+    """In-place operations change neither its input nor a gradient."""
     unit, x = ResidualUnit(3, dilation=2, alignment="centered" if centered else "causal").double(), signal(2, 3, 20)
     before = x.detach().clone()
-    found = unit(x)
+    output = unit(x)
     assert torch.equal(x, before)
-    wide = F.conv1d(F.pad(F.leaky_relu(x, 0.2), (4, 0)), unit.branch[1].weight, dilation=2)
+    hidden = F.conv1d(F.pad(F.leaky_relu(x, 0.2), (4, 0)), unit.branch[1].weight, dilation=2)
     skip = F.pad(x, (unit.delay, 0))[..., :20]
-    assert_same(found, skip + F.conv1d(F.leaky_relu(wide, 0.2), unit.branch[3].weight), [x, *unit.parameters()])
+    assert_same(output, skip + F.conv1d(F.leaky_relu(hidden, 0.2), unit.branch[3].weight), [x, *unit.parameters()])
 
 
 @pytest.mark.parametrize("make", [lambda: Conv1d(32, 16, 3, dilation=3), lambda: ConvTranspose1d(32, 16, 4),
@@ -58,13 +58,13 @@ def test_bfloat16_rounds_and_no_more(make):
     layer, x = make(), torch.randn(2, 32, 64, requires_grad=True)
     expected = layer(x)
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer(x)
-    assert found.dtype == torch.bfloat16
+        output = layer(x)
+    assert output.dtype == torch.bfloat16
     above, inputs = torch.randn_like(expected), [x, *layer.parameters()]
-    assert (found - expected).norm() <= 0.01 * expected.norm()
-    for a, b in zip(torch.autograd.grad(found, inputs, above.to(found.dtype)),
+    assert (output - expected).norm() <= 0.01 * expected.norm()
+    for a, b in zip(torch.autograd.grad(output, inputs, above.to(output.dtype)),
                     torch.autograd.grad(expected, inputs, above), strict=True):
-        assert (a - b).norm() <= 0.1 * b.norm()  # what is rounded across the activation's kink changes its slope
+        assert (a - b).norm() <= 0.1 * b.norm()  # values rounded across the activation's kink change its slope
 
 
 def impulse_delay(layer: torch.nn.Module, at: int, length: int = 240) -> int:

@@ -24,7 +24,7 @@ def level(error: torch.Tensor) -> float:
 @pytest.mark.parametrize(("rate", "to"), RATES)
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.8])
 def test_a_sinusoid_stays_one_and_is_late_by_the_delay(rate, to, part):
-    """`part`: its frequency, of the lower rate's half."""
+    """`part`: its frequency relative to half the lower rate."""
     common = math.gcd(rate, to)
     up, down = to // common, rate // common
     resample = Resample(up, down, 1, extra=3)
@@ -45,25 +45,25 @@ def test_what_lies_above_the_lower_rates_half_is_gone():
 @given(rates=st.sampled_from(RATES), hop=st.sampled_from([1, 7, 128, 2048]), latency=st.integers(0, 500),
        sizes=st.lists(st.integers(1, 3000), min_size=1))
 def test_there_and_back_is_the_signal_later_whatever_the_blocks(rates, hop, sizes, latency):
-    """Through a model that only delays: every block as long as it came, the whole late by exactly the latency stated."""
+    """Through a model that only delays: blocks keep their length, and the signal is late by exactly the stated latency."""
     model_rate, rate = rates
-    to_model, to_host, block, late = host_rate(model_rate, rate, hop=hop, latency=latency, batch_size=2)
+    to_model, to_host, block, delay = host_rate(model_rate, rate, hop=hop, latency=latency, batch_size=2)
     past = torch.zeros(2, 1, latency)
     signal = torch.from_numpy(sine(500, rate, np.arange(sum(sizes) * block))).float()
     x = torch.stack([signal, -signal])[:, None]
-    made = []
+    output = []
     for piece in x.split([n * block for n in sizes], 2):
         inside = to_model(piece)
         assert inside.shape[2] % hop == 0
         joined = torch.cat([past, inside], 2)
         inside, past = joined[..., : inside.shape[2]], joined[..., inside.shape[2] :]
-        made.append(to_host(inside, piece.shape[2]))
-        assert made[-1].shape == piece.shape
-    y = torch.cat(made, 2)
+        output.append(to_host(inside, piece.shape[2]))
+        assert output[-1].shape == piece.shape
+    y = torch.cat(output, 2)
     assert torch.allclose(y[0], -y[1])
-    settled = late + 300
+    settled = delay + 300
     if y.shape[2] > settled:
-        assert level(y[0, 0, settled:] - signal[settled - late : -late]) < -65
+        assert level(y[0, 0, settled:] - signal[settled - delay : -delay]) < -65
 
 
 def test_reset_starts_anew():

@@ -65,15 +65,15 @@ def test_any_convolution_streams(kernel, dilation, stride, alignment, delay):
 
 @pytest.mark.parametrize(("filter_bands", "framewise"), [(8, False), (3, False), (8, True), (3, True)])
 def test_noise_synth_streams_with_the_same_noise(filter_bands, framewise):
-    """Offline its noise is drawn from torch; given the streaming form's, it streams like any layer."""
+    """Offline, noise comes from torch; with the noise source of the streaming form it streams like any layer."""
     synth = NoiseSynth(4, 3, ratios=[2, 2], hidden=5, filter_bands=filter_bands, framewise=framewise).double()
     synth.noise = SeededNoise(3, torch.ones(()))
     x = torch.randn(2, 4, 160, dtype=torch.float64)
     live = stream(synth, 2)
     with torch.no_grad():
-        made = torch.cat([live(block) for block in x.split([4, 12, 8, 80, 4, 52], -1)], -1)
-        assert torch.allclose(made, synth(x), atol=1e-12, rtol=0)
-    assert made.abs().max() > 1e-3
+        streamed = torch.cat([live(block) for block in x.split([4, 12, 8, 80, 4, 52], -1)], -1)
+        assert torch.allclose(streamed, synth(x), atol=1e-12, rtol=0)
+    assert streamed.abs().max() > 1e-3
 
 
 def test_streaming_noise_is_white_gaussian_and_its_own():

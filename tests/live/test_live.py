@@ -105,17 +105,17 @@ def test_the_player_is_the_file(tmp_path):
             torch.manual_seed(0)
             expected = direct(x.unsqueeze(0))[0].numpy()
             torch.manual_seed(0)
-            made = player.process(x.numpy())
+            output = player.process(x.numpy())
         assert np.abs(expected).max() > 0
-        assert made == pytest.approx(expected, abs=1e-6)
+        assert output == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_player_on_cuda(file, signal_in):
     player = Player(file, "cuda")
     player.warm_up(1024)
-    made = [player.process(block) for block in signal_in[:8192].reshape(8, 1, 1024)]
-    assert np.concatenate(made, -1)[0] == pytest.approx(echo(signal_in[:8192]), abs=1e-6)
+    output = [player.process(block) for block in signal_in[:8192].reshape(8, 1, 1024)]
+    assert np.concatenate(output, -1)[0] == pytest.approx(echo(signal_in[:8192]), abs=1e-6)
 
 
 def test_the_dials(file):
@@ -170,7 +170,7 @@ def test_what_is_not_finite_is_silence_and_forgotten(file):
     x[2 * HOP] = 101
     y = through(engine, x)[:, 0].reshape(6, HOP)
     engine.stop()
-    assert engine.broken == 1
+    assert engine.nonfinite_blocks == 1
     assert [sorted(set(block.tolist())) for block in y] == [[0.5], [0.75], [0.0], [0.5], [0.75], [0.75]]
 
 
@@ -255,8 +255,8 @@ def jack():
     finally:
         server.terminate()
         server.wait()
-        for left in Path("/dev/shm").glob(f"jack_*_{env['JACK_DEFAULT_SERVER']}_*"):
-            left.unlink()  # of the client whose server went first
+        for leftover in Path("/dev/shm").glob(f"jack_*_{env['JACK_DEFAULT_SERVER']}_*"):
+            leftover.unlink()  # of the client whose server went first
 
 
 def start(jack: Jack, *arguments: object, cwd: Path, stdin: int = subprocess.DEVNULL,
@@ -276,7 +276,7 @@ np.save(sys.argv[2], y[:, 0])
 
 
 def test_a_real_stream_plays_the_model(jack, file, tmp_path, signal_in):
-    """Another program plays noise into the running command and records what it makes of it."""
+    """Another program plays noise into the running command and records its output."""
     live = start(jack, f"file={file}", "seconds=3", "block=1024", "slack=512", cwd=tmp_path)
     title = live.stdout.readline()
     np.save(tmp_path / "x.npy", signal_in)
@@ -289,15 +289,15 @@ def test_a_real_stream_plays_the_model(jack, file, tmp_path, signal_in):
     assert summary, said
     assert int(summary[1]) == pytest.approx(3 * RATE / 1024, rel=0.1)
 
-    found = [find(part, np.load(tmp_path / "y.npy")) for part in echo(signal_in)[: 20 * 2048].reshape(20, 2048)]
-    lags = [at - 2048 * i for i, at in enumerate(found) if at is not None]
-    assert len(lags) > 10, found  # all of them, but for xruns on a busy machine
+    positions = [find(part, np.load(tmp_path / "y.npy")) for part in echo(signal_in)[: 20 * 2048].reshape(20, 2048)]
+    lags = [at - 2048 * i for i, at in enumerate(positions) if at is not None]
+    assert len(lags) > 10, positions  # all of them, but for xruns on a busy machine
     stated = float(re.search(r"latency (\d+) ms", title)[1]) * RATE / 1000
     assert np.median(lags) == pytest.approx(stated + PERIOD, abs=PERIOD)  # the recording program adds its own period
 
 
 def find(part: np.ndarray, whole: np.ndarray) -> int | None:
-    """Where `part` begins in `whole`, sample for sample; None where it is not there."""
+    """The sample at which `part` begins in `whole`; None where it is not in it."""
     n = len(whole) + len(part)
     at = int(np.fft.irfft(np.fft.rfft(whole, n) * np.fft.rfft(part, n).conj(), n)[: len(whole) - len(part)].argmax())
     return at if np.abs(whole[at:at + len(part)] - part).max() < 1e-6 else None

@@ -14,8 +14,8 @@ def levels(model: RAVE, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Deviation of the latents' means, and level of each output band relative to the input's."""
     bands = model.pqmf(x)
     z, _ = model.latent.sample(model.encoder(bands))
-    made = model.decoder(model.latent.widen(z))
-    return model.latent.mean(model.encoder(bands)).std(), (made.square().mean((0, 2)) / bands.square().mean((0, 2))).sqrt()
+    output = model.decoder(model.latent.widen(z))
+    return model.latent.mean(model.encoder(bands)).std(), (output.square().mean((0, 2)) / bands.square().mean((0, 2))).sqrt()
 
 
 @torch.no_grad()

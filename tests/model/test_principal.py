@@ -48,7 +48,7 @@ def test_a_models_first_direction_follows_the_level(alignment):
     swell = torch.linspace(0, 1, 64).repeat_interleave(model.hop)
     x = torch.randn(2, 1, 64 * model.hop) * swell
     model.fit_principal(x)
-    late = model.encoder.delay
+    delay = model.encoder.delay
     with torch.no_grad():
-        p = model.principal(model.encode(x))[:, 0, late:].mean(0)
+        p = model.principal(model.encode(x))[:, 0, delay:].mean(0)
     assert torch.corrcoef(torch.stack([p, torch.linspace(0, 1, len(p))]))[0, 1] > 0.5

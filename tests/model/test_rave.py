@@ -114,10 +114,10 @@ def test_reconstruct_takes_any_length_and_removes_the_latency():
     set_noise(rave, 0)
     x = torch.randn(2, 1, 5 * rave.hop + 123)
     with torch.no_grad():
-        made = rave.reconstruct(x)
+        reconstruction = rave.reconstruct(x)
         longer = rave(torch.nn.functional.pad(x, (0, -x.shape[-1] % rave.hop + 40 * rave.hop)))
-    assert made.shape == x.shape
-    assert torch.allclose(made, longer[..., rave.latency : rave.latency + x.shape[-1]], atol=1e-6)
+    assert reconstruction.shape == x.shape
+    assert torch.allclose(reconstruction, longer[..., rave.latency : rave.latency + x.shape[-1]], atol=1e-6)
 
 
 def test_wrong_architectures_are_named():
@@ -155,9 +155,7 @@ def test_streams_on_cuda():
     rave = build("model=tiny", SMALL).cuda()
     set_noise(rave, 0)
     x = torch.randn(2, 1, 12 * rave.hop, device="cuda")
-
-
     with torch.no_grad():
         live = stream(rave, 2)
-        made = torch.cat([live(block) for block in x.split(3 * rave.hop, -1)], -1)
-        assert torch.allclose(made, rave(x), atol=1e-4)
+        streamed = torch.cat([live(block) for block in x.split(3 * rave.hop, -1)], -1)
+        assert torch.allclose(streamed, rave(x), atol=1e-4)

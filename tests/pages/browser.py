@@ -34,19 +34,19 @@ class Parsed(HTMLParser):
 
 
 def self_contained(path: Path) -> Parsed:
-    """The page, in which nothing comes from elsewhere."""
+    """The parsed page, after asserting that it loads nothing from elsewhere."""
     text = path.read_text(encoding="utf-8")
-    found = Parsed(text)
-    for _, attributes in found.tags:
+    parsed = Parsed(text)
+    for _, attributes in parsed.tags:
         for key in ("src", "href", "action", "srcset"):
             assert (attributes.get(key) or "data:").startswith("data:")
     assert not re.search(r"url\(|@import|https?:", text)
-    return found
+    return parsed
 
 
 @contextmanager
 def opened(path: Path, width: int = 1440, before: str = "", **options: Any) -> Iterator[tuple[Page, list[str], list[str]]]:
-    """The page in real time, with all that it requests and all that goes wrong. `before`: a script that runs first."""
+    """Opens the page in a browser; yields it with its requests and errors. `before`: a script that runs first."""
     requests: list[str] = []
     faults: list[str] = []
     with sync_playwright() as playwright:
@@ -62,10 +62,10 @@ def opened(path: Path, width: int = 1440, before: str = "", **options: Any) -> I
 
 
 def seen_by_browser(path: Path, script: str, width: int) -> Any:
-    """What `script`, the body of an async function run in the loaded page, returns within a minute; no fault is allowed."""
-    late = 'new Promise((_, fail) => setTimeout(() => fail(new Error("the script waits in vain")), 60000))'
+    """The result of `script`, the body of an async function run in the page; it may take a minute and raise no error."""
+    timeout = 'new Promise((_, fail) => setTimeout(() => fail(new Error("the script waits in vain")), 60000))'
     with opened(path, width) as (page, _, faults):
-        seen = page.evaluate(f"Promise.race([(async () => {{{script}}})(), {late}])")
+        seen = page.evaluate(f"Promise.race([(async () => {{{script}}})(), {timeout}])")
         assert not faults
         return seen
 

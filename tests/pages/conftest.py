@@ -1,4 +1,4 @@
-"""The listening page of some sounds and three models."""
+"""The listening page of a few sounds and three models."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ SECONDS = 1.5
 
 
 def ramp() -> np.ndarray:
-    """Every moment has a value of its own: what is heard tells the position."""
+    """A ramp: each sample has another value, which tells its position."""
     return np.linspace(0.02, 0.5, round(SECONDS * RATE), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
 def shown() -> list[SideBySide]:
     sound = ramp()
-    first = SideBySide("ramp & <b>co</b>.wav", sound, [ModelOutput(made, FIGURES | {"mel_db": n}, HELD_OUT)
-                                                       for n, made in enumerate((-sound, 0.5 * sound, 3 * sound))])
+    first = SideBySide("ramp & <b>co</b>.wav", sound, [ModelOutput(output, FIGURES | {"mel_db": n}, HELD_OUT)
+                                                       for n, output in enumerate((-sound, 0.5 * sound, 3 * sound))])
     others = [SideBySide(name, drum(n), [ModelOutput(scale * drum(n + 1), FIGURES, HELD_OUT if n % 2 else TRAINED_ON)
                                          for scale in (0.1, 1, 4)], 1.5)
               for n, name in enumerate([*NASTY, "x</script>.wav"])]

@@ -14,7 +14,7 @@ SEEDED = "{ let seed = 1; Math.random = () => (seed = seed * 16807 % 2147483647)
 
 
 def blind_test(tab, mode: str, answers: int, choose) -> tuple[list[dict], dict]:
-    """The trials as they truly were, and what was saved; `choose(trial, number)`: the button to press."""
+    """The true trials, and the saved JSON; `choose(trial, number)`: the button to press."""
     tab.locator("#test").click()
     tab.locator(f"#setup input[value={mode}]").check()
     tab.locator("#first").select_option(index=1)
@@ -54,26 +54,26 @@ def test_abx_is_blind_and_counted(page, shown):
         for count, hits in ((9, 5), (1, 1), (40, 40), (2000, 1040), (5, 0)):
             expected = binomtest(hits, count, alternative="greater").pvalue
             assert tab.evaluate(f"tail({count}, {hits})") == pytest.approx(expected, rel=1e-9)
-    assert [{key: one[key] for key in ("file", "a", "b", "x", "answer")} for one in saved["trials"]] == truth
-    assert [one["correct"] for one in saved["trials"]] == [True] * 12 + [False] * 4
+    assert [{key: trial[key] for key in ("file", "a", "b", "x", "answer")} for trial in saved["trials"]] == truth
+    assert [trial["correct"] for trial in saved["trials"]] == [True] * 12 + [False] * 4
     assert saved["counts"] == {"trials": 16, "correct": 12}
     assert saved["p_value"] == pytest.approx(binomtest(12, 16, alternative="greater").pvalue)
     assert saved["models"] == MODELS
     assert saved["versions"] == [MODELS[0], MODELS[2]]
     assert f'data-page="{saved["page"]}"' in page.read_text(encoding="utf-8")
-    assert {(one["a"], one["x"]) for one in truth} == {(MODELS[n], x) for n in (0, 2) for x in "ab"}
-    names = [*(one.name for one in shown), "burung.wav"]
-    heard = [one["file"] for one in truth[: len(names)]]
-    assert sorted(heard) == sorted(names)  # none again before all were heard
-    assert heard not in (names, names[::-1])
+    assert {(trial["a"], trial["x"]) for trial in truth} == {(MODELS[n], x) for n in (0, 2) for x in "ab"}
+    names = [*(trial.name for trial in shown), "burung.wav"]
+    first_round = [trial["file"] for trial in truth[: len(names)]]
+    assert sorted(first_round) == sorted(names)  # no recording again before all were played
+    assert first_round not in (names, names[::-1])
 
 
 @in_browser
 def test_unsaved_answers_are_not_lost(page):
-    """A trial ends by finishing; the result is come back to until it is saved, or until one agrees to lose it."""
+    """A test ends by finishing; the page returns to its result until it is saved, or until the user agrees to lose it."""
     with opened(page) as (tab, _, _):
-        asked: list[str] = []
-        tab.on("dialog", lambda box: (asked.append(box.message), box.accept() if len(asked) > 1 else box.dismiss()))
+        questions: list[str] = []
+        tab.on("dialog", lambda box: (questions.append(box.message), box.accept() if len(questions) > 1 else box.dismiss()))
         button, begin, back = (tab.locator(at) for at in ("#test", "#setup button.main", "#result .leave"))
         button.click()
         begin.click()
@@ -89,8 +89,8 @@ def test_unsaved_answers_are_not_lost(page):
             assert tab.locator("#result").is_visible()
         tab.locator("#again").click()
         begin.click()
-        assert len(asked) == 1
-        assert "not saved" in asked[0]
+        assert len(questions) == 1
+        assert "not saved" in questions[0]
         assert tab.locator("#result").is_visible()
         tab.locator("#again").click()
         begin.click()
@@ -103,7 +103,7 @@ def test_unsaved_answers_are_not_lost(page):
         button.click()
         begin.click()
         assert tab.locator("#trial").is_visible()
-        assert len(asked) == 2
+        assert len(questions) == 2
 
 
 @in_browser
@@ -114,9 +114,9 @@ def test_preferences_are_tallied_by_version(page):
         assert not faults
         assert saved["counts"] == {"trials": 9, "preferred": {MODELS[0]: 4, MODELS[2]: 4}, "none": 1}
         assert saved["p_value"] == pytest.approx(binomtest(4, 8).pvalue)
-        assert [one["preferred"] for one in saved["trials"]] == [MODELS[2]] * 4 + [MODELS[0], None] + [MODELS[0]] * 3
-        assert all(one["equally_loud"] for one in saved["trials"])
-        assert len({one["a"] for one in truth}) == 2
+        assert [answer["preferred"] for answer in saved["trials"]] == [MODELS[2]] * 4 + [MODELS[0], None] + [MODELS[0]] * 3
+        assert all(answer["equally_loud"] for answer in saved["trials"])
+        assert len({answer["a"] for answer in truth}) == 2
         tab.locator("#result .leave").click()
         assert tab.locator("main").is_visible()
         tab.locator("#test").click()

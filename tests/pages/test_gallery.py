@@ -65,77 +65,77 @@ SEEN = """
 
 
 def history() -> History:
-    """Sounds that come nearer to their hits until step 300, and then leave them."""
+    """A history whose sounds approach their hits until step 300 and then move away."""
     hits = [drum(n) * (0.05 if n == 1 else 0.5) for n in range(len(NASTY))]
     noise = [np.random.default_rng(n).standard_normal(len(hit)).astype(np.float32) for n, hit in enumerate(hits)]
     mixed = [[hit + amount * e for hit, e in zip(hits, noise, strict=True)] for amount in (0.3, 0.1, 0.03, 0.001, 0.05)]
-    moments = [moment(step, [], hits, made, RATE) for step, made in zip(STEPS, mixed, strict=True)]
+    moments = [moment(step, [], hits, outputs, RATE) for step, outputs in zip(STEPS, mixed, strict=True)]
     return History(RATE, NASTY, hits, moments, 200)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Path, History]:
-    path, found = tmp_path_factory.mktemp("page") / "gallery.html", history()
-    found.moments[3].names.append("best")
-    page.write(path, found, run="<i>&'\"$x</i>", note="<i>note</i>")
-    return path, found
+    path, shown = tmp_path_factory.mktemp("page") / "gallery.html", history()
+    shown.moments[3].names.append("best")
+    page.write(path, shown, run="<i>&'\"$x</i>", note="<i>note</i>")
+    return path, shown
 
 
-def sounds(found: Parsed) -> list[np.ndarray]:
-    return [soundfile.read(io.BytesIO(base64.b64decode(button["data-sound"])))[0] for button in found.all("button")
+def sounds(parsed: Parsed) -> list[np.ndarray]:
+    return [soundfile.read(io.BytesIO(base64.b64decode(button["data-sound"])))[0] for button in parsed.all("button")
             if "data-sound" in button]
 
 
 def test_every_cell_has_its_picture_and_its_sound_at_one_gain(written):
     path, shown = written
-    found = Parsed(path.read_bytes().decode())
-    each = [[hit, *(m.made[n] for m in shown.moments)] for n, hit in enumerate(shown.hits)]
-    played = sounds(found)
-    assert len(played) == len(found.all("img")) == len(NASTY) * 6
-    for sound, heard in zip((sound for row in each for sound in row), played, strict=True):
-        level, expected = (np.sqrt((x**2).sum()) for x in (heard, sound * shown.gain))
+    parsed = Parsed(path.read_bytes().decode())
+    rows = [[hit, *(m.made[n] for m in shown.moments)] for n, hit in enumerate(shown.hits)]
+    played = sounds(parsed)
+    assert len(played) == len(parsed.all("img")) == len(NASTY) * 6
+    for sound, decoded in zip((sound for row in rows for sound in row), played, strict=True):
+        level, expected = (np.sqrt((x**2).sum()) for x in (decoded, sound * shown.gain))
         assert level == pytest.approx(expected, rel=0.25)  # noise loses its highest octave in MP3
-    assert max(np.abs(sound * shown.gain).max() for row in each for sound in row) == pytest.approx(0.9)
-    for picture in found.all("img"):
+    assert max(np.abs(sound * shown.gain).max() for row in rows for sound in row) == pytest.approx(0.9)
+    for picture in parsed.all("img"):
         image = Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))
         assert image.size == (int(picture["width"]), int(picture["height"]))
-    labels = [button["aria-label"] for button in found.all("button") if "data-sound" in button]
+    labels = [button["aria-label"] for button in parsed.all("button") if "data-sound" in button]
     assert labels[:2] == [f"Play {NASTY[0]}, the recording", f"Play {NASTY[0]}, step 0"]
     assert all(labels[6 * n] == f"Play {name}, the recording" for n, name in enumerate(NASTY))
 
 
 def test_the_nearest_column_and_the_phases_are_marked(written):
     path, shown = written
-    found = Parsed(path.read_bytes().decode())
+    parsed = Parsed(path.read_bytes().decode())
     assert shown.best.step == 300
-    heads = [th.get("class", "").split() for th in found.all("th") if th.get("scope") == "col"]
+    heads = [th.get("class", "").split() for th in parsed.all("th") if th.get("scope") == "col"]
     assert heads == [[], [], [], [], ["least", "phase2"], []]  # 200 is the last step of phase 1
-    assert sum("least" in td.get("class", "") for td in found.all("td")) == len(NASTY)
-    tops = [float(i["style"].split(":")[1].strip(" %")) for i in found.all("i")]
+    assert sum("least" in td.get("class", "") for td in parsed.all("td")) == len(NASTY)
+    tops = [float(i["style"].split(":")[1].strip(" %")) for i in parsed.all("i")]
     distances = [m.distance for m in shown.moments]
     assert np.argsort(tops)[::-1].tolist() == np.argsort(distances).tolist()  # nearer is lower
     assert (min(tops), max(tops)) == (10, 90)
     text = path.read_text()
     assert "Nearest to the recordings: step 300, before the last one, 1,000." in text
-    for one in shown.moments:
-        assert f">{one.distance:.2f}</b>" in text
-        assert one.distance == pytest.approx(np.mean([f["spectral"] for f in one.figures]))
+    for point in shown.moments:
+        assert f">{point.distance:.2f}</b>" in text
+        assert point.distance == pytest.approx(np.mean([f["spectral"] for f in point.figures]))
 
 
 def test_one_moment_is_a_page_too(tmp_path):
     full = history()
     page.write(tmp_path / "one.html", History(RATE, full.names[:1], full.hits[:1], [
         Moment(7, ["last"], full.moments[0].made[:1], full.moments[0].figures[:1])], None), run="one")
-    found = Parsed((tmp_path / "one.html").read_text())
-    assert len(sounds(found)) == 2
+    parsed = Parsed((tmp_path / "one.html").read_text())
+    assert len(sounds(parsed)) == 2
     assert "it may still be learning" in (tmp_path / "one.html").read_text()
 
 
 def test_nothing_comes_from_elsewhere_and_no_name_is_markup(written):
-    found = self_contained(written[0])
-    assert len(found.all("i")) == len(STEPS)  # the dots of the curve
-    assert len(found.all("b")) == len(STEPS)  # the distances
-    assert len(found.all("script")) == 1
+    parsed = self_contained(written[0])
+    assert len(parsed.all("i")) == len(STEPS)  # the dots of the curve
+    assert len(parsed.all("b")) == len(STEPS)  # the distances
+    assert len(parsed.all("script")) == 1
 
 
 @in_browser
@@ -185,7 +185,7 @@ def columns(path: Path) -> list[int]:
 
 
 def test_the_gallery_of_a_run(trained):
-    """Each kept step once, in order, sounds and pictures as the checkpoints make them."""
+    """Each kept step once, in order, with sounds and pictures of its checkpoint."""
     done = rave_lite("gallery", "run=runs/mine", cwd=trained)
     assert done.returncode == 0, done.stderr
     path = trained / "runs/mine/gallery.html"
@@ -193,15 +193,16 @@ def test_the_gallery_of_a_run(trained):
     assert columns(path) == sorted({3, 6, 9, 12, best})
     assert "phase1" in done.stdout
     assert "keep" not in done.stdout
-    found = Parsed(path.read_text())
-    assert len(sounds(found)) == 2 * (1 + len(columns(path)))
+    parsed = Parsed(path.read_text())
+    assert len(sounds(parsed)) == 2 * (1 + len(columns(path)))
     clip = catalogue(trained / "set", 44100, cache=trained / "cache", held_out=0.5).held_out[0]
     model = RAVE.from_checkpoint(trained / "runs/mine/checkpoints/step-0000003.ckpt")
     x = clip.read()
-    made = reconstruct(model, x[None])[0]
-    original, first = (s[: len(x)] for s in sounds(found)[:2])
-    assert np.sqrt((first**2).sum() / (original**2).sum()) == pytest.approx(np.sqrt((made**2).sum() / (x**2).sum()), rel=0.2)
-    heads = [th["class"].split() for th in found.all("th") if "class" in th]
+    output = reconstruct(model, x[None])[0]
+    original, first = (s[: len(x)] for s in sounds(parsed)[:2])
+    gain = np.sqrt((output**2).sum() / (x**2).sum())
+    assert np.sqrt((first**2).sum() / (original**2).sum()) == pytest.approx(gain, rel=0.2)
+    heads = [th["class"].split() for th in parsed.all("th") if "class" in th]
     (begins,) = (step for step, names in zip(columns(path), heads, strict=True) if "phase2" in names)
     assert begins == min(step for step in columns(path) if step > 6)
 
@@ -224,20 +225,20 @@ def test_without_kept_steps_it_is_made_of_what_was_logged_or_of_what_there_is(tr
     shutil.copytree(trained / "runs/mine", run)
     for path in (run / "checkpoints").glob("step-*"):
         path.unlink()
-    said = rave_lite("gallery", f"run={run}")
-    assert said.returncode == 0, said.stderr
-    assert "callbacks.checkpoints.keep=1000" in said.stdout
-    assert columns(run / "gallery.html") == [0, 4, 8, 12]  # as it listened
+    done = rave_lite("gallery", f"run={run}")
+    assert done.returncode == 0, done.stderr
+    assert "callbacks.checkpoints.keep=1000" in done.stdout
+    assert columns(run / "gallery.html") == [0, 4, 8, 12]  # the steps at which it logged sounds
     logged = soundfile.read(next((run / "logs/csv").rglob("step_0000008/held_out/0_*.wav")))[0]
     original = soundfile.read(next((run / "logs/csv").rglob("original/0_*.wav")))[0]
-    heard = sounds(Parsed((run / "gallery.html").read_text()))
-    assert np.sqrt((heard[3] ** 2).sum() / (heard[0] ** 2).sum()) == pytest.approx(
+    on_page = sounds(Parsed((run / "gallery.html").read_text()))
+    assert np.sqrt((on_page[3] ** 2).sum() / (on_page[0] ** 2).sum()) == pytest.approx(
         np.sqrt((logged**2).sum() / (original**2).sum()), rel=0.2)
 
     shutil.rmtree(run / "logs")
-    said = rave_lite("gallery", f"run={run}")
-    assert said.returncode == 0, said.stderr
-    assert "kept no checkpoints on the way" in said.stdout
+    done = rave_lite("gallery", f"run={run}")
+    assert done.returncode == 0, done.stderr
+    assert "kept no checkpoints on the way" in done.stdout
     assert columns(run / "gallery.html") == sorted({6, 12, read_checkpoint(run / "checkpoints/best.ckpt")["step"]})
 
     for path in (run / "checkpoints").iterdir():

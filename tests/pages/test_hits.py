@@ -36,39 +36,39 @@ SEEN = """
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> tuple[Path, list[Hit]]:
-    found = []
+    hits_with_clips = []
     for n, name in enumerate(NASTY):
         sound = clip(name, np.concatenate([drum(n), bell(n)]) if n else np.ones(882) * 0.5)
-        found.append((Hit(name, 0, round(len(sound) / RATE, 3), 1 + n % 3, 2.5 - n / 8, n != 4), sound))
+        hits_with_clips.append((Hit(name, 0, round(len(sound) / RATE, 3), 1 + n % 3, 2.5 - n / 8, n != 4), sound))
     path = tmp_path_factory.mktemp("page") / "hits.html"
-    page.write(path, found, RATE, root="<i>&'\"$x</i>", seconds=0.5)
-    return path, [hit for hit, _ in found]
+    page.write(path, hits_with_clips, RATE, root="<i>&'\"$x</i>", seconds=0.5)
+    return path, [hit for hit, _ in hits_with_clips]
 
 
 def test_every_hit_is_there_with_its_picture_and_sound(written):
     path, hits = written
-    found = Parsed(path.read_bytes().decode())
-    rows = sorted(found.all("li"), key=lambda row: int(row["data-row"]))
+    parsed = Parsed(path.read_bytes().decode())
+    rows = sorted(parsed.all("li"), key=lambda row: int(row["data-row"]))
     assert [[row[f"data-{column}"] for column in manifest.COLUMNS] for row in rows] == [hit.row() for hit in hits]
-    sounds = [base64.b64decode(button["data-sound"]) for button in found.all("button") if "data-sound" in button]
-    for row, sound in zip(found.all("li"), sounds, strict=True):
+    sounds = [base64.b64decode(button["data-sound"]) for button in parsed.all("button") if "data-sound" in button]
+    for row, sound in zip(parsed.all("li"), sounds, strict=True):
         samples, rate = soundfile.read(io.BytesIO(sound))
         assert rate == RATE
         assert len(samples) / rate == pytest.approx(min(float(row["data-end"]), 0.5), abs=0.06)
         assert np.abs(samples).max() > 0.1
-    for picture in found.all("img"):
+    for picture in parsed.all("img"):
         image = Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))
         assert image.size == (int(picture["width"]), 72)
         assert np.asarray(image.convert("L")).std() > 10
-    ticks = [box for box in found.all("input") if box["type"] == "checkbox" and box.get("class") != "all"]
-    assert [("checked" in box) for box in ticks] == [row["data-keep"] == "yes" for row in found.all("li")]
+    ticks = [box for box in parsed.all("input") if box["type"] == "checkbox" and box.get("class") != "all"]
+    assert [("checked" in box) for box in ticks] == [row["data-keep"] == "yes" for row in parsed.all("li")]
 
 
 def test_nothing_comes_from_elsewhere_and_no_name_is_markup(written):
-    found = self_contained(written[0])
-    assert not found.all("i")
-    assert len(found.all("b")) == len(written[1]) + 1  # the scores, and the name of the file that is saved
-    assert len(found.all("section")) == 3
+    parsed = self_contained(written[0])
+    assert not parsed.all("i")
+    assert len(parsed.all("b")) == len(written[1]) + 1  # the scores, and the name of the file that is saved
+    assert len(parsed.all("section")) == 3
 
 
 def test_hits_alone_in_their_group_are_shown_together_first():

@@ -42,7 +42,7 @@ def written(tmp_path_factory):
     """The page, the model and the chosen hit."""
     model, path = measured(), tmp_path_factory.mktemp("page") / "latents.html"
     clips = [clip(name, drum(n) if n % 2 else bell(n)) for n, name in enumerate(NASTY[:3])]
-    sounds = {one.source: one.read() for one in clips}
+    sounds = {sound.source: sound.read() for sound in clips}
     section = latents.section(model, NAME, sounds, list(sounds.items())[1])
     page.write(path, "Latents", ["<main>", *section, "</main>"], "latents")
     return path, model, clips
@@ -50,33 +50,33 @@ def written(tmp_path_factory):
 
 def test_every_direction_and_move_is_there_with_its_picture_and_sound(written):
     path, model, clips = written
-    found = Parsed(path.read_bytes().decode())
-    buttons = [button for button in found.all("button") if button["class"] == "play"]
-    said = [f"Direction {n}, {move}" for n in range(1, 9) for move in ("−2 σ", "−1 σ", "0", "+1 σ", "+2 σ")]
-    assert [button["aria-label"] for button in buttons] == said
+    parsed = Parsed(path.read_bytes().decode())
+    buttons = [button for button in parsed.all("button") if button["class"] == "play"]
+    labels = [f"Direction {n}, {move}" for n in range(1, 9) for move in ("−2 σ", "−1 σ", "0", "+1 σ", "+2 σ")]
+    assert [button["aria-label"] for button in buttons] == labels
     assert len({button["data-sound"] for button in buttons[2::5]}) == 1
     assert len({button["data-sound"] for button in buttons}) == 33
     sound, rate = soundfile.read(io.BytesIO(base64.b64decode(buttons[2]["data-sound"])))
     plain = reconstruct(model, clips[1].read()[None])[0]
     assert rate == RATE
     assert len(sound) / rate == pytest.approx(len(plain) / rate, abs=0.06)
-    rows = moved(model, clips[1].read()[: round(latents.HEARD * RATE)])
-    peak = max(1, *(np.abs(made).max() for row in rows for made in row))  # the loudest of them all, and only that one
-    for n, made in zip((0, 2, 4, 39), (rows[0][0], plain, rows[0][4], rows[7][4]), strict=True):
-        heard, _ = soundfile.read(io.BytesIO(base64.b64decode(buttons[n]["data-sound"])))
-        assert level_db(heard) == pytest.approx(level_db(made / peak), abs=1.5)
-    for picture in found.all("img"):
+    rows = moved(model, clips[1].read()[: round(latents.CELL_SECONDS * RATE)])
+    peak = max(1, *(np.abs(output).max() for row in rows for output in row))  # the loudest of them all, and only that one
+    for n, output in zip((0, 2, 4, 39), (rows[0][0], plain, rows[0][4], rows[7][4]), strict=True):
+        played, _ = soundfile.read(io.BytesIO(base64.b64decode(buttons[n]["data-sound"])))
+        assert level_db(played) == pytest.approx(level_db(output / peak), abs=1.5)
+    for picture in parsed.all("img"):
         image = Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))
         assert np.asarray(image.convert("L")).std() > 5
-    assert len(found.all("img")) == len(clips) + 40
+    assert len(parsed.all("img")) == len(clips) + 40
 
 
 def test_names_are_text_and_nothing_comes_from_elsewhere(written):
-    found = self_contained(written[0])
-    assert not found.all("i")
-    said = [f"Spectrogram of {name}, its latent over time" for name in NASTY[:3]]
-    assert [image["alt"] for image in found.all("img")[:3]] == said
-    assert found.all("table")[0]["aria-label"] == f"{NASTY[1]} by {NAME}, moved along each direction"
+    parsed = self_contained(written[0])
+    assert not parsed.all("i")
+    labels = [f"Spectrogram of {name}, its latent over time" for name in NASTY[:3]]
+    assert [image["alt"] for image in parsed.all("img")[:3]] == labels
+    assert parsed.all("table")[0]["aria-label"] == f"{NASTY[1]} by {NAME}, moved along each direction"
 
 
 def test_a_model_whose_directions_were_never_measured_says_so(written):

@@ -19,21 +19,21 @@ from tests.evaluation.test_embedding import RATE, bell
 from tests.pages.browser import Parsed, in_browser, opened, self_contained, until
 from tests.pages.conftest import MODELS, SECONDS, ramp
 
-# The page's clock stands still until a test lets it run: then what is heard is rendered, sample by sample.
+# The page's clock stands still until a test lets it run: then its output is rendered, sample by sample.
 OFFLINE = f"""window.AudioContext = class extends OfflineAudioContext {{
-  constructor(options) {{ super(1, {2 * RATE}, options.sampleRate); window.heard = this; }}
+  constructor(options) {{ super(1, {2 * RATE}, options.sampleRate); window.rendering = this; }}
   resume() {{ return Promise.resolve(); }}
   go() {{ return super.resume(); }}
 }};"""
 
 
 def test_every_version_is_there_and_none_clips(page, shown):
-    found = Parsed(page.read_text(encoding="utf-8"))
-    assert [article["data-name"] for article in found.all("article") if "data-name" in article] == [
-        *(one.name for one in shown), "burung.wav"]
-    radios = iter(radio for radio in found.all("input") if "data-sound" in radio)
-    for one in shown:
-        for sound in (one.original, *(made.sound for made in one.made)):
+    parsed = Parsed(page.read_text(encoding="utf-8"))
+    assert [article["data-name"] for article in parsed.all("article") if "data-name" in article] == [
+        *(recording.name for recording in shown), "burung.wav"]
+    radios = iter(radio for radio in parsed.all("input") if "data-sound" in radio)
+    for recording in shown:
+        for sound in (recording.original, *(output.sound for output in recording.made)):
             radio = next(radios)
             samples, rate = soundfile.read(io.BytesIO(base64.b64decode(radio["data-sound"])))
             assert rate == RATE
@@ -45,24 +45,24 @@ def test_every_version_is_there_and_none_clips(page, shown):
                 factor = played[part] @ sound[part] / (sound[part] @ sound[part])
                 assert 0.1 < factor <= 1.001
                 assert np.abs(played[part] - factor * sound[part]).max() < 2e-4
-    pictures = [Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in found.all("img")]
-    assert len(pictures) == len(found.all("svg")) == 4 * (len(shown) + 1)
+    pictures = [Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in parsed.all("img")]
+    assert len(pictures) == len(parsed.all("svg")) == 4 * (len(shown) + 1)
     assert all(picture.height == listen.HEIGHT for picture in pictures)
     assert np.asarray(pictures[0].convert("L")).std() > 10
 
 
 def test_nothing_comes_from_elsewhere_and_no_name_is_markup(page):
     text = page.read_text(encoding="utf-8")
-    found = self_contained(page)
-    assert not found.all("i")
-    assert len(found.all("script")) == text.count("</script>") == 1
-    assert len({radio["name"] for radio in found.all("input") if "data-sound" in radio}) == len(found.all("article")) - 1
+    parsed = self_contained(page)
+    assert not parsed.all("i")
+    assert len(parsed.all("script")) == text.count("</script>") == 1
+    assert len({radio["name"] for radio in parsed.all("input") if "data-sound" in radio}) == len(parsed.all("article")) - 1
 
 
 def test_marks_are_said_once_or_each_where_they_differ(page, shown):
     articles = page.read_text(encoding="utf-8").split("<article")[2:]
-    for article, one in zip(articles, shown, strict=False):
-        marks = [made.mark for made in one.made]
+    for article, recording in zip(articles, shown, strict=False):
+        marks = [output.mark for output in recording.made]
         assert re.findall('class="chip (?:held|trained)">([^<]+)', article) == (marks[:1] if len(set(marks)) == 1 else marks)
     assert "chip" not in articles[-1]  # a foreign sound
 
@@ -70,13 +70,14 @@ def test_marks_are_said_once_or_each_where_they_differ(page, shown):
 def test_means_are_by_mark_and_the_best_stand_out(shown):
     shown = shown[:-1]  # of the last one the marks differ
     text = listen.mean_table(MODELS, shown)
-    held, trained = text.split('"rowgroup"')[1:]
-    assert "held out" in held
+    held_out, trained = text.split('"rowgroup"')[1:]
+    assert "held out" in held_out
     assert "trained on" in trained
-    expected = [np.mean([one.made[n].figures["mel_db"] for one in shown if one.made[n].mark == HELD_OUT]) for n in range(3)]
-    assert re.findall("<td>(?:<b>)?[0-9.]+(?:</b>)?</td>", held)[1::4] == [
+    by_model = [[recording.made[n] for recording in shown] for n in range(3)]
+    expected = [np.mean([output.figures["mel_db"] for output in outputs if output.mark == HELD_OUT]) for outputs in by_model]
+    assert re.findall("<td>(?:<b>)?[0-9.]+(?:</b>)?</td>", held_out)[1::4] == [
         f"<td><b>{mean:.2f}</b></td>" if mean == min(expected) else f"<td>{mean:.2f}</td>" for mean in expected]
-    assert held.count("<b>") == 1  # nobody is best where all are equal
+    assert held_out.count("<b>") == 1  # nobody is best where all are equal
     best = lambda name, *values: listen.best(name, {name: values[0]}, [{name: value} for value in values])
     assert best("onset_f1", 0.9, 0.5)
     assert not best("onset_f1", 0.5, 0.9)
@@ -86,27 +87,27 @@ def test_means_are_by_mark_and_the_best_stand_out(shown):
 
 def test_no_verdict_between_different_recordings_or_targets():
     """The second model is better on both sounds, but they compare as held out for the first and for the second."""
-    def made(spectral: float, mark: str) -> ModelOutput:
+    def output(spectral: float, mark: str) -> ModelOutput:
         return ModelOutput(ramp(), {"spectral": spectral}, mark)
 
-    shown = [SideBySide("easy", ramp(), [made(1, HELD_OUT), made(0.5, TRAINED_ON)]),
-             SideBySide("hard", ramp(), [made(9, TRAINED_ON), made(5, HELD_OUT)])]
+    shown = [SideBySide("easy", ramp(), [output(1, HELD_OUT), output(0.5, TRAINED_ON)]),
+             SideBySide("hard", ramp(), [output(9, TRAINED_ON), output(5, HELD_OUT)])]
     text = listen.mean_table(MODELS[:2], shown)
     assert "<b>" not in text
     assert text.count("different ones: 1, 1 sounds") == 2
-    shown = [replace(one, made=[replace(made, mark=HELD_OUT) for made in one.made]) for one in shown]
+    shown = [replace(pair, made=[replace(sound, mark=HELD_OUT) for sound in pair.made]) for pair in shown]
     assert "<b>2.75</b>" in listen.mean_table(MODELS[:2], shown)
     for target, bold in ((0.7, 1), (0.8, 0)):
-        foreign = [SideBySide("bird", ramp(), [ModelOutput(ramp(), {"in_to_target": own, "out_to_target": out})
-                                               for own, out in ((0.7, 0.1), (target, 0.2))])]
+        foreign = [SideBySide("bird", ramp(), [ModelOutput(ramp(), {"in_to_target": in_to, "out_to_target": out})
+                                               for in_to, out in ((0.7, 0.1), (target, 0.2))])]
         assert listen.mean_table(MODELS[:2], foreign).count("<b>") == bold
 
 
 def test_the_page_is_the_same_again(page, shown, tmp_path):
-    some = [SideBySide(one.name, one.original, one.made[:1]) for one in shown[:2]]
+    recordings = [SideBySide(recording.name, recording.original, recording.made[:1]) for recording in shown[:2]]
     paths = [tmp_path / "a.html", tmp_path / "b.html"]
     for path in paths:
-        listen.write(path, MODELS[:1], some, [], [], RATE)
+        listen.write(path, MODELS[:1], recordings, [], [], RATE)
     first, second = (path.read_text(encoding="utf-8") for path in paths)
     assert first == second
     name = re.compile('data-page="([0-9a-f]{12})"')
@@ -114,7 +115,7 @@ def test_the_page_is_the_same_again(page, shown, tmp_path):
 
 
 def go_on(tab, seconds: float = 0.2) -> None:
-    """By the page's clock of sounds, however slow the machine is."""
+    """Waits `seconds` by the page's audio clock, however slow the machine is."""
     until(tab, f"context.currentTime > {tab.evaluate('context.currentTime') + seconds}")
 
 
@@ -153,15 +154,15 @@ def test_it_plays_and_asks_for_nothing(page, width):
 
 @in_browser
 def test_switching_is_exact_to_the_sample(page):
-    """Rendered: outside of the crossfade the sum is the chosen version alone, where the one before would have gone on."""
+    """Outside of the crossfade the output is the chosen version alone, at the position the previous one would have."""
     with opened(page, before=OFFLINE) as (tab, _, faults):
         tab.locator("#equal").uncheck()
         sound = np.array(tab.evaluate("""(async () => {
           const deck = deckOf(document.querySelector("main .file"));
           await deck.play();
           for (const [time, version] of [[0.3, 1], [0.5, 0], [0.9, 2]])
-            heard.suspend(time).then(() => { deck.choose(version); heard.go(); });
-          return [...(await heard.startRendering()).getChannelData(0)]; })()"""))
+            rendering.suspend(time).then(() => { deck.choose(version); rendering.go(); });
+          return [...(await rendering.startRendering()).getChannelData(0)]; })()"""))
         assert not faults
     scales = np.array([float(radio["data-made"]) for radio in Parsed(page.read_text(encoding="utf-8")).all("input")
                        if "data-made" in radio][:3])
@@ -169,10 +170,10 @@ def test_switching_is_exact_to_the_sample(page):
     assert begin == pytest.approx(0.02 * RATE, abs=1)
     gains = scales * [1, -1, 0.5]
     for start, stop, gain in ((0.03, 0.3, gains[0]), (0.32, 0.5, gains[1]), (0.52, 0.9, gains[0]), (0.92, 1.4, gains[2])):
-        heard = np.arange(round(start * RATE), round(stop * RATE))
-        moment = (sound[heard] / gain - 0.02) / (0.48 / (len(ramp()) - 1))  # of the recording, in samples
-        assert abs((moment - (heard - begin)).mean()) < 3  # samples: full scale is 32767 or 32768
-        assert np.abs(moment - (heard - begin)).max() < 8  # samples: a step of 16 bits is 4
+        at = np.arange(round(start * RATE), round(stop * RATE))
+        moment = (sound[at] / gain - 0.02) / (0.48 / (len(ramp()) - 1))  # of the recording, in samples
+        assert abs((moment - (at - begin)).mean()) < 3  # samples: full scale is 32767 or 32768
+        assert np.abs(moment - (at - begin)).max() < 8  # samples: a step of 16 bits is 4
     for n in (round(0.305 * RATE), round(0.905 * RATE)):
         assert min(gains) < sound[n] / ramp()[n - begin] < max(gains)  # neither louder nor gone while it changes
 
@@ -183,9 +184,9 @@ def test_equal_loudness_is_heard_and_can_be_switched_off(page):
         sound = np.array(tab.evaluate("""(async () => {
           const deck = deckOf(document.querySelector("main .file"));
           await deck.play();
-          heard.suspend(0.3).then(() => { deck.choose(2); heard.go(); });
-          heard.suspend(0.8).then(() => { document.getElementById("equal").click(); heard.go(); });
-          return [...(await heard.startRendering()).getChannelData(0)]; })()"""))
+          rendering.suspend(0.3).then(() => { deck.choose(2); rendering.go(); });
+          rendering.suspend(0.8).then(() => { document.getElementById("equal").click(); rendering.go(); });
+          return [...(await rendering.startRendering()).getChannelData(0)]; })()"""))
     level = [sound[round(at * RATE)] / ramp()[round((at - 0.02) * RATE)] for at in (0.28, 0.6, 1.2)]
     assert level[1] == pytest.approx(level[0], rel=0.01)
     assert level[2] == pytest.approx(0.5 * CEILING / 1.5, rel=0.01)  # half as loud, all turned down for the loudest
@@ -250,7 +251,7 @@ def test_seeking_and_keys(page):
 
 @in_browser
 def test_keys_without_a_recording_in_focus(page):
-    """A wide table is scrolled by them; N goes to the first recording, then from the one that was heard to the next."""
+    """Arrow keys scroll a wide table; N goes to the first recording, then to the one after that last played."""
     with opened(page, 300) as (tab, _, _):
         focus = "document.activeElement.closest('.file')?.dataset.name"
         tab.keyboard.press("p")
@@ -273,7 +274,7 @@ def test_keys_without_a_recording_in_focus(page):
 
 @in_browser
 def test_keys_of_a_table_of_players(page):
-    """There arrow keys walk, wherever the recording is, and the others do what they do elsewhere; Escape stops."""
+    """In a table arrow keys move between cells, not in the recording; other keys work as elsewhere; Escape stops."""
     with opened(page) as (tab, _, _):
         tab.evaluate("""document.querySelector("main").insertAdjacentHTML("afterbegin", `<table><tr>
           <td><button class="play" id="left">left</button><td><button class="play" id="right">right</button></table>`);
@@ -292,7 +293,7 @@ def test_keys_of_a_table_of_players(page):
 
 @in_browser
 def test_one_sound_at_a_time(page):
-    """A button of class play, as other parts of pages have them, stops the versions, and they stop it."""
+    """A button of class play, as in other parts of pages, stops the versions, and the versions stop it."""
     out = io.BytesIO()
     soundfile.write(out, np.tile(bell(0), 8), RATE, format="MP3")
     with opened(page) as (tab, _, _):

@@ -1,4 +1,4 @@
-"""Sounds inside a page: any rate, and levels that can be undone."""
+"""Sounds inside a page: any rate, and levels that can be restored."""
 
 import io
 
@@ -13,17 +13,17 @@ from rave_lite.pages import page
 def test_any_rate_is_heard(rate):
     tone = (0.5 * np.sin(2 * np.pi * 500 * np.arange(rate) / rate)).astype(np.float32)
     for encode in (page.mp3, page.flac):
-        heard, at = soundfile.read(io.BytesIO(encode(tone, rate)))
-        assert len(heard) / at == pytest.approx(1, abs=0.3 if rate < 16000 else 0.1)
-        middle = heard[len(heard) // 4: len(heard) // 2]
+        decoded, decoded_rate = soundfile.read(io.BytesIO(encode(tone, rate)))
+        assert len(decoded) / decoded_rate == pytest.approx(1, abs=0.3 if rate < 16000 else 0.1)
+        middle = decoded[len(decoded) // 4: len(decoded) // 2]
         assert np.abs(middle).max() == pytest.approx(0.5, abs=0.05)
         loudest = np.abs(np.fft.rfft(middle * np.hanning(len(middle)))).argmax()
-        assert loudest * at / len(middle) == pytest.approx(500, abs=10)
+        assert loudest * decoded_rate / len(middle) == pytest.approx(500, abs=10)
 
 
 def test_a_peak_above_full_scale_is_divided_out_wherever_it_is():
-    """Also in the fade at the end: a page multiplies by it again."""
+    """Even a peak within the final fade: the page multiplies by it again."""
     sound = np.full(2000, 0.2, np.float32)
     sound[-2] = 4
-    heard, _ = soundfile.read(io.BytesIO(page.flac(sound, 44100)))
-    assert 4 * heard[:1000] == pytest.approx(sound[:1000], abs=4 * 2**-15)
+    decoded, _ = soundfile.read(io.BytesIO(page.flac(sound, 44100)))
+    assert 4 * decoded[:1000] == pytest.approx(sound[:1000], abs=4 * 2**-15)

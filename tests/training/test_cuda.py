@@ -24,7 +24,7 @@ def test_a_step_never_waits_for_the_gpu():
             module.update_step(x, *optimizers)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert module.broken.item() == -1
+    assert module.first_nonfinite_step.item() == -1
 
 
 def test_v2_as_published_fits_into_8_gb():

@@ -17,24 +17,24 @@ from rave_lite.data.module import Recordings
 from tests.training.test_run import run, settings  # noqa: F401
 
 MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
-ALIKE = ["data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5", "callbacks.checkpoints.every=4",
-         "trainer.val_check_interval=3", "callbacks.listen.every=null"]
+SETTINGS = ["data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5",
+            "callbacks.checkpoints.every=4", "trainer.val_check_interval=3", "callbacks.listen.every=null"]
 
 
 class Dump(L.Callback):
-    """Writes what each process ends with, and a print of what it heard."""
+    """Saves the weights of each process at start and end, and its batches."""
 
     def __init__(self, folder: str):
-        self.folder, self.heard = Path(folder), []
+        self.folder, self.batches = Path(folder), []
 
     def on_train_batch_start(self, trainer, pl_module, batch, *_):
-        self.heard.append(batch.clone())
+        self.batches.append(batch.clone())
 
     def on_train_start(self, trainer, pl_module):
         self.start = copy.deepcopy(pl_module.state_dict())
 
     def on_train_end(self, trainer, pl_module):
-        ends = {"start": self.start, "weights": pl_module.state_dict(), "heard": self.heard}
+        ends = {"start": self.start, "weights": pl_module.state_dict(), "batches": self.batches}
         torch.save(ends, self.folder / f"{trainer.global_rank}.pt")
 
 
@@ -55,7 +55,7 @@ def ended(folder: Path) -> list[dict]:
 
 
 def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_path):  # noqa: F811
-    done = torchrun(2, tmp_path / "two", *settings, *ALIKE, *MEANS)
+    done = torchrun(2, tmp_path / "two", *settings, *SETTINGS, *MEANS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("phase 2 begins") == 1  # one of them speaks
     assert done.stdout.count("both") == 1
@@ -63,17 +63,17 @@ def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_p
     first, second = ended(tmp_path)
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name
-    run(tmp_path / "one", *settings, *ALIKE, *MEANS, "+callbacks.dump._target_=tests.training.test_ddp.Dump",
+    run(tmp_path / "one", *settings, *SETTINGS, *MEANS, "+callbacks.dump._target_=tests.training.test_ddp.Dump",
         f"+callbacks.dump.folder={tmp_path}")
-    one = torch.load(tmp_path / "0.pt")
-    for whole, *halves in zip(one["heard"], first["heard"], second["heard"], strict=True):
+    single = torch.load(tmp_path / "0.pt")
+    for whole, *halves in zip(single["batches"], first["batches"], second["batches"], strict=True):
         assert torch.equal(whole, torch.cat(halves))
-    start, alone, together = (parameters(weights) for weights in (one["start"], one["weights"], first["weights"]))
+    start, alone, together = (parameters(weights) for weights in (single["start"], single["weights"], first["weights"]))
     assert (alone - start).norm() > 0.1
     assert (together - alone).norm() < 0.01 * (alone - start).norm()
 
     for more in (["phase2.steps=2"], ["resume=last"]):
-        done = torchrun(2, tmp_path / "parts", *settings, *ALIKE, *MEANS, *more)
+        done = torchrun(2, tmp_path / "parts", *settings, *SETTINGS, *MEANS, *more)
         assert done.returncode == 0, done.stdout + done.stderr
     for whole, parts in zip((first, second), ended(tmp_path), strict=True):
         for name, value in whole["weights"].items():

@@ -87,10 +87,10 @@ def test_the_first_broken_step_is_remembered():
     module = training()
     optimizers = module.configure_optimizers()
     module.update_step(audio(), *optimizers)
-    assert module.broken == -1
+    assert module.first_nonfinite_step == -1
     for _ in range(3):
         module.update_step(audio() * float("nan"), *optimizers)
-    assert module.broken == 1
+    assert module.first_nonfinite_step == 1
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):
@@ -116,25 +116,26 @@ class Reads(TorchDispatchMode):
 
 
 def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():
-    module, journal, alarms, written = training(), MetricLogging(), HealthMonitor("nowhere"), []
+    module, logging, alarms, written = training(), MetricLogging(), HealthMonitor("nowhere"), []
     logger = SimpleNamespace(log_metrics=lambda entry, step: written.append((step, entry)), save=lambda: None)
     trainer = SimpleNamespace(log_every_n_steps=5, loggers=[logger], is_global_zero=True)
     optimizers = module.configure_optimizers()
-    reads, found = [], []
+    reads, losses = [], []
     for module.step in range(8, 15):  # across the boundary
         with Reads() as mode:
             outputs = module.update_step(audio(), *optimizers)
-            for callback in (journal, alarms):
+            for callback in (logging, alarms):
                 callback.on_train_batch_end(trainer, module, outputs)
         reads.append(mode.count)
-        found.append(outputs)
+        losses.append(outputs)
     assert reads[:1] + reads[2:6] == [0] * 5  # steps 9 and 11 to 14
     assert reads[1] > 0
     assert reads[6] > 0
     assert [step for step, _ in written] == [10, 15]
     entry = written[1][1]
-    assert entry["loss/mel"] == pytest.approx(sum(f["mel"].item() for f in found[2:] if "mel" in f) / 4, rel=1e-5)
-    assert entry["loss/discriminator"] == pytest.approx(found[4]["discriminator"].item(), rel=1e-5)
+    mel = [terms["mel"].item() for terms in losses[2:] if "mel" in terms]
+    assert entry["loss/mel"] == pytest.approx(sum(mel) / 4, rel=1e-5)
+    assert entry["loss/discriminator"] == pytest.approx(losses[4]["discriminator"].item(), rel=1e-5)
     assert "loss/discriminator" not in written[0][1]
 
 
@@ -142,15 +143,15 @@ def test_discriminators_that_win_are_told_of_once(capsys):
     alarms, module = HealthMonitor("nowhere", patience=3), training()
     trainer = SimpleNamespace(log_every_n_steps=4, is_global_zero=True)
 
-    def hear(loss: float, times: int) -> str:
+    def train_steps(loss: float, times: int) -> str:
         for _ in range(times):
             module.step += 4
             alarms.on_train_batch_end(trainer, module, {"discriminator": torch.tensor(loss * 2 * 8)})
         return capsys.readouterr().out
 
-    assert hear(0.9, 10) + hear(0.01, 2) + hear(0.1, 5) + hear(0.04, 2) == ""
-    assert "the discriminators win outright (hinge loss 0.040, 1 by chance)" in hear(0.04, 1)
-    assert hear(0.0, 10) == ""
+    assert train_steps(0.9, 10) + train_steps(0.01, 2) + train_steps(0.1, 5) + train_steps(0.04, 2) == ""
+    assert "the discriminators win outright (hinge loss 0.040, 1 by chance)" in train_steps(0.04, 1)
+    assert train_steps(0.0, 10) == ""
 
 
 @pytest.mark.parametrize(("latent", "idle", "warned"), [("wasserstein", [], False), ("wasserstein", [3, 7], True),

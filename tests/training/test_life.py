@@ -30,13 +30,13 @@ def dies_at(step: int, monkeypatch) -> None:
     """The decoder is silent after each step from this one on."""
     inner = RAVETraining.update_step
 
-    def learn(self, *arguments, **options):
+    def update_step(self, *arguments, **options):
         losses = inner(self, *arguments, **options)
         if self.step >= step:
             killed(self.model, "quiet")
         return losses
 
-    monkeypatch.setattr(RAVETraining, "learn", learn)
+    monkeypatch.setattr(RAVETraining, "update_step", update_step)
 
 
 def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(settings, tmp_path):  # noqa: F811
@@ -81,13 +81,13 @@ def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, mo
 
 def looks(module, life: Life, distances: list[float], monkeypatch) -> list[tuple[bool, bool]]:
     """Whether there is trouble, and whether something is lost, after looks ten steps apart that find such distances."""
-    found = []
+    results = []
     for distance in distances:
         module.step += 10
         monkeypatch.setattr("rave_lite.training.life.reconstruction_distance", lambda *_, d=distance: torch.tensor(d))
         life.look(module)
-        found.append((life.trouble is not None, life.lost is not None))
-    return found
+        results.append((life.trouble is not None, life.lost is not None))
+    return results
 
 
 def held(*levels: float) -> Pieces:
@@ -117,7 +117,8 @@ def test_a_distance_must_fall_or_be_below_that_of_silence(monkeypatch):
 
 def test_looking_waits_for_the_gpu_at_entries_of_the_journal_only():
     module, alarms = training(), HealthMonitor("nowhere", dead_after=20)
-    trainer = SimpleNamespace(log_every_n_steps=5, is_global_zero=True, datamodule=SimpleNamespace(heard=held(0.1)))
+    data = SimpleNamespace(training_pieces=held(0.1))
+    trainer = SimpleNamespace(log_every_n_steps=5, is_global_zero=True, datamodule=data)
     optimizers = module.configure_optimizers()
     alarms.on_train_start(trainer, module)
     reads = []

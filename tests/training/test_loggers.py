@@ -85,11 +85,11 @@ def offline(out: Path) -> list[Path]:
 
 def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """By name, the steps and values in metrics.csv."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    entries: dict[str, list[tuple[int, float]]] = {}
     for row in csv.DictReader((folder / "metrics.csv").open()):
         for name in (name for name, value in row.items() if value and name != "step"):
-            found.setdefault(name, []).append((int(row["step"]), float(row[name])))
-    return found
+            entries.setdefault(name, []).append((int(row["step"]), float(row[name])))
+    return entries
 
 
 def test_the_same_numbers_at_the_same_steps(logged):
@@ -113,13 +113,13 @@ def test_the_same_sounds_and_pictures(logged):
     board, rows, folder = events(out), wandb_file.history(offline(out)[0]), offline(out)[0].parent / "files"
     listening = tables(out) / "listening"
     assert sorted(path.name for path in listening.iterdir()) == [f"step_{step:07}" for step in LISTENED]
-    found = sorted(str(p.relative_to(listening / "step_0000000").with_suffix("")) for p in listening.glob("*00/*/*.wav"))
-    assert len(found) == 4  # two files are held out
-    for name in found:
+    names = sorted(str(p.relative_to(listening / "step_0000000").with_suffix("")) for p in listening.glob("*00/*/*.wav"))
+    assert len(names) == 4  # two files are held out
+    for name in names:
         steps = LISTENED if name.startswith("held_out/") else [0]
-        heard, logs = board.Audio(name), [row for row in rows if f"{name}.path" in row]
-        assert [e.step for e in heard] == [row["step"] for row in logs] == steps
-        for event, row in zip(heard, logs, strict=True):
+        sound_events, logs = board.Audio(name), [row for row in rows if f"{name}.path" in row]
+        assert [e.step for e in sound_events] == [row["step"] for row in logs] == steps
+        for event, row in zip(sound_events, logs, strict=True):
             path = listening / f"step_{event.step:07}/{name}.wav"
             (out / "one.wav").write_bytes(event.encoded_audio_string)
             sounds = [soundfile.read(p) for p in (path, out / "one.wav", folder / row[f"{name}.path"])]
@@ -142,8 +142,8 @@ def test_the_same_configuration_and_marks(logged):
     out, _, _ = logged
     config = read_checkpoint(out / "checkpoints/last.ckpt")["config"]
     assert yaml.safe_load((tables(out) / "config.yaml").read_text()) == config
-    found = wandb_file.settings(offline(out)[0])
-    assert {k: v for k, v in found.items() if k != "_wandb"} == config
+    logged_settings = wandb_file.settings(offline(out)[0])
+    assert {k: v for k, v in logged_settings.items() if k != "_wandb"} == config
     board = events(out)
 
     def text(tag: str) -> list[tuple[int, str]]:

@@ -29,9 +29,9 @@ def test_distance_is_the_formula():
     x, y = rng.standard_normal((2, 3000))
     distance = SpectralDistance([512, 128], 1e-3)
     expected = brute_force(x, y, 512, 1e-3) + brute_force(x, y, 128, 1e-3)
-    made = distance(torch.from_numpy(x)[None, None], torch.from_numpy(y)[None, None])
-    assert made.keys() == {"linear"}
-    assert float(made["linear"]) == pytest.approx(expected, rel=1e-5)
+    distances = distance(torch.from_numpy(x)[None, None], torch.from_numpy(y)[None, None])
+    assert distances.keys() == {"linear"}
+    assert float(distances["linear"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_mel_bands_weigh_a_gain_the_same_everywhere():
@@ -80,11 +80,11 @@ def test_feature_matching_skips_the_first_and_is_relative():
 @settings(max_examples=40)
 @given(st.lists(st.sampled_from([0.0, 1e-5, 0.005, 0.5]), min_size=1, max_size=3), st.sampled_from([0.0, 1e-5, 1e-3, 0.1]),
        st.integers(0, 99))
-def test_silence_weighs_no_more_than_what_is_made_of_it(peaks, made, seed):
-    """For batches that are silent, quiet, or in part either: bounded by the level of what is made, gradients too."""
+def test_silence_weighs_no_more_than_what_is_made_of_it(peaks, output_level, seed):
+    """For batches silent or quiet, as a whole or in part: the output's level bounds the loss; gradients are finite."""
     generator = torch.Generator().manual_seed(seed)
     noise = lambda: torch.rand(len(peaks), 1, 2000, generator=generator) * 2 - 1
-    x, y = torch.tensor(peaks)[:, None, None] * noise(), (made * noise()).requires_grad_()
+    x, y = torch.tensor(peaks)[:, None, None] * noise(), (output_level * noise()).requires_grad_()
     distance = SpectralDistance([512, 128], 1e-7, silence=1e-3)
     total = distance(x, y)["linear"]
     level = lambda signal: [float(distance.power(signal, n).detach().mean()) for n in (512, 128)]
@@ -100,7 +100,7 @@ def test_silence_weighs_no_more_than_what_is_made_of_it(peaks, made, seed):
 
 @pytest.mark.parametrize("level", [1e-4, 1e-3, 1e-2, 0.1])
 def test_the_relative_term_of_silence_is_the_level_over_that_of_silence(level):
-    """Of digital silence and of a batch at -60 dBFS alike, 0 dB at -60 dBFS; a louder reference is not touched."""
+    """The same for digital silence and a batch at -60 dBFS: 0 dB at -60 dBFS; a louder reference is not affected."""
     y = level * torch.randn(4, 1, 8000)
     distance = SpectralDistance([512], 1e-7, silence=1e-3)
     b = distance.power(y, 512).sqrt()

@@ -83,15 +83,15 @@ def test_reference_is_delayed_by_the_latency_and_the_start_dropped(alignment):
     model = module.model
     for delay, signal in ((model.latency, torch.arange(65536.0).view(1, 1, -1)),
                           (model.decoder.delay, torch.arange(4096.0).repeat(1, 16, 1))):
-        reference, made = module.aligned(signal, signal, delay)
-        skip = signal.shape[-1] - made.shape[-1]
+        reference, output = module.aligned(signal, signal, delay)
+        skip = signal.shape[-1] - output.shape[-1]
         assert skip == min(model.receptive_field // signal.shape[1], signal.shape[-1] // 4)
         kept = reference > 0
-        assert torch.equal(made[kept] - reference[kept], torch.full_like(made[kept], float(delay)))
+        assert torch.equal(output[kept] - reference[kept], torch.full_like(output[kept], float(delay)))
     signal = torch.arange(1, 4097.0).repeat(1, 16, 1)
-    reference, made = module.aligned(signal, signal, -25)  # as an imported model may have it: the output is early
-    assert reference.shape == made.shape
-    assert torch.equal(reference - made, torch.full_like(made, 25.0))
+    reference, output = module.aligned(signal, signal, -25)  # as an imported model may have it: the output is early
+    assert reference.shape == output.shape
+    assert torch.equal(reference - output, torch.full_like(output, 25.0))
     assert reference[0, 0, -1] == 4096
 
 

@@ -43,8 +43,8 @@ def losses(out: Path) -> dict[int, dict[str, str]]:
     rows: dict[int, dict[str, str]] = {}
     files = sorted((out / "logs/csv").glob("*/metrics.csv"))
     for row in (row for file in files for row in csv.DictReader(file.open())):
-        found = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/", "train/", "gap"))}
-        rows.setdefault(int(row["step"]), {}).update(found)
+        metrics = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/", "train/", "gap"))}
+        rows.setdefault(int(row["step"]), {}).update(metrics)
     return rows
 
 
@@ -52,10 +52,10 @@ def stop_at(step: int, monkeypatch) -> None:
     """Ask for an end as Ctrl-C does, in the middle of `step`."""
     inner = ProgressLine.on_train_batch_end
 
-    def spy(self, trainer, pl_module, *rest):
+    def spy(self, trainer, pl_module, *arguments):
         if pl_module.step == step:
             os.kill(os.getpid(), signal.SIGINT)
-        inner(self, trainer, pl_module, *rest)
+        inner(self, trainer, pl_module, *arguments)
 
     monkeypatch.setattr(ProgressLine, "on_train_batch_end", spy)
 
@@ -118,9 +118,9 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
     judged = {step: row for step, row in rows.items() if "held_out/distance" in row}
     assert judged.keys() == {4, 8, 12}
     for row in judged.values():
-        held_out, heard, gap = (float(row[name]) for name in ("held_out/distance", "train/distance", "gap"))
-        assert gap == pytest.approx(held_out - heard, abs=1e-4)
-        assert held_out != heard
+        held_out, train, gap = (float(row[name]) for name in ("held_out/distance", "train/distance", "gap"))
+        assert gap == pytest.approx(held_out - train, abs=1e-4)
+        assert held_out != train
 
 
 def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_held_out_one(settings, tmp_path):
@@ -132,16 +132,16 @@ def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_he
     assert best["step"] == min((4, 8, 12), key=lambda step: float(steps[step]["held_out/distance"]))
     module = build(configured("train", *settings))
     module.load_state_dict(read_checkpoint(out / "checkpoints/last.ckpt")["state_dict"])
-    found = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
-    for clips, name in ((found.held_out, "held_out/distance"), (found.train, "train/distance")):
+    recordings = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
+    for clips, name in ((recordings.held_out, "held_out/distance"), (recordings.train, "train/distance")):
         with torch.no_grad():
-            each = []
+            distances = []
             for clip in clips:
                 x = torch.from_numpy(clip.read())[None, None]
                 torch.manual_seed(0)
-                each.append(float(module.distance(x, module.ema.reconstruct(x))["linear"]))
+                distances.append(float(module.distance(x, module.ema.reconstruct(x))["linear"]))
         logged = float(steps[12][name])
-        assert min(abs(logged - one) for one in each) < 1e-4 * logged  # one piece is held out, so one of those heard too
+        assert min(abs(logged - distance) for distance in distances) < 1e-4 * logged  # so of one piece each
 
 
 def test_phase_2_leaves_the_encoder_as_it_was(settings, tmp_path):
@@ -245,10 +245,10 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     assert whole["state_dict"].keys() == resumed["state_dict"].keys()
     for name, value in whole["state_dict"].items():
         assert torch.equal(value, resumed["state_dict"][name]), name
-    expected, found = losses(tmp_path / "whole"), losses(out)
-    after = [step for step in range(killed_in[-1] + 1, 81) if step in found]
+    expected, logged = losses(tmp_path / "whole"), losses(out)
+    after = [step for step in range(killed_in[-1] + 1, 81) if step in logged]
     assert len(after) > 10
-    assert [found[step] for step in after] == [expected[step] for step in after]
+    assert [logged[step] for step in after] == [expected[step] for step in after]
     assert not list((out / "checkpoints").glob(".*"))  # what a kill cut short is gone
 
 

@@ -27,10 +27,10 @@ def learned(module: RAVETraining, step: int, x: torch.Tensor) -> tuple[dict[str,
 def test_micro_batches_give_the_gradients_of_the_whole(step, micro_batch, latent):
     x = audio(4).double()
     expected_losses, expected = learned(training(f"latent={latent}").double(), step, x)
-    losses, found = learned(training(f"latent={latent}", f"trainer.micro_batch={micro_batch}").double(), step, x)
+    losses, grads = learned(training(f"latent={latent}", f"trainer.micro_batch={micro_batch}").double(), step, x)
     assert losses == pytest.approx(expected_losses, rel=1e-12)
-    assert len(found) == len(expected) > 10
-    for a, b in zip(expected, found, strict=True):
+    assert len(grads) == len(expected) > 10
+    for a, b in zip(expected, grads, strict=True):
         assert (a - b).norm() <= 1e-12 * a.norm() + 1e-15
 
 
@@ -69,8 +69,9 @@ def test_bfloat16_stays_in_the_networks(step):
     networks = {"encoder": module.model.encoder, "decoder": module.model.decoder, "ears": module.discriminator.by_scale[0]}
     for name, part in {**networks, "bank": module.model.pqmf, "distance": module.distance}.items():
         def note(_, inputs, output, name=name):
-            heard = output if name in networks else inputs
-            dtypes.setdefault(name, set()).update(t.dtype for t in (heard if isinstance(heard, list | tuple) else [heard]))
+            tensors = output if name in networks else inputs
+            tensors = tensors if isinstance(tensors, list | tuple) else [tensors]
+            dtypes.setdefault(name, set()).update(t.dtype for t in tensors)
         part.register_forward_hook(note)
     losses, gradients = learned(module, step, audio(4))
     expected, _ = learned(training(), step, audio(4))
@@ -107,10 +108,10 @@ def test_compiled_networks_learn_the_same(monkeypatch):
     whole = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: whole(self, backend="aot_eager"))
     expected_losses, expected = learned(training(), 1, audio(1))
-    losses, found = learned(training("trainer.compile=true"), 1, audio(1))
+    losses, grads = learned(training("trainer.compile=true"), 1, audio(1))
     assert losses == pytest.approx(expected_losses, rel=1e-4)
-    assert len(found) == len(expected)
-    for a, b in zip(expected, found, strict=True):
+    assert len(grads) == len(expected)
+    for a, b in zip(expected, grads, strict=True):
         assert (a - b).norm() <= 0.01 * a.norm()
 
 

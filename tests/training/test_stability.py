@@ -22,13 +22,13 @@ def drums(tmp_path_factory) -> str:
 def test_v2_begins_to_learn_at_any_width(drums, capacity, seed):
     """At the full learning rate from the first step on. With torch's weight norm the latents of capacity 96 have a deviation
     of 1e4 and more in the end; without calibration it is below 0.1 at either capacity."""
-    found = course(drums, {"model": "v2", "latent": "wasserstein", "capacity": capacity, "rate": 1, "seed": seed,
-                           "steps": 20, "batch": 2, "window": 16384, "precision": "32-true", "device": "cpu",
-                           "overrides": ["training.warmup=0", "data.gap=0.05"]})
-    assert max(found["linear"]) < 60
-    assert sum(found["linear"][-8:]) / 8 < 26
-    assert 0.2 < found["deviation"] < 5
-    assert max(found["levels"].values()) > 0.004
+    result = course(drums, {"model": "v2", "latent": "wasserstein", "capacity": capacity, "rate": 1, "seed": seed,
+                            "steps": 20, "batch": 2, "window": 16384, "precision": "32-true", "device": "cpu",
+                            "overrides": ["training.warmup=0", "data.gap=0.05"]})
+    assert max(result["linear"]) < 60
+    assert sum(result["linear"][-8:]) / 8 < 26
+    assert 0.2 < result["deviation"] < 5
+    assert max(result["levels"].values()) > 0.004
 
 
 def test_the_level_of_a_model_that_plays_nothing_is_zero():

@@ -64,9 +64,9 @@ def test_a_wider_model_starts_as_the_same_function(latent, typed, tmp_path):
     assert torch.allclose(module.model.encode(x)[:, :16], z, atol=1e-3 * float(z.abs().max()))
     assert report.resized["encoder"] > 0 or report.resized["decoder"] > 0
     if "capacity" in typed[0]:
-        heard = build(configured("train", *TINY)).discriminator.double()
-        heard.load_state_dict({k[14:]: v for k, v in checkpoint["state_dict"].items() if k.startswith("discriminator.")})
-        for ours, theirs in zip(module.discriminator(x), heard(x), strict=True):
+        source = build(configured("train", *TINY)).discriminator.double()
+        source.load_state_dict({k[14:]: v for k, v in checkpoint["state_dict"].items() if k.startswith("discriminator.")})
+        for ours, theirs in zip(module.discriminator(x), source(x), strict=True):
             assert torch.allclose(ours[-1], theirs[-1], atol=1e-3 * float(theirs[-1].abs().max()))
 
 
@@ -130,9 +130,9 @@ def moves(*overrides: str, steps: int = 4, first: int = 0) -> list[dict[str, flo
 
 def when(part: str, moved: list[dict[str, float]]) -> list[bool]:
     """At which steps all of a part moved; asserts that otherwise none of it did."""
-    found = [{far > 0 for name, far in step.items() if name.startswith(f"{part}.")} for step in moved]
-    assert all(len(step) == 1 for step in found)
-    return [True in step for step in found]
+    has_moved = [{far > 0 for name, far in step.items() if name.startswith(f"{part}.")} for step in moved]
+    assert all(len(step) == 1 for step in has_moved)
+    return [True in step for step in has_moved]
 
 
 @pytest.mark.parametrize("pull", [0, 1])
@@ -232,7 +232,7 @@ def test_what_has_no_place_is_said(tmp_path):
     checkpoint = saved("model.noise={ratios: [4, 4, 2], hidden: 8, filter_bands: 5}")
     report = start_from(build(configured("train", *TINY)), checkpoint, tmp_path)
     lost = sum(v.numel() for k, v in checkpoint["state_dict"].items() if k.startswith("model.decoder.noise."))
-    assert report.left == {"decoder.noise": lost}
+    assert report.unused == {"decoder.noise": lost}
     assert report.table().caption == f"left behind: decoder.noise, {lost:,} weights"
     assert start_from(build(configured("train", *TINY)), saved(), tmp_path).table().caption == ""
 
@@ -249,7 +249,7 @@ def test_layers_of_another_stage_are_not_taken_for_ours(key, there, note, new, t
     assert report.notes == [f"model.{key} was {there}: {note}"]
     kept = {k: torch.equal(v, module.model.state_dict()[k]) for k, v in before.items() if k.endswith("weight.original1")}
     assert all(kept[k] == (new and ".net." in k) for k in kept)
-    assert (report.new["encoder"] > 0) == (report.left["encoder.net"] > 0) == new
+    assert (report.new["encoder"] > 0) == (report.unused["encoder.net"] > 0) == new
     assert report.copied["discriminators"] > 0
 
 
@@ -276,17 +276,17 @@ def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
     first = tmp_path / "first/checkpoints/last.ckpt"
     second = [f"transfer.from={first}", *(s for s in settings if not s.startswith("model"))]
     run(tmp_path / "second", *second, "phase1.steps=0", "phase2.steps=1")  # the discriminators' step: the model stays
-    found, was = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("second", "first"))
-    assert found["model"] == was["model"] | {"bank": None}
-    for name, value in found["state_dict"].items():
+    transferred, original = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("second", "first"))
+    assert transferred["model"] == original["model"] | {"bank": None}
+    for name, value in transferred["state_dict"].items():
         if name.startswith("model.") and "principal" not in name:
-            assert torch.equal(value, was["state_dict"][f"ema.{name[6:]}"]), name
-    assert found["config"]["transfer"]["sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
+            assert torch.equal(value, original["state_dict"][f"ema.{name[6:]}"]), name
+    assert transferred["config"]["transfer"]["sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
     first.rename(tmp_path / "away.ckpt")
     run(tmp_path / "second", *second, "resume=last", "phase1.steps=0", "phase2.steps=3")
     resumed = read_checkpoint(tmp_path / "second/checkpoints/last.ckpt")
     assert resumed["step"] == 3
-    assert resumed["config"]["transfer"] == found["config"]["transfer"]
+    assert resumed["config"]["transfer"] == transferred["config"]["transfer"]
 
 
 def test_a_resumed_run_may_change_what_waits_and_how_fast_parts_learn(settings, tmp_path, monkeypatch):

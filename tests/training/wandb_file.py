@@ -36,16 +36,16 @@ def history(path: Path) -> list[dict[str, Any]]:
 
 def settings(path: Path) -> dict[str, Any]:
     """The configuration, as it was when it was last changed."""
-    made: dict[str, Any] = {}
+    config: dict[str, Any] = {}
     for record in records(path):
         update = record.config if record.HasField("config") else record.run.config if record.HasField("run") else None
-        made |= {item.key: json.loads(item.value_json) for item in update.update} if update else {}
-    return made
+        config |= {item.key: json.loads(item.value_json) for item in update.update} if update else {}
+    return config
 
 
 def summary(path: Path) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for record in records(path):
         if record.HasField("summary"):
-            made |= {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update}
-    return made
+            values |= {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update}
+    return values

@@ -1,4 +1,4 @@
-"""What is changed at random in training windows, so that minutes of recordings go further; never in held-out audio."""
+"""Random changes of training windows, so that minutes of recordings go further; held-out audio is never changed."""
 
 from rave_lite.data.augmentation.chain import Augmentation
 from rave_lite.data.augmentation.effects import AllPass, Compression, Dequantise, Mute, Room, Speed

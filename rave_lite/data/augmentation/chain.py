@@ -1,4 +1,4 @@
-"""Transforms one after the other, each a function of a generator of its own."""
+"""A chain of transforms, each with its own random generator."""
 
 import copy
 import random
@@ -13,7 +13,7 @@ from rave_lite.errors import InputError
 
 
 class Transform(Protocol):
-    """Changes `samples`, float32 `(T,)`, to as many others, with probability `p`; what is random is drawn from `rng`."""
+    """Maps `samples`, float32 `(T,)`, to as many others, drawing from `rng`; `p`: the probability that it is applied."""
 
     p: float
 
@@ -21,42 +21,42 @@ class Transform(Protocol):
 
 
 class Augmentation:
-    """Changes whole windows, silences between the hits and tails of rooms included, by transforms that have names.
+    """Applies named transforms to whole windows, including the silence between hits.
 
     The result depends on the samples and `key` (seed and number of the window) alone, so that a run can be resumed and
-    shared among workers; each transform draws by `key` and its own name: one more or less leaves the others' draws as they
-    were. A window louder than full scale is turned down to it, or to its peak before if that was higher. Takes our
-    transforms and audiomentations'. Raises InputError for one that fails on a second of noise, or changes a length.
+    shared among workers. Each transform draws by `key` and its name, so adding or removing one leaves the others' draws as
+    they were. A window louder than full scale is scaled down to it, or to its input's peak if higher. Takes our transforms
+    and audiomentations'. Raises InputError for a transform that fails on a second of noise, or changes the length.
     """
 
     def __init__(self, transforms: Mapping[str, Any], *, sample_rate: int):
         self.sample_rate = sample_rate
         self.transforms: dict[str, Transform] = {}
         for name, transform in transforms.items():
-            borrowed = hasattr(transform, "randomize_parameters")  # known by this, so that audiomentations is not imported
-            self.transforms[name] = AudiomentationsAdapter(transform, name) if borrowed else transform
+            foreign = hasattr(transform, "randomize_parameters")  # tells audiomentations' without importing it
+            self.transforms[name] = AudiomentationsAdapter(transform, name) if foreign else transform
             self._try(name)
 
     def __call__(self, samples: np.ndarray, *key: int) -> np.ndarray:
-        made = samples
+        output = samples
         for name, transform in self.transforms.items():
             rng = np.random.default_rng([*key, crc32(name.encode())])
             if rng.random() < transform.p:
-                made = same_length(name, made, transform(made, self.sample_rate, rng))
-        peak, allowed = np.abs(made).max(initial=0), max(1.0, np.abs(samples).max(initial=0))
-        return made if peak <= allowed else made * np.float32(allowed / peak)
+                output = same_length(name, output, transform(output, self.sample_rate, rng))
+        peak, allowed = np.abs(output).max(initial=0), max(1.0, np.abs(samples).max(initial=0))
+        return output if peak <= allowed else output * np.float32(allowed / peak)
 
     def _try(self, name: str) -> None:
         rng = np.random.default_rng(0)
         noise = rng.uniform(-0.5, 0.5, self.sample_rate).astype(np.float32)
         try:
-            made = self.transforms[name](noise, self.sample_rate, rng)
+            output = self.transforms[name](noise, self.sample_rate, rng)
         except Exception as error:
             raise InputError(f"augmentation.{name}: it fails on a second of noise: {error}") from error
-        same_length(name, noise, made)
-        if made.dtype != np.float32 or not np.isfinite(made).all():
-            raise InputError(f"augmentation.{name}: of a second of noise it makes {made.dtype} samples, "
-                             f"{(~np.isfinite(made)).sum()} of them not finite")
+        same_length(name, noise, output)
+        if output.dtype != np.float32 or not np.isfinite(output).all():
+            raise InputError(f"augmentation.{name}: of a second of noise it makes {output.dtype} samples, "
+                             f"{(~np.isfinite(output)).sum()} of them not finite")
 
 
 def same_length(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -67,14 +67,14 @@ def same_length(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 class AudiomentationsAdapter:
-    """A transform of audiomentations, which draws from the global generators of Python and NumPy: they are lent ours."""
+    """Wraps a transform of audiomentations, which draws from Python's and NumPy's global generators: these are seeded."""
 
     def __init__(self, transform: Any, name: str):
         if getattr(transform, "min_rate", 1.0) < 0.51 and getattr(transform, "method", "") == "signalsmith_stretch":
             raise InputError(f"augmentation.{name}.min_rate: {transform.min_rate}; from 0.5 down signalsmith_stretch is "
                              f"never the same twice, and no run could be resumed: say 0.51, or method=librosa_phase_vocoder")
         self.p, self.transform = transform.p, copy.copy(transform)
-        self.transform.p = 1.0  # whether it is applied is our draw
+        self.transform.p = 1.0  # Augmentation decides whether it is applied
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         with seeded_globals(rng):
@@ -83,12 +83,12 @@ class AudiomentationsAdapter:
 
 @contextmanager
 def seeded_globals(rng: np.random.Generator) -> Iterator[None]:
-    """Python's and NumPy's global generators seeded from `rng`, and put back as they were."""
-    before, numpy_before = random.getstate(), np.random.get_state()
+    """Seeds Python's and NumPy's global generators from `rng`, and restores their state on exit."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     random.seed(int(rng.integers(2**32)))
     np.random.seed(int(rng.integers(2**32)))
     try:
         yield
     finally:
-        random.setstate(before)
-        np.random.set_state(numpy_before)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

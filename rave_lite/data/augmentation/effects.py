@@ -1,4 +1,4 @@
-"""What RAVE needs and audiomentations lacks, or has only with further packages."""
+"""Transforms that audiomentations lacks, or has only with further packages."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from rave_lite.errors import InputError
 
 
 def interval(name: str, bounds: Sequence[float], least: float, most: float) -> tuple[float, float]:
-    """`bounds` as (low, high). Raises InputError when they are no range within `least` to `most`."""
+    """`bounds` as (low, high). Raises InputError unless they are a range within `least` to `most`."""
     try:
         low, high = bounds
         fits = least <= low <= high <= most
@@ -24,7 +24,7 @@ def interval(name: str, bounds: Sequence[float], least: float, most: float) -> t
 
 
 class AllPass:
-    """Other phases, the same magnitudes: what sounds alike but looks different.
+    """Changes phases and keeps magnitudes: the waveform differs, the sound hardly does.
 
     A cascade of second-order all-pass filters, `stages` (fewest, most), each a pair of poles at a frequency drawn
     logarithmically from `frequency`, Hz, and at a distance from the origin drawn from `radius`. With radius r each stage
@@ -49,9 +49,9 @@ class AllPass:
 
 
 class Speed:
-    """Plays faster and higher or slower and lower, by `semitones`, as a tape does: no smeared attack, no echo before it.
+    """Plays faster and higher or slower and lower, by `semitones`, as a tape does: no smeared attack, no pre-echo.
 
-    What then is missing at the end of the window is silent, what is too much is left out.
+    Keeps the window's length: a shorter result is padded with silence at its end, a longer one is cut.
     """
 
     def __init__(self, p: float, semitones: Sequence[float] = (-0.5, 0.5)):
@@ -59,12 +59,12 @@ class Speed:
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         rate = 2 ** (rng.uniform(*self.semitones) / 12)
-        played = soxr.resample(samples, rate, 1.0)[: len(samples)]
-        return np.pad(played, (0, len(samples) - len(played)))
+        resampled = soxr.resample(samples, rate, 1.0)[: len(samples)]
+        return np.pad(resampled, (0, len(samples) - len(resampled)))
 
 
 class Dequantise:
-    """Fills the least bit of recordings of `bits` with uniform noise: half a step each way, a peak of -6.02 `bits` dBFS."""
+    """Adds uniform noise to the least bit of recordings of `bits`: half a step each way, a peak of -6.02 `bits` dBFS."""
 
     def __init__(self, p: float, bits: int = 16):
         if bits < 1:
@@ -76,7 +76,7 @@ class Dequantise:
 
 
 class Mute:
-    """Silences one span, as long as drawn from `seconds`, with faded edges; all else stays as it is."""
+    """Silences one span with faded edges; its length is drawn from `seconds`."""
 
     def __init__(self, p: float, seconds: Sequence[float] = (0.02, 0.2)):
         self.p, self.seconds = p, interval("seconds", seconds, 0.002, 1e6)
@@ -84,16 +84,17 @@ class Mute:
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         length = min(round(rng.uniform(*self.seconds) * sample_rate), len(samples))
         start = int(rng.integers(len(samples) - length, endpoint=True))
-        made = samples.copy()
-        made[start : start + length] *= 1 - fade(length)
-        return made
+        output = samples.copy()
+        output[start : start + length] *= 1 - fade(length)
+        return output
 
 
 class Compression:
     """Makes loud moments quieter against quiet ones and keeps the RMS of the window.
 
-    What lies above `threshold_db` (against the window's peak) rises by 1 dB for each `ratio` dB. The level is the highest
-    within `seconds` around, smoothed over as long, which lets no attack through. Digital Audio Effects (Zölzer, 2011), 4.2.
+    Levels above `threshold_db` (relative to the window's peak) rise by 1 dB for each `ratio` dB. The level is the maximum
+    within `seconds` around, averaged over as long, so that no attack passes uncompressed.
+    Digital Audio Effects (Zölzer, 2011), 4.2.
     """
 
     def __init__(self, p: float, threshold_db: Sequence[float] = (-30.0, -10.0), ratio: Sequence[float] = (1.5, 4.0),
@@ -109,8 +110,8 @@ class Compression:
             return samples
         size = 2 * round(self.seconds * sample_rate / 2) + 1
         level = uniform_filter1d(maximum_filter1d(np.abs(samples), size), size)
-        made = samples * np.maximum(1, level / threshold) ** (1 / ratio - 1)
-        return (made * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(made)))).astype(np.float32)
+        output = samples * np.maximum(1, level / threshold) ** (1 / ratio - 1)
+        return (output * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(output)))).astype(np.float32)
 
 
 class Room:
@@ -133,6 +134,6 @@ class Room:
         time = np.arange(min(round(rt60 * sample_rate), max(1, len(samples) - start))) / sample_rate
         tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
         tail *= level / np.sqrt(np.sum(np.square(tail)))
-        made = samples.copy()
-        made[start:] += oaconvolve(samples, tail)[: max(0, len(samples) - start)].astype(np.float32)
-        return made
+        output = samples.copy()
+        output[start:] += oaconvolve(samples, tail)[: max(0, len(samples) - start)].astype(np.float32)
+        return output

@@ -1,4 +1,4 @@
-"""New rhythms from the hits of a window."""
+"""New rhythms from a window's hits."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ FRAME = 0.002  # s
 
 
 class Resequence:
-    """Cuts a window at its onsets and deals the hits anew on a grid, however long the recordings are that they come from.
+    """Cuts a window at its onsets and places random hits from it on a new grid.
 
-    The grid is a fourth of a beat at a `tempo`, 1/min; that share of its places is played which is drawn from `density`.
-    `level_db`: of each hit; `jitter`: standard deviation of its time, s. Hits may sound into each other. A window without
-    onsets stays as it is.
+    The grid step is a quarter of a beat at a `tempo`, 1/min; `density`: the share of grid points that are played.
+    `level_db`: of each hit; `jitter`: standard deviation of its time, s. Hits may overlap. Without onsets the
+    window stays as it is.
     """
 
     def __init__(self, p: float, tempo: Sequence[float] = (60.0, 160.0), density: Sequence[float] = (0.2, 0.8),
@@ -30,27 +30,27 @@ class Resequence:
         if not len(starts):
             return samples
         hits = [hit * fade(len(hit)) for hit in np.split(samples, starts)[1:]]
-        made = np.zeros_like(samples)
+        output = np.zeros_like(samples)
         for position in self._rhythm(len(samples), sample_rate, rng):
             hit = hits[rng.integers(len(hits))][: len(samples) - position]
-            made[position : position + len(hit)] += hit * np.float32(10 ** (rng.uniform(*self.level_db) / 20))
-        return made
+            output[position : position + len(hit)] += hit * np.float32(10 ** (rng.uniform(*self.level_db) / 20))
+        return output
 
     def _rhythm(self, length: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         step = 60 / rng.uniform(*self.tempo) / 4 * sample_rate
         grid = np.arange(rng.uniform(0, min(step, length)), length, step)
         played = rng.random(len(grid)) < rng.uniform(*self.density)
         played[rng.integers(len(grid))] = True
-        late = rng.normal(0, self.jitter * sample_rate, len(grid))
-        return np.clip(np.round(grid + late), 0, length - 1).astype(int)[played]
+        jitter = rng.normal(0, self.jitter * sample_rate, len(grid))
+        return np.clip(np.round(grid + jitter), 0, length - 1).astype(int)[played]
 
 
 def onsets(samples: np.ndarray, sample_rate: int, *, rise: float = 9.0, floor: float = -50.0,
-           apart: float = 0.05) -> np.ndarray:
-    """Where hits begin, samples, at most 4 ms early: the level of 2 ms is `rise` dB above that of 8 to 26 ms before.
+           min_gap: float = 0.05) -> np.ndarray:
+    """Where hits begin, in samples, at most 4 ms early: the level of 2 ms is `rise` dB above that of 8 to 26 ms before.
 
-    The highest level of 18 ms, so that no period down to 28 Hz is taken for a hit. `floor`: of levels, dB against the
-    loudest; `apart`: s between hits at least.
+    The latter is the maximum of 18 ms, so that no period down to 28 Hz is taken for a hit. `floor`: lower bound of levels,
+    dB relative to the loudest; `min_gap`: s between hits at least.
     """
     size = max(1, round(FRAME * sample_rate))
     power = np.square(samples[: len(samples) // size * size]).reshape(-1, size).mean(1)
@@ -59,8 +59,8 @@ def onsets(samples: np.ndarray, sample_rate: int, *, rise: float = 9.0, floor: f
     level = np.maximum(10 * np.log10(power / power.max() + 1e-20), floor)
     past = np.concatenate([np.full(12, level[0]), level])
     before = np.lib.stride_tricks.sliding_window_view(past, 9)[: len(level)].max(1)  # frames k - 12 to k - 4
-    found: list[int] = []
+    frames: list[int] = []
     for k in np.flatnonzero(level - before > rise).tolist():
-        if not found or (k - found[-1]) * size > apart * sample_rate:
-            found.append(k)
-    return np.maximum(0, np.array(found, int) - 1) * size
+        if not frames or (k - frames[-1]) * size > min_gap * sample_rate:
+            frames.append(k)
+    return np.maximum(0, np.array(frames, int) - 1) * size

@@ -1,4 +1,4 @@
-"""The built-in set: synthetic Malay drums and bird calls, so that everything can be tried without a recording."""
+"""The built-in data set: synthetic Malay drums and bird calls, to try everything without a recording."""
 
 from rave_lite.data.drums.kit import write
 

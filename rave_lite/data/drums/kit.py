@@ -1,4 +1,4 @@
-"""The set as files: strokes, rhythms of them, and calls."""
+"""Writes the built-in set: strokes, rhythms of these strokes, and bird calls."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ CALLS = 6
 
 
 def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12) -> list[Path]:
-    """Write the set under `out`: drums/DRUM/STROKE_NN.wav, drums/rhythms/DRUM.wav and birds/kingfisher_N.wav.
+    """Writes the set under `out`: drums/DRUM/STROKE_NN.wav, drums/rhythms/DRUM.wav and birds/kingfisher_N.wav.
 
-    `sample_rate`: Hz; `hits` of each stroke. The same arguments give the same samples. Raises InputError when a file of
-    that name is there already, or `hits` is not positive.
+    `sample_rate`: Hz; `hits`: number per stroke. The same arguments give the same samples. Raises InputError when such a
+    file exists already, or `hits` is not positive.
     """
     if hits < 1:
         raise InputError(f"hits: {hits}; there must be one of each stroke at least")
@@ -38,9 +38,9 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     for i in range(CALLS):
         sounds[f"birds/kingfisher_{i + 1}"] = kingfisher(np.random.default_rng([seed, 99, i]), sample_rate)
     paths = {out / f"{name}.wav": sound for name, sound in sounds.items()}
-    taken = next((path for path in paths if path.exists()), None)
-    if taken:
-        raise InputError(f"{taken} is there already; choose another out=")
+    existing = next((path for path in paths if path.exists()), None)
+    if existing:
+        raise InputError(f"{existing} is there already; choose another out=")
     for path, sound in paths.items():
         audio.save(path, sound, sample_rate)
     return list(paths)
@@ -48,7 +48,7 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
 
 def rhythm(parts: tuple[str, ...], takes: dict[str, list[np.ndarray]], rng: np.random.Generator,
            sample_rate: int) -> np.ndarray:
-    """Interlocking parts, a few bars, with a player's small deviations in time and loudness; peak 0.9."""
+    """A few bars of interlocking parts, with a player's small deviations in time and loudness; peak 0.9."""
     eighth = 60 / rng.uniform(90, 125) / 2
     steps = [(i, c) for bar in range(BARS) for part in parts for i, c in enumerate(part, 8 * bar) if c != "."]
     longest = max(len(take) for kind in takes.values() for take in kind)

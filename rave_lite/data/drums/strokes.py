@@ -1,4 +1,4 @@
-"""One stroke of a drum, by modal synthesis of an ideal membrane; jingles; a bird's call. All mono, float64.
+"""Synthesis of drum strokes (modes of an ideal membrane), jingles and a bird's call. All mono, float64.
 
 Sources. Modes of a circular membrane: f(m, n) / f(0, 1) = j(m, n) / j(0, 1), zeros of the Bessel functions J_m, excited by
 a stroke at radius r in proportion to J_m(j(m, n) r) (Fletcher and Rossing, The Physics of Musical Instruments, 2nd ed.,
@@ -30,7 +30,7 @@ class Drum:
 
 @dataclass(frozen=True)
 class Stroke:
-    """`position`: 0 centre to 1 rim; `contact`: ms; `damping`: times the drum's own; `noise`: of the skin, to the modes."""
+    """`position`: 0 centre to 1 rim; `contact`: ms; `damping`: factor on the drum's; `noise`: skin noise level."""
 
     position: float
     contact: float
@@ -70,7 +70,7 @@ def hit(drum: Drum, stroke: Stroke, rng: np.random.Generator, sample_rate: int, 
 
 
 def _membrane(t, fundamental, decay, position, contact, level, rng) -> np.ndarray:
-    """Sum of decaying modes; the pitch starts up to 4 % high on a loud stroke and settles within some 40 ms."""
+    """Sum of decaying modes; the pitch starts up to 4 % high on a loud stroke and settles within about 40 ms."""
     angle = rng.uniform(0, 2 * np.pi)
     glide = t + 0.04 * level * 0.04 * (1 - np.exp(-t / 0.04))
     sound = np.zeros_like(t)
@@ -86,7 +86,7 @@ def _membrane(t, fundamental, decay, position, contact, level, rng) -> np.ndarra
 
 
 def _noise_burst(t, rng, sample_rate, corner) -> np.ndarray:
-    """The hand on the skin: noise in a band around the contact's corner frequency, gone in some 15 ms; peak 1."""
+    """The hand on the skin: noise in a band around the contact's corner frequency, gone in about 15 ms; peak 1."""
     band = np.clip([0.3 * corner, 3 * corner], 80, 0.45 * sample_rate)
     noise = sosfilt(butter(2, band, "bandpass", fs=sample_rate, output="sos"), rng.standard_normal(len(t)))
     burst = noise * np.exp(-t / 0.006) * np.minimum(1, t / 0.0005)
@@ -122,8 +122,8 @@ def kingfisher(rng: np.random.Generator, sample_rate: int) -> np.ndarray:
         phase = 2 * np.pi * np.cumsum(frequency) / sample_rate
         envelope = np.sin(np.pi * np.minimum(1, t / t[-1])) ** 0.6
         breath = 0.01 * rng.standard_normal(len(t))
-        rest = np.zeros(round(sample_rate * rng.uniform(0.05, 0.12)))
-        notes += [envelope * (np.sin(phase) + 0.15 * np.sin(2 * phase) + breath), rest]
+        pause = np.zeros(round(sample_rate * rng.uniform(0.05, 0.12)))
+        notes += [envelope * (np.sin(phase) + 0.15 * np.sin(2 * phase) + breath), pause]
         top *= rng.uniform(0.94, 1.0)
     call = np.concatenate(notes)
     return 0.7 * call / np.abs(call).max()
