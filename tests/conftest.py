@@ -4,6 +4,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy starts its threads: two test
 os.environ["WANDB_MODE"] = "offline"
 
 import zlib
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +22,18 @@ from rave_lite.model import RAVE
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any load
 hypothesis.settings.load_profile("steady")
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fail-skipped", action="store_true", help="a skipped test fails, unless it needs a GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.config.getoption("fail_skipped") and "CUDA" not in str(report.longrepr):
+        report.outcome, report.longrepr = "failed", f"skipped although --fail-skipped: {report.longrepr}"
+    return report
 
 
 def configured(job: str, *overrides: str) -> DictConfig:

@@ -17,18 +17,18 @@ from rave_lite.model import RAVE, read_checkpoint
 
 def evaluate(config: DictConfig) -> None:
     """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given."""
-    check_numbers(config, heard=0, seed=0)
-    if config.others and not config.inputs:
-        raise InputError("others: what is made of inputs=... is compared with it, and no inputs are given")
+    check_numbers(config, max_train_clips=0, seed=0)
+    if config.reference_set and not config.inputs:
+        raise InputError("reference_set: what is made of inputs=... is compared with it, and no inputs are given")
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
     run, data, rate = checkpoint["config"], config.data, model.sample_rate
     cache = data.cache or run["data"]["cache"]
-    inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "others"))
+    inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "reference_set"))
     run_catalogue, clips = to_judge(run, rate, data.root, cache)
     own_clips = run_catalogue is not None and clips is run_catalogue.held_out
-    compared_clips = to_compare(run_catalogue, config.heard, config.seed) if run_catalogue and own_clips else []
+    compared_clips = to_compare(run_catalogue, config.max_train_clips, config.seed) if run_catalogue and own_clips else []
     training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
     report = judge(model, clips, out, heard=compared_clips, training=training_clips, seed=config.seed)

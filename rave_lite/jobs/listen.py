@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 def listen(config: DictConfig) -> None:
     """Writes index.html in `out`: held-out clips of the runs and a few training clips, or clips of data.root; and inputs."""
-    check_numbers(config, seconds=0.1, files=1, heard=0, walks=0, seed=0)
+    check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
     if not config.ckpt:
         raise InputError("ckpt: name at least one checkpoint")
     path = Path(config.out).expanduser() / "index.html"
@@ -90,8 +90,9 @@ def choose_clips(config: DictConfig, catalogues: list[Catalogue | None], sample_
     else:
         held_out = [(catalogue.root, clip) for catalogue in distinct for clip in catalogue.held_out]
         training = [(catalogue.root, clip) for catalogue in distinct
-                    for clip in to_compare(catalogue, -(-config.heard // len(distinct)), config.seed)]
-        clips = draw(without_duplicates(held_out), config.files, config.seed) + without_duplicates(training)[: config.heard]
+                    for clip in to_compare(catalogue, -(-config.max_train_clips // len(distinct)), config.seed)]
+        clips = [*draw(without_duplicates(held_out), config.files, config.seed),
+                 *without_duplicates(training)[: config.max_train_clips]]
     roots = {source: {root for root, clip in clips if clip.source == source} for source in {c.source for _, c in clips}}
     label = lambda root, clip: f"{Path(root).name}/{clip.source}" if len(roots[clip.source]) > 1 else clip.source
     return [(side_by_side.location(root, clip.source), replace(clip, source=label(root, clip))) for root, clip in clips]

@@ -1,6 +1,7 @@
 """Turns what is typed after a job's name into overrides that Hydra understands."""
 
 import re
+import sys
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,7 +10,8 @@ from hydra.errors import HydraException
 TEXT, MANIFEST = "license", "data.manifest"
 FILES = {"verify": "file", "live": "file", "bench": "files", "listen": "ckpt"}  # the key of arguments without one
 LISTS = ("files", "ckpt")  # keys that may hold several files
-NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "others", "out", "run", "transfer.from")
+NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "out", "reference_set", "run", "transfer.from")
+RENAMED = {"heard": "max_train_clips", "others": "reference_set"}  # old words of evaluate and listen, until 0.2
 ALONE = ("listen", "gallery")  # jobs that are not swept: a comma is part of a name
 
 
@@ -19,12 +21,23 @@ def named(job: str, arguments: list[str]) -> list[str]:
     Also quoted: names that Hydra would take for a number or could not parse (`runs/it's (1)`), the manifest's name
     (browsers call the second `manifest (1).csv`), and each checkpoint to listen to.
     """
+    if job in ("evaluate", "listen"):
+        arguments = [renamed(a) for a in arguments]
     bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
     overrides = [quoted_value(job, a) for a in arguments if a not in bare]
     if not bare:
         return overrides
     value = ",".join(map(quoted, bare))
     return [f"{FILES[job]}=[{value}]" if FILES[job] in LISTS else f"{FILES[job]}={value}", *overrides]
+
+
+def renamed(argument: str) -> str:
+    """The override by its present key. Says so on standard error where an old one was typed."""
+    key, equals, value = argument.partition("=")
+    if not equals or key not in RENAMED:
+        return argument
+    print(f"{key}= is now called {RENAMED[key]}=; the old word still works in this version", file=sys.stderr)
+    return f"{RENAMED[key]}={value}"
 
 
 def quoted_value(job: str, argument: str) -> str:

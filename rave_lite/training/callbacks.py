@@ -35,13 +35,13 @@ class Checkpoints(Callback):
     """Saves `last.ckpt` every `every` steps and at the end, `phase1.ckpt` at the boundary, `best.ckpt` by held-out
     distance, and `step-N.ckpt` every `keep` steps, for good.
 
-    Before each save the principal directions of the latent are fitted to `heard` seconds of training windows, without
-    augmentation. A state that is not finite is never saved. Nor is one in which the model looks dead, except as
+    Before each save the principal directions of the latent are fitted to `principal_seconds` s of training windows,
+    without augmentation. A state that is not finite is never saved. Nor is one in which the model looks dead, except as
     `last.ckpt` at the end of a run that has none: so a stopped run can always be resumed.
     """
 
-    def __init__(self, folder: str | Path, every: int, heard: float = 30.0, keep: int | None = None):
-        self.folder, self.every, self.principal_seconds, self.keep = Path(folder), every, heard, keep
+    def __init__(self, folder: str | Path, every: int, principal_seconds: float = 30.0, keep: int | None = None):
+        self.folder, self.every, self.principal_seconds, self.keep = Path(folder), every, principal_seconds, keep
         self.best = math.inf
 
     def state_dict(self) -> dict[str, Any]:

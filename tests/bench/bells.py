@@ -49,8 +49,8 @@ def run(training_set: str, seed: int, steps: int, out: Path, others: dict[str, P
     figures = {}
     for name, place in others.items():
         evaluation = folder / name
-        rave_lite("evaluate", f"ckpt={folder}/checkpoints/last.ckpt", f"inputs={out / 'birds'}", f"others={place}",
-                  f"out={evaluation}", "heard=0", log=log)
+        rave_lite("evaluate", f"ckpt={folder}/checkpoints/last.ckpt", f"inputs={out / 'birds'}", f"reference_set={place}",
+                  f"out={evaluation}", "max_train_clips=0", log=log)
         report = json.loads((evaluation / "figures.json").read_text())
         mean, distances = report["transfer"]["mean"], report["transfer"]["together"]["others"]
         figures |= {"above 4 kHz": mean["high_out"], "of the birds": mean["high_in"], f"to {name}": distances["outputs"],

@@ -140,8 +140,8 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     click = write("deep/click [b].wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
     stroke = write("stroke.wav", samples=soundfile.read(next((trained / "set/drums").rglob("*.wav")))[0])
     broken("NaN", write)
-    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs={stroke.parent}", "others=set/birds",
-                     f"out={tmp_path / 'out'}", "heard=2", cwd=trained)
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs={stroke.parent}", "reference_set=set/birds",
+                     f"out={tmp_path / 'out'}", "max_train_clips=2", cwd=trained)
     assert done.returncode == 0, done.stderr
     assert "inputs: broken.wav skipped: NaN" in done.stdout
     assert "in_to_target" in done.stdout
@@ -161,7 +161,7 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     for name, original in (("stroke", stroke), ("deep/click [b]", click)):
         assert soundfile.info(tmp_path / f"out/transfer/{name}.wav").frames == soundfile.info(original).frames
 
-    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs='{click}'", f"out={tmp_path / 'one'}", "heard=0",
+    done = rave_lite("evaluate", f"ckpt={checkpoint}", f"inputs='{click}'", f"out={tmp_path / 'one'}", "max_train_clips=0",
                      cwd=trained)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "one/figures.json").read_text())
@@ -188,7 +188,8 @@ def test_recordings_elsewhere_and_moved_ones(trained, tmp_path, write):
                                                      "minutes": recordings.minutes(recordings.train)}}, gone)
 
     def judged(checkpoint: Path, *arguments: object) -> dict:
-        done = rave_lite("evaluate", f"ckpt={checkpoint}", f"out={tmp_path / 'out'}", "heard=2", *arguments, cwd=trained)
+        done = rave_lite("evaluate", f"ckpt={checkpoint}", f"out={tmp_path / 'out'}", "max_train_clips=2", *arguments,
+                         cwd=trained)
         assert done.returncode == 0, done.stderr
         return json.loads((tmp_path / "out/figures.json").read_text())
 
@@ -215,10 +216,13 @@ def test_foreign_sounds_that_are_none(trained, tmp_path, write):
                              ([f"inputs={tmp_path / 'empty'}"], "empty: no audio files"),
                              ([f"inputs={tmp_path / 'text'}"], "text: no audio files"),
                              ([f"inputs={hush}"], "none of its 1 audio files is usable"),
-                             (["inputs=set/birds", f"others={hush}"], "others: "),
-                             (["others=set/birds"], "others: what is made of inputs"),
-                             (["heard=some"], "heard: 'some' is no whole number from 0 on"),
-                             (["heard=-1"], "heard: -1 is no whole number"), (["seed=abc"], "seed: 'abc' is no whole"),
+                             (["inputs=set/birds", f"reference_set={hush}"], "reference_set: "),
+                             (["reference_set=set/birds"], "reference_set: what is made of inputs"),
+                             (["max_train_clips=some"], "max_train_clips: 'some' is no whole number from 0 on"),
+                             (["max_train_clips=-1"], "max_train_clips: -1 is no whole number"),
+                             (["heard=-1"], "max_train_clips: -1 is no whole number"),
+                             ([f"inputs={tmp_path}", "others=nowhere"], "others= is now called reference_set="),
+                             (["seed=abc"], "seed: 'abc' is no whole"),
                              (["threads=abc"], "threads: 'abc' is no whole number from 1 on")):
         stderr = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
         assert not options[0].startswith("inputs=/") or "rave-lite: inputs: " in stderr

@@ -16,7 +16,7 @@ from tests.jobs.test_cli import fails, rave_lite
 
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=2", "phase2.steps=0", "trainer.val_check_interval=1000",
-            "trainer.accelerator=cpu", "+callbacks.checkpoints.heard=1", "data.root=audio", "data.cache=cache"]
+            "trainer.accelerator=cpu", "+callbacks.checkpoints.principal_seconds=1", "data.root=audio", "data.cache=cache"]
 CURVE = ["learning-curve", *SETTINGS, "fractions=[0.5,1]", "seeds=[0,1]", "data.held_out=['[b] 1.wav']"]
 FOLDERS = {f"fraction-{f}+seed-{s}" for f in ("0.5", "1") for s in (0, 1)}
 

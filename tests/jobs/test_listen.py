@@ -61,13 +61,13 @@ def listen(trained: Path, out: Path, *arguments: object) -> Shown:  # noqa: F811
 @pytest.fixture(scope="module")
 def judged(trained) -> dict:  # noqa: F811
     """The report of `evaluate` on the same run."""
-    done = rave_lite("evaluate", f"ckpt={CHECKPOINT}", "heard=0", cwd=trained)
+    done = rave_lite("evaluate", f"ckpt={CHECKPOINT}", "max_train_clips=0", cwd=trained)
     assert done.returncode == 0, done.stderr
     return json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
 
 
 def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_path, judged):  # noqa: F811
-    shown = listen(trained, tmp_path / "my page, (1)", f"ckpt={CHECKPOINT}", "heard=3")
+    shown = listen(trained, tmp_path / "my page, (1)", f"ckpt={CHECKPOINT}", "max_train_clips=3")
     count = len(judged["files"])
     assert shown.names[:count] == list(judged["files"])
     assert shown.marks == [["held out"]] * count + [["trained on"]] * min(3, count)
@@ -85,7 +85,8 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  
     split = altered(trained, tmp_path / "a, b's [c]/checkpoints/last.ckpt", config__data__held_out=[other])
     foreign = altered(trained, tmp_path / "second/checkpoints/last.ckpt", config__data__root=str(trained / "set/birds"))
     imported = altered(trained, tmp_path / "third.ckpt", config__data__root=None)
-    shown = listen(trained, tmp_path / "page", f"ckpt={CHECKPOINT},{split},{foreign},{imported}", "heard=0", "files=99")
+    shown = listen(trained, tmp_path / "page", f"ckpt={CHECKPOINT},{split},{foreign},{imported}", "max_train_clips=0",
+                   "files=99")
     folders = [re.sub(r" step \d+$", "", name) for name in shown.versions[0]]
     assert folders[:4] == ["original", "mine", "a, b&#x27;s [c]", "second"]
     marks = dict(zip(shown.names, shown.marks, strict=True))
@@ -97,7 +98,7 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  
 
 def test_a_model_of_another_rate(trained, tmp_path, judged):  # noqa: F811
     low = altered(trained, tmp_path / "low/checkpoints/x.ckpt", model__sample_rate=32000, config__name="low")
-    shown = listen(trained, tmp_path / "page", CHECKPOINT, low, "heard=0", "files=2")
+    shown = listen(trained, tmp_path / "page", CHECKPOINT, low, "max_train_clips=0", "files=2")
     assert shown.versions == [["original", "mine", "low"]] * 2
     assert 'data-rate="44100"' in (tmp_path / "page/index.html").read_text()
     for name, (first, second) in zip(shown.names, shown.figures, strict=True):
@@ -111,7 +112,7 @@ def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa:
     click = write("deep/a = 'b', $c.wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
     write("</script> 🥁.wav", 3.0)
     folder = click.parents[1].rename(click.parents[1].with_name("my, sounds (1)"))
-    shown = listen(trained, tmp_path / "page", CHECKPOINT, f"inputs={folder}", "files=1", "heard=0", "seconds=1")
+    shown = listen(trained, tmp_path / "page", CHECKPOINT, f"inputs={folder}", "files=1", "max_train_clips=0", "seconds=1")
     assert len(shown.names) == 2
     assert list(shown.figures[1][0]) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "high_in", "high_out"]
     assert shown.marks[1] == []
@@ -125,7 +126,7 @@ def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa:
     assert shown.marks == [["not known", "not of its set"]] * 2
     moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))
     (tmp_path / "now").symlink_to(trained / "set/drums")
-    shown = listen(trained, tmp_path / "page", moved, f"data.root={tmp_path / 'now'}", "files=1", "heard=1")
+    shown = listen(trained, tmp_path / "page", moved, f"data.root={tmp_path / 'now'}", "files=1", "max_train_clips=1")
     assert shown.marks == [["held out"], ["trained on"]]
     shown = listen(trained, tmp_path / "page", moved, "data.root=set/birds", "files=3")
     assert shown.marks == [["not known"]] * 3
@@ -146,7 +147,7 @@ def test_wrong_input(trained, tmp_path, write):  # noqa: F811
             ([CHECKPOINT, f"data.root={hush}"], "data.root: "),
             ([CHECKPOINT, "seconds=0"], "seconds: 0 is no number from 0.1 on"),
             ([CHECKPOINT, "files=0"], "files: 0 is no whole number from 1 on"),
-            ([CHECKPOINT, "heard=true"], "heard: True is no whole number"),
+            ([CHECKPOINT, "max_train_clips=true"], "max_train_clips: True is no whole number"),
             ([CHECKPOINT, "seconds=inf"], "seconds: inf is no number"), ([CHECKPOINT, "seed=-1"], "seed: -1 is no whole")):
         fails(message, "listen", *arguments, f"out={tmp_path / 'page'}", cwd=trained)
     assert not (tmp_path / "page").exists()

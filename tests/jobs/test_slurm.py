@@ -21,7 +21,7 @@ from tests.jobs.test_cli import fails, rave_lite
 
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=1", "trainer.val_check_interval=1000", "trainer.accelerator=cpu", "logger=csv",
-            "callbacks.checkpoints.every=1", "+callbacks.checkpoints.heard=1"]
+            "callbacks.checkpoints.every=1", "+callbacks.checkpoints.principal_seconds=1"]
 
 # What submitit calls. Tasks run one after another, with the environment that slurmd and srun give them.
 SLURM = '''#!{python}
