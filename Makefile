@@ -1,5 +1,6 @@
 # make demo   set up .venv and run the main job on the built-in drum set
-# make test   set up .venv and run the tests
+# make test   set up .venv and run the tests, but for the slow ones
+# make test-all   run all tests; PYTEST=--fail-skipped fails where a program that they need is missing
 # make notebooks STEPS=5000   run the notebooks, and keep one picture of each
 # make lint   style, types, and who may import whom
 # make docs   the documentation as a site: build/site/index.html
@@ -7,7 +8,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test notebooks lint docs clean
+.PHONY: setup demo test test-all notebooks lint docs clean
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -31,7 +32,10 @@ demo: $(READY)
 	@echo 'kingfishers as drums:        $(DEMO)/birds_as_drums'
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)
 
 STEPS := 5000
 notebooks: $(READY)
