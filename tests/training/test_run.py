@@ -224,7 +224,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     steps = ["phase1.steps=40", "phase2.steps=40", "callbacks.checkpoints.every=3", "callbacks.listen.every=null",
              "logger=csv"]
     run(tmp_path / "whole", *settings, *steps)
-    out, rng = tmp_path / "killed", np.random.default_rng()
+    out, rng = tmp_path / "killed", np.random.default_rng(0)
     last = out / "checkpoints/last.ckpt"
     killed_in = []
     for target in (10, 22, 50, 62):
