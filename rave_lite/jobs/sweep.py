@@ -6,13 +6,14 @@ import re
 import shutil
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -106,9 +107,17 @@ class Sweep(Callback):
         constant_keys = ",".join(f"'{key}'" for key in sorted({override.key_or_group for override in overrides} - swept))
         config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{constant_keys}]")
         folders = []
-        for number, job in enumerate(BasicSweeper.split_arguments(overrides, None)[0]):
+        for number, job in enumerate(product(*{o.get_key_element(): job_overrides(o) for o in overrides}.values())):
             composed = loader.load_sweep_config(config, list(job))
             with open_dict(composed):
                 composed.hydra.job.id = composed.hydra.job.num = number
             folders.append(sweep_folder(composed.hydra))
         return folders
+
+
+def job_overrides(override: Override) -> list[str]:
+    """The overrides of single jobs that one of a sweep stands for, as Hydra's basic sweeper expands it."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]

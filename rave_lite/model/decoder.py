@@ -20,7 +20,7 @@ class Decoder(nn.Module):
     band_gain: Tensor
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
-                 noise: dict | None = None, alignment: str = "causal", delay: int = 0):
+                 noise: dict[str, Any] | None = None, alignment: str = "causal", delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
         layers: list[Any] = [Conv1d(in_channels, channels, 3, alignment=alignment, delay=delay)]

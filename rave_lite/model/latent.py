@@ -1,5 +1,7 @@
 """Latent bottlenecks and their regularisers."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -95,7 +97,7 @@ class Spherical(nn.Module):
 LATENTS = {"wasserstein": Wasserstein, "variational": Variational, "spherical": Spherical}
 
 
-def mmd(x: Tensor, y: Tensor, kernel) -> Tensor:
+def mmd(x: Tensor, y: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Unbiased squared maximum mean discrepancy of two samples `(N, D)` (Gretton et al., 2012, eq. 3); N at least 2."""
     n = x.shape[0]
     xx, yy, xy = (kernel(squared_distances(a, b), x.shape[1]) for a, b in ((x, x), (y, y), (x, y)))

@@ -4,15 +4,16 @@ All get the same configuration, numbers, marks, sounds and pictures. Only the fi
 """
 
 import csv
+import netrc
 import os
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
-import requests
 import yaml
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
@@ -165,7 +166,7 @@ class WeightsAndBiases(RunLogger):
 
         host = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
         has_account = (os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE")
-                       or any(map(requests.utils.get_netrc_auth, (host, "https://api.wandb.ai"))))
+                       or any(map(in_netrc, (host, "https://api.wandb.ai"))))
         mode: Any = os.environ.get("WANDB_MODE") or ("online" if has_account else "offline")
         if mode == "offline":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else wandb would report errors online all the same
@@ -217,6 +218,16 @@ class WeightsAndBiases(RunLogger):
 def append(path: Path, columns: list[str], row: dict[str, Any]) -> None:
     with path.open("a", newline="", encoding="utf-8") as file:
         csv.DictWriter(file, columns).writerow(row)
+
+
+def in_netrc(url: str) -> bool:
+    """Whether the user's netrc file (or that of NETRC) has a login for the host."""
+    paths = [os.environ["NETRC"]] if "NETRC" in os.environ else ["~/.netrc", "~/_netrc"]
+    path = next((path for path in (Path(p).expanduser() for p in paths) if path.exists()), None)
+    try:
+        return path is not None and netrc.netrc(path).authenticators(urlsplit(url).hostname or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def as_yaml(config: dict[str, Any]) -> str:

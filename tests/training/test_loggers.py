@@ -19,7 +19,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import AUDIO, IMAGES, SCALARS, TENSORS, EventAccumulator
 
 from rave_lite.model import read_checkpoint
-from rave_lite.training.loggers import Tables, TensorBoard, WeightsAndBiases
+from rave_lite.training.loggers import Tables, TensorBoard, WeightsAndBiases, in_netrc
 from tests.training import wandb_file
 from tests.training.test_run import SETTINGS, run, settings, stop_at  # noqa: F401
 
@@ -227,3 +227,13 @@ def test_tensorboard_hides_what_a_killed_run_logged_beyond_its_checkpoint(tmp_pa
         time.sleep(1.1)  # the second's file is named after a later second
     assert [(e.step, e.value) for e in events(tmp_path).Scalars("loss")] == [
         *((step, step + 0.25) for step in range(1, 7)), *((step, step + 0.5) for step in range(7, 13))]
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    ("machine api.wandb.ai\n login me\n password x\n", True), ("machine other.org\n login me\n password x\n", False),
+    ("no netrc file", False), (None, False)])
+def test_an_account_is_looked_for_in_the_netrc_file(content, expected, tmp_path, monkeypatch):
+    if content is not None:
+        (tmp_path / "netrc").write_text(content)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert in_netrc("https://api.wandb.ai") == expected
