@@ -14,6 +14,8 @@ from rave_lite.training.callbacks import ProgressLine
 from rave_lite.training.module import RAVETraining
 from tests.jobs.test_cli import fails, rave_lite
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=2", "phase2.steps=0", "trainer.val_check_interval=1000",
             "trainer.accelerator=cpu", "+callbacks.checkpoints.principal_seconds=1", "data.root=audio", "data.cache=cache"]

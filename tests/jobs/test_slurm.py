@@ -19,6 +19,8 @@ from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
 from tests.jobs.test_cli import fails, rave_lite
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=1", "trainer.val_check_interval=1000", "trainer.accelerator=cpu", "logger=csv",
             "callbacks.checkpoints.every=1", "+callbacks.checkpoints.principal_seconds=1"]

@@ -12,6 +12,8 @@ from PIL import Image
 
 from notebooks.refresh import executed, kept, main, tagged, write
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BRIEF = {"STEPS": "12", "HITS": "1", "SHORT": "2"}

@@ -17,7 +17,7 @@ from rave_lite.data.module import Recordings
 from tests.training.test_run import run, settings  # noqa: F401
 
 MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
-SETTINGS = ["data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5",
+SETTINGS = ["training.warmup=30", "data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5",
             "callbacks.checkpoints.every=4", "trainer.val_check_interval=3", "callbacks.listen.every=null"]
 
 
