@@ -16,20 +16,8 @@ if TYPE_CHECKING:
     from rave_lite.pages.players import AudioPlayers
 
 __version__ = "0.1.0"
-__all__ = [
-    "RAVE",
-    "AudioPlayers",
-    "InputError",
-    "audio",
-    "augmentation",
-    "latents",
-    "pictures",
-    "reconstruct",
-    "reset",
-    "run",
-    "set_noise",
-    "stream",
-]
+__all__ = ["RAVE", "AudioPlayers", "InputError", "audio", "augmentation", "latents", "pictures", "reconstruct", "reset",
+           "run", "set_noise", "stream"]
 LAZY_MODULES = {"audio": "data", "latents": "evaluation", "pictures": "evaluation", "reconstruct": "evaluation.reconstruct",
                 "augmentation": "jobs.python", "run": "jobs.python", "AudioPlayers": "pages.players"}
 

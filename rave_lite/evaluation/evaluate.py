@@ -21,14 +21,14 @@ from rave_lite.model import RAVE
 PICTURED = 6
 
 
-def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | None = None,
+def evaluate(model: RAVE, clips: list[Clip], out: Path, *, compared: list[Clip] | None = None,
              training: list[Clip] | None = None, seed: int = 0) -> dict[str, Any]:
     """Reconstruct every clip into `out`/wav, draw `out`/spectrograms.png, and return the report.
 
     `{"files": {name: figures}, "mean": figures, "silence_dbfs": output level for silent input}`; for a dead model also
-    "warnings", a list of sentences. `heard`: clips that the model was trained on; with them the report also has "training":
-    their mean figures, "gap": mean minus training, "clips": the number of held-out and of training clips, and
-    "memorisation": how the reconstructions compare with the hits of all `training` clips (by default `heard`).
+    "warnings", a list of sentences. `compared`: clips that the model was trained on; with them the report also has
+    "training": their mean figures, "gap": mean minus training, "clips": the number of held-out and of training clips, and
+    "memorisation": how the reconstructions compare with the hits of all `training` clips (by default `compared`).
     """
     rate, play = model.sample_rate, Reconstruction(model)
     warnings = vital_signs.warnings(model)
@@ -42,7 +42,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
         audio.save(out / "wav" / wav, y, rate)
         if len(pairs) < PICTURED:
             pairs.append((str(Path(name).with_suffix("")), x, y))
-        if heard:
+        if compared:
             held_out_hits.append(played(clip, y, rate))
     report: dict[str, Any] = {
         "files": files, "mean": mean(list(files.values())),
@@ -50,8 +50,8 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, heard: list[Clip] | N
     report |= {"warnings": warnings} if warnings else {}
     rows = {"original": [x for _, x, _ in pairs], "model": [y for _, _, y in pairs]}
     pictures.save(pictures.spectrograms(rows, [name for name, _, _ in pairs], rate), out / "spectrograms.png")
-    if heard:
-        report |= compare_with_training(play, report["mean"], held_out_hits, heard, training or heard, seed)
+    if compared:
+        report |= compare_with_training(play, report["mean"], held_out_hits, compared, training or compared, seed)
     return report
 
 

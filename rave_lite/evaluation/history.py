@@ -15,11 +15,11 @@ PEAK = 0.9  # peak level of the loudest sound of a history when it is played
 
 @dataclass(frozen=True)
 class Moment:
-    """The model after `step` steps: `made`, its reconstruction `(T,)` of each hit; `names`: the checkpoints of that step."""
+    """The model after `step` steps: `reconstructions` `(T,)`, one of each hit; `names`: the checkpoints of that step."""
 
     step: int
     names: list[str]
-    made: list[np.ndarray]
+    reconstructions: list[np.ndarray]
     figures: list[dict[str, float]]
 
     @property
@@ -46,7 +46,7 @@ class History:
     @cached_property
     def gain(self) -> float:
         """Playback gain. The same for all sounds, because the model also learns the level."""
-        sounds = [*self.hits, *(output for moment in self.moments for output in moment.made)]
+        sounds = [*self.hits, *(output for moment in self.moments for output in moment.reconstructions)]
         return PEAK / max(1e-3, *(float(np.abs(sound).max(initial=0)) for sound in sounds))
 
 

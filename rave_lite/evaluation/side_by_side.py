@@ -26,11 +26,11 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A recording `(T,)` and the models' outputs, `made`. `start`: in its file, s; `whole`: length before shortening, s."""
+    """A recording `(T,)` and the models' `outputs`. `start`: in its file, s; `whole`: length before shortening, s."""
 
     name: str
     original: np.ndarray
-    made: list[ModelOutput]
+    outputs: list[ModelOutput]
     start: float = 0.0
     whole: float = 0.0
 
@@ -93,7 +93,7 @@ def mark(place: str, clip: Clip, catalogue: Catalogue | None) -> str:
 
 def means(shown: list[SideBySide], model: int) -> dict[str, tuple[list[int], dict[str, float]]]:
     """By mark: the numbers of the recordings that have it, and the mean figures of the outputs of model number `model`."""
-    outputs = [recording.made[model] for recording in shown]
+    outputs = [recording.outputs[model] for recording in shown]
     marks = sorted({output.mark for output in outputs}, key=(HELD_OUT, TRAINED_ON, ELSEWHERE, UNKNOWN, "").index)
     groups = {name: [i for i, output in enumerate(outputs) if output.mark == name] for name in marks}
     return {name: (group, mean([outputs[i].figures for i in group])) for name, group in groups.items()}

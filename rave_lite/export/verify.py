@@ -36,10 +36,10 @@ DEAD = "answers to sound"  # the check that a dead model fails
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: `found`, in words, and whether that is well."""
+    """One check, its result in words, and whether that is well."""
 
     check: str
-    found: str
+    result: str
     well: bool
 
 
@@ -54,7 +54,7 @@ def verify(file: Path, checkpoint: Path | None = None, *, blocks: int) -> list[F
 
 
 def report(findings: list[Finding]) -> str:
-    return "\n".join(f"  {'ok    ' if f.well else 'FAILED'} {f.check:26} {f.found}" for f in findings)
+    return "\n".join(f"  {'ok    ' if f.well else 'FAILED'} {f.check:26} {f.result}" for f in findings)
 
 
 def load_own_export(file: Path) -> Any:

@@ -31,7 +31,7 @@ def evaluate(config: DictConfig) -> None:
     compared_clips = to_compare(run_catalogue, config.max_train_clips, config.seed) if run_catalogue and own_clips else []
     training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
-    report = judge(model, clips, out, heard=compared_clips, training=training_clips, seed=config.seed)
+    report = judge(model, clips, out, compared=compared_clips, training=training_clips, seed=config.seed)
     show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:
         names = names_of(inputs)

@@ -22,7 +22,7 @@ def verify(config: DictConfig) -> None:
     print(report(findings))
     failed = [f for f in findings if not f.well]
     if dead := next((f for f in failed if f.check == DEAD), None):
-        raise InputError(f"{file}: failed: {dead.found}")
+        raise InputError(f"{file}: failed: {dead.result}")
     if failed:
         raise InputError(f"{file}: failed; export it anew")
     print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))

@@ -6,22 +6,6 @@ from rave_lite.layers.padding import CausalPad, StreamingPad, reset, stream
 from rave_lite.layers.pqmf import PQMF
 from rave_lite.layers.residual import ResidualUnit
 
-__all__ = [
-           "ALIGNMENTS",
-           "PQMF",
-           "CausalPad",
-           "Conv1d",
-           "ConvTranspose1d",
-           "MatrixConv",
-           "Noise",
-           "NoiseSynth",
-           "ResidualUnit",
-           "SeededNoise",
-           "StreamingPad",
-           "leaky_relu",
-           "reset",
-           "seed_noise",
-           "set_noise",
-           "stream",
-           "weight_norm",
-]
+__all__ = ["ALIGNMENTS", "PQMF", "CausalPad", "Conv1d", "ConvTranspose1d", "MatrixConv", "Noise", "NoiseSynth",
+           "ResidualUnit", "SeededNoise", "StreamingPad", "leaky_relu", "reset", "seed_noise", "set_noise", "stream",
+           "weight_norm"]

@@ -82,7 +82,7 @@ def row(history: History, number: int, name: str, hit: np.ndarray) -> Iterator[s
            f'<small>{len(hit) / history.sample_rate:.2f} s</small></th>')
     for moment in history.moments:
         figures = moment.figures[number]
-        yield (f'<td class="{classes(moment, history)}">{cell(moment.made[number], f"step {moment.step}")}'
+        yield (f'<td class="{classes(moment, history)}">{cell(moment.reconstructions[number], f"step {moment.step}")}'
                f'<small><span title="spectral distance">{figures["spectral"]:.1f}</span> '
                f'<span title="mel distance, dB">{figures["mel_db"]:.1f} dB</span></small></td>')
     yield "</tr>\n"

@@ -76,7 +76,7 @@ def mean_table(models: list[str], shown: list[SideBySide]) -> str:
             (escaped(model),
              [f"<b>{value:.2f}</b>" if same and best(name, values, [other for _, _, other in rows]) else f"{value:.2f}"
               for name, value in values.items()]) for model, _, values in rows]))
-    return table("Mean", list(shown[0].made[0].figures), groups)
+    return table("Mean", list(shown[0].outputs[0].figures), groups)
 
 
 def timbre_table(models: list[str], together: list[dict[str, float]]) -> str:
@@ -115,14 +115,14 @@ def chip(mark: str) -> str:
 
 def article(group: str, recording: SideBySide, models: list[str], sample_rate: int) -> str:
     """One recording: a player and a row per version. The mark is in the heading if all models share it, else in each row."""
-    sounds = [recording.original, *(output.sound for output in recording.made)]
+    sounds = [recording.original, *(output.sound for output in recording.outputs)]
     equal_gains, original_gains = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
     loud = [gain * sound for gain, sound in zip(equal_gains, sounds, strict=True)]
     scale = max(1e-6, *(float(np.abs(sound).max()) for sound in loud))
     top = float(pictures.log_mel(np.pad(loud[0], (0, 1024)), sample_rate).max())
-    marks = {output.mark for output in recording.made}
+    marks = {output.mark for output in recording.outputs}
     rows = []
-    for number, (name, output) in enumerate(zip(("original", *models), (None, *recording.made), strict=True)):
+    for number, (name, output) in enumerate(zip(("original", *models), (None, *recording.outputs), strict=True)):
         stored = max(1.0, float(np.abs(sounds[number]).max()))  # what page.flac divides by
         label = (f'<label><input type="radio" name="{group}"{"" if number else " checked"} '
                  f'data-equal="{stored * equal_gains[number]:.6g}" data-made="{stored * original_gains[number]:.6g}" '

@@ -76,15 +76,15 @@ def test_models_of_two_rates_stay_in_sync(monkeypatch):
     known = catalogue("/a", [clip("t.wav", drum(1))], [clip("h.wav", sound)])
     (recording,) = side_by_side.recordings([model, low], [("/a/h.wav", clip("h.wav", sound))], [known, None], RATE)
     assert rates == [(44100, 17001), (32000, round(17001 * 32000 / 44100))]
-    assert np.array_equal(recording.made[0].sound, sound)
-    assert len(recording.made[1].sound) == 17001
-    lags = np.correlate(recording.made[1].sound[:4000], sound[:4000], "full")
+    assert np.array_equal(recording.outputs[0].sound, sound)
+    assert len(recording.outputs[1].sound) == 17001
+    lags = np.correlate(recording.outputs[1].sound[:4000], sound[:4000], "full")
     assert lags.argmax() == 3999
-    assert [output.mark for output in recording.made] == [HELD_OUT, UNKNOWN]
-    assert recording.made[0].figures["spectral"] == 0 < recording.made[1].figures["spectral"]
+    assert [output.mark for output in recording.outputs] == [HELD_OUT, UNKNOWN]
+    assert recording.outputs[0].figures["spectral"] == 0 < recording.outputs[1].figures["spectral"]
     shown, together = side_by_side.foreign([model, low], [clip("k.wav", sound)], [known, None], RATE)
-    assert np.array_equal(shown[0].made[0].sound, sound)
-    assert "out_to_target" in shown[0].made[0].figures
-    assert "out_to_target" not in shown[0].made[1].figures
+    assert np.array_equal(shown[0].outputs[0].sound, sound)
+    assert "out_to_target" in shown[0].outputs[0].figures
+    assert "out_to_target" not in shown[0].outputs[1].figures
     assert together[0]["inputs"] == pytest.approx(together[0]["outputs"])
     assert together[1] == {}

@@ -37,4 +37,4 @@ def test_verification_says_so(tmp_path):
     model = killed(build("model=tiny", "model.capacity=4").eval(), "exploded")
     (finding,) = [f for f in findings(written(model, tmp_path), model, 10) if f.check == DEAD]
     assert not finding.well
-    assert "lower training.lr" in finding.found
+    assert "lower training.lr" in finding.result

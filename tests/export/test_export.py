@@ -36,7 +36,7 @@ def written(model: RAVE, folder: Path, live: type[Live] = Live, **options) -> Pa
 
 
 def failed(file: Path, model: RAVE | None, blocks: int = BLOCKS) -> dict[str, str]:
-    return {f.check: f.found for f in findings(file, model, blocks) if not f.well and f.check != TIMED}
+    return {f.check: f.result for f in findings(file, model, blocks) if not f.well and f.check != TIMED}
 
 
 @pytest.fixture(scope="module")
@@ -176,12 +176,12 @@ def test_verification_runs_in_a_new_process(tiny, tmp_path):
     (tmp_path / "gone.ckpt").unlink(missing_ok=True)
     (broken,) = verify(path, tmp_path / "gone.ckpt", blocks=BLOCKS)
     assert not broken.well
-    assert "no such checkpoint" in broken.found
+    assert "no such checkpoint" in broken.result
 
 
 def test_third_calls_are_not_compiled_any_more(tiny):
     _, path, _ = tiny
-    third, later = map(float, re.findall(r"(\d+\.\d+) ms", steady(path).found))
+    third, later = map(float, re.findall(r"(\d+\.\d+) ms", steady(path).result))
     assert third < 5 * later  # compiling takes a hundred times as long
 
 

@@ -89,7 +89,7 @@ def sounds(parsed: Parsed) -> list[np.ndarray]:
 def test_every_cell_has_its_picture_and_its_sound_at_one_gain(written):
     path, shown = written
     parsed = Parsed(path.read_bytes().decode())
-    rows = [[hit, *(m.made[n] for m in shown.moments)] for n, hit in enumerate(shown.hits)]
+    rows = [[hit, *(m.reconstructions[n] for m in shown.moments)] for n, hit in enumerate(shown.hits)]
     played = sounds(parsed)
     assert len(played) == len(parsed.all("img")) == len(NASTY) * 6
     for sound, decoded in zip((sound for row in rows for sound in row), played, strict=True):
@@ -125,7 +125,7 @@ def test_the_nearest_column_and_the_phases_are_marked(written):
 def test_one_moment_is_a_page_too(tmp_path):
     full = history()
     page.write(tmp_path / "one.html", History(RATE, full.names[:1], full.hits[:1], [
-        Moment(7, ["last"], full.moments[0].made[:1], full.moments[0].figures[:1])], None), run="one")
+        Moment(7, ["last"], full.moments[0].reconstructions[:1], full.moments[0].figures[:1])], None), run="one")
     parsed = Parsed((tmp_path / "one.html").read_text())
     assert len(sounds(parsed)) == 2
     assert "it may still be learning" in (tmp_path / "one.html").read_text()

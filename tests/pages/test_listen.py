@@ -33,7 +33,7 @@ def test_every_version_is_there_and_none_clips(page, shown):
         *(recording.name for recording in shown), "burung.wav"]
     radios = iter(radio for radio in parsed.all("input") if "data-sound" in radio)
     for recording in shown:
-        for sound in (recording.original, *(output.sound for output in recording.made)):
+        for sound in (recording.original, *(output.sound for output in recording.outputs)):
             radio = next(radios)
             samples, rate = soundfile.read(io.BytesIO(base64.b64decode(radio["data-sound"])))
             assert rate == RATE
@@ -62,7 +62,7 @@ def test_nothing_comes_from_elsewhere_and_no_name_is_markup(page):
 def test_marks_are_said_once_or_each_where_they_differ(page, shown):
     articles = page.read_text(encoding="utf-8").split("<article")[2:]
     for article, recording in zip(articles, shown, strict=False):
-        marks = [output.mark for output in recording.made]
+        marks = [output.mark for output in recording.outputs]
         assert re.findall('class="chip (?:held|trained)">([^<]+)', article) == (marks[:1] if len(set(marks)) == 1 else marks)
     assert "chip" not in articles[-1]  # a foreign sound
 
@@ -73,7 +73,7 @@ def test_means_are_by_mark_and_the_best_stand_out(shown):
     held_out, trained = text.split('"rowgroup"')[1:]
     assert "held out" in held_out
     assert "trained on" in trained
-    by_model = [[recording.made[n] for recording in shown] for n in range(3)]
+    by_model = [[recording.outputs[n] for recording in shown] for n in range(3)]
     expected = [np.mean([output.figures["mel_db"] for output in outputs if output.mark == HELD_OUT]) for outputs in by_model]
     assert re.findall("<td>(?:<b>)?[0-9.]+(?:</b>)?</td>", held_out)[1::4] == [
         f"<td><b>{mean:.2f}</b></td>" if mean == min(expected) else f"<td>{mean:.2f}</td>" for mean in expected]
@@ -95,7 +95,7 @@ def test_no_verdict_between_different_recordings_or_targets():
     text = listen.mean_table(MODELS[:2], shown)
     assert "<b>" not in text
     assert text.count("different ones: 1, 1 sounds") == 2
-    shown = [replace(pair, made=[replace(sound, mark=HELD_OUT) for sound in pair.made]) for pair in shown]
+    shown = [replace(pair, outputs=[replace(sound, mark=HELD_OUT) for sound in pair.outputs]) for pair in shown]
     assert "<b>2.75</b>" in listen.mean_table(MODELS[:2], shown)
     for target, bold in ((0.7, 1), (0.8, 0)):
         foreign = [SideBySide("bird", ramp(), [ModelOutput(ramp(), {"in_to_target": in_to, "out_to_target": out})
@@ -104,7 +104,7 @@ def test_no_verdict_between_different_recordings_or_targets():
 
 
 def test_the_page_is_the_same_again(page, shown, tmp_path):
-    recordings = [SideBySide(recording.name, recording.original, recording.made[:1]) for recording in shown[:2]]
+    recordings = [SideBySide(recording.name, recording.original, recording.outputs[:1]) for recording in shown[:2]]
     paths = [tmp_path / "a.html", tmp_path / "b.html"]
     for path in paths:
         listen.write(path, MODELS[:1], recordings, [], [], RATE)
