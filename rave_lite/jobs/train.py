@@ -70,7 +70,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
             show(f"[yellow]warning:[/] {change} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
                       seed=config.seed, workers=config.data.workers, augmentation=changes)
-    if saved is None and config.transfer["from"] is None:
+    if saved is None and not module.calibrated:
         module.calibrate(data.first(CALIBRATION_WINDOWS))
     loggers = list(instantiate(config.logger).values())
     for logger in loggers:
