@@ -10,20 +10,20 @@ from omegaconf import DictConfig
 from rich import print as show
 
 from rave_lite.files import replacing
+from rave_lite.jobs.build import build
 from rave_lite.jobs.common import job
-from rave_lite.jobs.train import build, limit_memory, quieten
 from rave_lite.training.bench import measure, name, table
 from rave_lite.training.module import check_window
+from rave_lite.training.process import limit_memory, prepare
 
 
 def bench_train(config: DictConfig) -> None:
     """Measures the configuration that train would run, on noise; prints a table and writes JSON."""
-    quieten()
-    L.seed_everything(config.seed, verbose=False)
+    prepare(config.seed)
     module = build(config)
     check_window(module.model, module.distance, module.bands_distance, config.data.window)
     trainer = L.Trainer(accelerator=config.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
-    limit_memory(config.memory_limit)
+    limit_memory(config.memory_limit, trainer.strategy.root_device)
     phases = measure(module, window=config.data.window, batch_size=config.data.batch_size, steps=config.steps,
                      warm_up=config.warm_up, device=trainer.strategy.root_device)
     show(table(phases))

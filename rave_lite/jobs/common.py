@@ -6,9 +6,11 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
@@ -18,7 +20,7 @@ from rave_lite.jobs import sweep
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
 
-FUNCTIONS: dict[str, Callable[[DictConfig], None]] = {}  # the jobs imported so far, by name
+FUNCTIONS: dict[str, Callable[[DictConfig], Any]] = {}  # the jobs imported so far, by name
 
 
 def limit_threads(config: DictConfig) -> None:
@@ -40,7 +42,7 @@ def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
     return f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {job.replace('_', '-')} --help"
 
 
-def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
+def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
     """Make `function` the command of its module's name. Wrong input prints one message and exits with code 2."""
     name = function.__module__.rsplit(".", 1)[-1]
     FUNCTIONS[name] = function
@@ -59,6 +61,8 @@ def job(function: Callable[[DictConfig], None]) -> Callable[[], None]:
         except TrainingError as error:
             sweep.end(str(error), 1)
         except Exception as error:
+            if isinstance(error, InstantiationException) and isinstance(error.__cause__, InputError):
+                sweep.end(str(error.__cause__))
             if not sweep.sweeping():
                 raise
             traceback.print_exc()  # printed here, into the job's own log: the traceback does not come back from a cluster

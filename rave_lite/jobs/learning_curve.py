@@ -19,17 +19,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_cut
+from rave_lite.data.settings import load_catalogue
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
 from rave_lite.files import replacing
+from rave_lite.jobs.build import build_or_transfer, typed
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
-from rave_lite.jobs.train import build_or_transfer, limit_memory, load_catalogue, quieten, train
+from rave_lite.jobs.train import train
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.training.bench import duration, probe
 from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining, check_window
+from rave_lite.training.process import limit_memory, prepare
 
 PIECES = 12  # how many pieces of training clips, of at most 10 s each, are judged at most
 
@@ -37,11 +40,10 @@ PIECES = 12  # how many pieces of training clips, of at most 10 s each, are judg
 def learning_curve(config: DictConfig) -> None:
     """Plans the runs and prints the plan, trains the unfinished ones, and reports."""
     check(config)
-    quieten()
-    L.seed_everything(config.seed, verbose=False)
-    module = build_or_transfer(copy.deepcopy(config), list(HydraConfig.get().overrides.task))
+    prepare(config.seed)
+    module = build_or_transfer(copy.deepcopy(config), typed())
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
-    catalogue = load_catalogue(config, module.config, module.model.sample_rate)
+    catalogue = load_catalogue(config.data.root, module.config["data"], module.model.sample_rate)
     plan = planned(config, catalogue)
     comparable(config, module.config, catalogue, keep=not config.plan_only)
     todo = [run for run in plan.runs if any(run.remaining())]
@@ -51,7 +53,7 @@ def learning_curve(config: DictConfig) -> None:
     trainer = L.Trainer(accelerator=config.trainer.accelerator, devices=1, logger=False, enable_checkpointing=False)
     device = trainer.strategy.root_device
     if todo:
-        limit_memory(config.memory_limit)
+        limit_memory(config.memory_limit, device)
         print(f"{takes(module, todo, config, device)}; Ctrl-C stops, and the same command goes on", flush=True)
     if config.plan_only:
         return

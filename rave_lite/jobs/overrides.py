@@ -11,7 +11,9 @@ TEXT, MANIFEST = "license", "data.manifest"
 FILES = {"verify": "file", "live": "file", "bench": "files", "listen": "ckpt"}  # the key of arguments without one
 LISTS = ("files", "ckpt")  # keys that may hold several files
 NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "out", "reference_set", "run", "transfer.from")
-RENAMED = {"heard": "max_train_clips", "others": "reference_set"}  # old words of evaluate and listen, until 0.2
+CLIPS = {"heard": "max_train_clips", "others": "reference_set"}
+RUNNER = {f"trainer.{key}": f"runner.{key}" for key in ("precision", "micro_batch", "compile")}
+RENAMED = {"evaluate": CLIPS, "listen": CLIPS, "train": RUNNER, "learning_curve": RUNNER, "bench_train": RUNNER}  # until 0.2
 ALONE = ("listen", "gallery")  # jobs that are not swept: a comma is part of a name
 
 
@@ -21,8 +23,7 @@ def named(job: str, arguments: list[str]) -> list[str]:
     Also quoted: names that Hydra would take for a number or could not parse (`runs/it's (1)`), the manifest's name
     (browsers call the second `manifest (1).csv`), and each checkpoint to listen to.
     """
-    if job in ("evaluate", "listen"):
-        arguments = [renamed(a) for a in arguments]
+    arguments = [renamed(a, RENAMED.get(job, {})) for a in arguments]
     bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
     overrides = [quoted_value(job, a) for a in arguments if a not in bare]
     if not bare:
@@ -31,13 +32,13 @@ def named(job: str, arguments: list[str]) -> list[str]:
     return [f"{FILES[job]}=[{value}]" if FILES[job] in LISTS else f"{FILES[job]}={value}", *overrides]
 
 
-def renamed(argument: str) -> str:
-    """The override by its present key. Says so on standard error where an old one was typed."""
+def renamed(argument: str, words: dict[str, str]) -> str:
+    """The override by its present key, old ones by `words`. Says so on standard error where an old one was typed."""
     key, equals, value = argument.partition("=")
-    if not equals or key not in RENAMED:
+    if not equals or key not in words:
         return argument
-    print(f"{key}= is now called {RENAMED[key]}=; the old word still works in this version", file=sys.stderr)
-    return f"{RENAMED[key]}={value}"
+    print(f"{key}= is now called {words[key]}=; the old word still works in this version", file=sys.stderr)
+    return f"{words[key]}={value}"
 
 
 def quoted_value(job: str, argument: str) -> str:

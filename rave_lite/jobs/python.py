@@ -35,7 +35,8 @@ def run(job: str, *settings: str) -> None:
     except MissingMandatoryValue as error:
         raise InputError(missing_value_message(error, job)) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(str(error)) from error
+        cause = error.__cause__
+        raise cause if isinstance(cause, InputError) else InputError(str(error)) from error
 
 
 @contextmanager

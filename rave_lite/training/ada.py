@@ -1,6 +1,8 @@
 """Random augmentation of the discriminators' inputs, stronger while they overfit."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,6 +14,15 @@ MAX_P = 0.8  # of p; beyond it the generator learns the augmentations, too (the 
 MAX_GAIN_DB, MAX_EQ_DB, MAX_SILENCE = 6.0, 6.0, 0.1  # dB, dB, share of the window
 POLE_ANGLES, POLE_RADII = (0.003, 0.3), (0.5, 0.95)  # of the all-pass: rad per sample, 21 to 2100 Hz at 44.1 kHz
 EQ_KNOTS = 8  # of the equaliser, log-spaced from 0.003 rad per sample to pi
+
+
+def adaptive(settings: Any) -> "AdaptiveAugmentation | None":
+    """Adaptive augmentation with the settings `training.ada`, None for None. Raises InputError for unknown settings."""
+    if settings is None:
+        return None
+    if not isinstance(settings, Mapping) or not settings.keys() <= {"target", "ramp"}:
+        raise InputError(f"training.ada: {settings}; say null, or {{target: 0.6, ramp: 50000}}")
+    return AdaptiveAugmentation(**settings)
 
 
 class AdaptiveAugmentation(nn.Module):

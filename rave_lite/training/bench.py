@@ -49,10 +49,10 @@ def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, w
     return phases
 
 
-def probe(module: RAVETraining, *, window: int, batch_size: int, device: torch.device) -> list[Phase]:
+def probe(module: RAVETraining, window: int, batch_size: int, device: torch.device) -> list[Phase]:
     """Measure a few steps of both phases on a copy of `module`, so that lack of memory shows before the run starts.
 
-    Raises InputError when memory runs out, naming a `trainer.micro_batch` that fits.
+    Raises InputError when memory runs out, naming a `runner.micro_batch` that fits.
     """
     def attempt(micro_batch: int | None) -> list[Phase] | str:
         trial = copy.deepcopy(module)
@@ -75,7 +75,7 @@ def probe(module: RAVETraining, *, window: int, batch_size: int, device: torch.d
     size = module.run.micro_batch or batch_size
     sizes = [size // 2**i for i in range(1, size.bit_length())]
     fits = next((n for n in sizes if not isinstance(attempt(n), str)), None)
-    advice = f"trainer.micro_batch={fits} fits: the same training, a third slower" if fits else "No trainer.micro_batch fits"
+    advice = f"runner.micro_batch={fits} fits: the same training, a third slower" if fits else "No runner.micro_batch fits"
     raise InputError(f"{result} does not fit into the memory of {name(device)} with data.batch_size={batch_size} and "
                      f"data.window={window}. {advice}. Less is needed, too, by trainer=rtx3070 (bfloat16), a smaller "
                      f"data.batch_size or data.window, or model=v2_small")

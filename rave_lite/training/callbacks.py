@@ -4,8 +4,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,17 +128,6 @@ class Plateau(Callback):
             pl_module.end_phase1(pl_module.step)
         else:
             trainer.should_stop = True
-
-
-@contextmanager
-def signals_restored() -> Iterator[None]:
-    """Restore the handlers of SIGINT and SIGTERM after the `with` block, however it ends."""
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for s, handler in handlers.items():
-            signal.signal(s, handler)
 
 
 class StopCleanly(Callback):

@@ -25,6 +25,11 @@ class MetricLogging(Callback):
         self.loss_sums: dict[str, Tensor] = {}
         self.loss_counts: dict[str, int] = {}
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.resumed = pl_module.step or None
+
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
             logger.log_hyperparams(pl_module.config)

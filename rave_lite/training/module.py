@@ -25,6 +25,7 @@ from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 
 NamedParameters = list[tuple[str, nn.Parameter]]
+CALIBRATION_WINDOWS = 16  # may span several batches, as one batch may be all quiet
 DISTANCES = ("held_out/distance", "train/distance")  # metric names, in the order of the validation loaders
 
 

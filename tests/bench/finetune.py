@@ -16,8 +16,8 @@ from rave_lite.data import catalogue
 from rave_lite.data.module import Recordings
 from rave_lite.evaluation.metrics import spectral
 from rave_lite.evaluation.reconstruct import reconstruct
+from rave_lite.jobs.build import build_or_transfer
 from rave_lite.jobs.common import CONF
-from rave_lite.jobs.train import build_or_transfer
 from rave_lite.model import RAVE
 from tests.bench.tabla import HELD_OUT
 

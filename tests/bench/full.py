@@ -30,7 +30,7 @@ def train_ours(data: Path, out: Path, held_out: list[str], settings: dict[str, i
     subprocess.run([*run, "train", f"data.root={data}", f"data.held_out=[{','.join(held_out)}]", f"out={out / 'run'}",
                     f"model.capacity={settings['capacity']}", f"data.batch_size={settings['batch']}",
                     f"data.window={settings['window']}", "data.workers=0", f"threads={settings['threads']}",
-                    f"seed={settings['seed']}", "trainer.precision=32-true", f"phase1.steps={settings['steps1']}",
+                    f"seed={settings['seed']}", "runner.precision=32-true", f"phase1.steps={settings['steps1']}",
                     f"phase2.steps={settings['steps2']}", "trainer.val_check_interval=250", "logger=csv", "resume=auto"],
                    check=True)
     last = out / "run/checkpoints/last.ckpt"

@@ -49,7 +49,7 @@ for precision in 32-true bf16-mixed; do
     figures '^\|'
 done
 for precision in ${TRAININGS:-bf16-mixed}; do
-    run "training, $precision" "$python" -m rave_lite train trainer=rtx3070 trainer.precision=$precision \
+    run "training, $precision" "$python" -m rave_lite train trainer=rtx3070 runner.precision=$precision \
         trainer.accelerator=$accelerator data.root="$data" "data.held_out=[$held_out]" out="$out/$precision" logger=csv \
         trainer.val_check_interval=500 data.workers=4 "${size[@]}" "${steps[@]}"
     run "evaluation, $precision" "$python" -m rave_lite evaluate ckpt="$out/$precision/checkpoints/last.ckpt" \

@@ -27,8 +27,9 @@ from torch import Tensor
 
 from rave_lite.data import catalogue
 from rave_lite.data.windows import Windows
-from rave_lite.jobs.train import CALIBRATION_WINDOWS, build
+from rave_lite.jobs.build import build
 from rave_lite.model import RAVE
+from rave_lite.training.module import CALIBRATION_WINDOWS
 from tests.conftest import configured
 
 SETTINGS = {"models": "v2,v2_small,low_latency", "latents": "wasserstein,variational", "capacities": "own",
@@ -44,7 +45,7 @@ def course(data: str, case: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(case["seed"])
     capacity = [] if case["capacity"] == "own" else [f"model.capacity={case['capacity']}"]
     config = configured("train", f"data.root={data}", f"model={case['model']}", f"latent={case['latent']}",
-                        f"seed={case['seed']}", f"trainer.precision={case['precision']}", *capacity,
+                        f"seed={case['seed']}", f"runner.precision={case['precision']}", *capacity,
                         *case.get("overrides", []))
     config.training.lr = [case["rate"] * lr for lr in config.training.lr]
     module = build(config).to(case["device"]).train()

@@ -374,6 +374,11 @@ def test_training_settings_that_are_wrong(tmp_path, write):
     hush = write("hush.wav", samples=np.zeros(44100)).parent
     fails("silent", "train", f"data.root={hush}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)
     fails("data.root: needs a value", "train", cwd=tmp_path)
+    fails("phase1.until: 'never' is neither steps nor plateau", "train", f"data.root={hush}", "phase1.until=never",
+          cwd=tmp_path)
+    stderr = fails("runner.precision: '16-mixed' is none of", "train", f"data.root={hush}", "trainer.precision=16-mixed",
+                   cwd=tmp_path)
+    assert "trainer.precision= is now called runner.precision=" in stderr
     fails("say 3072", "train", f"data.root={hush}", *SETTINGS, "data.window=1024", cwd=tmp_path)
     stderr = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
     assert "Key 'rot' is not in struct" in stderr

@@ -226,7 +226,7 @@ def test_a_crash_in_a_job_is_shown_and_ends_with_1(project, monkeypatch):
     def catalogue(*_, seed, **__):
         raise RuntimeError(f"seed {seed} failed")
 
-    monkeypatch.setattr("rave_lite.jobs.train.catalogue", catalogue)
+    monkeypatch.setattr("rave_lite.data.settings.catalogue", catalogue)
     done = rave_lite(*sweep("seed=3,4"), cwd=project)
     assert done.returncode == 1
     for seed in (3, 4):
@@ -235,7 +235,7 @@ def test_a_crash_in_a_job_is_shown_and_ends_with_1(project, monkeypatch):
 
 
 def test_ctrl_c_before_the_training_ends_the_sweep(project, monkeypatch):
-    monkeypatch.setattr("rave_lite.jobs.train.catalogue", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("rave_lite.data.settings.catalogue", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
     try:
         done = rave_lite(*sweep("seed=3,4"), cwd=project)

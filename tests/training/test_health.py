@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rave_lite.errors import InputError, TrainingError
-from rave_lite.jobs.train import build
+from rave_lite.jobs.build import build
 from rave_lite.model import read_checkpoint
 from rave_lite.training import bench
 from rave_lite.training.callbacks import Plateau
@@ -194,15 +194,15 @@ def test_too_little_memory_is_found_before_the_first_step_with_what_would_fit():
     """On a device of so many bytes, and what is freed by one attempt is there for the next."""
     def peak(limit: float = math.inf, **options) -> float:
         with LiveBytes(limit) as device:
-            bench.probe(training("model.capacity=16", *(f"trainer.{k}={v}" for k, v in options.items())), window=16384,
+            bench.probe(training("model.capacity=16", *(f"runner.{k}={v}" for k, v in options.items())), window=16384,
                         batch_size=8, device=torch.device("cpu"))
         return device.peak
 
     whole, halves = peak(), peak(micro_batch=4)
     assert halves < 0.8 * whole
-    with pytest.raises(InputError, match=r"phase [12] does not fit .*data\.batch_size=8 .* trainer\.micro_batch=4 fits"):
+    with pytest.raises(InputError, match=r"phase [12] does not fit .*data\.batch_size=8 .* runner\.micro_batch=4 fits"):
         peak(limit=(whole + halves) / 2)
-    with pytest.raises(InputError, match=r"phase 1 does not fit .* No trainer\.micro_batch fits\. .*model=v2_small"):
+    with pytest.raises(InputError, match=r"phase 1 does not fit .* No runner\.micro_batch fits\. .*model=v2_small"):
         peak(limit=halves / 3)
 
 

@@ -5,7 +5,7 @@ import torch
 from hydra.utils import instantiate
 
 from rave_lite import InputError
-from rave_lite.jobs import train
+from rave_lite.jobs import build as job
 from rave_lite.training.module import RAVETraining, check_window
 from tests.conftest import build, configured
 
@@ -14,7 +14,7 @@ SMALL = ["model=tiny", "model.capacity=4", "discriminator.capacity=2"]
 
 def training(*overrides: str) -> RAVETraining:
     torch.manual_seed(0)
-    return train.build(configured("train", *SMALL, "phase1.steps=10", "phase2.steps=10", *overrides))
+    return job.build(configured("train", *SMALL, "phase1.steps=10", "phase2.steps=10", *overrides))
 
 
 def audio(batch: int = 2, length: int = 8192) -> torch.Tensor:

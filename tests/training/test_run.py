@@ -16,7 +16,8 @@ import torch
 
 from rave_lite import RAVE, InputError
 from rave_lite.data import catalogue
-from rave_lite.jobs.train import build, train
+from rave_lite.jobs.build import build
+from rave_lite.jobs.train import train
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured

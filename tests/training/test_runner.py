@@ -27,7 +27,7 @@ def learned(module: RAVETraining, step: int, x: torch.Tensor) -> tuple[dict[str,
 def test_micro_batches_give_the_gradients_of_the_whole(step, micro_batch, latent):
     x = audio(4).double()
     expected_losses, expected = learned(training(f"latent={latent}").double(), step, x)
-    losses, grads = learned(training(f"latent={latent}", f"trainer.micro_batch={micro_batch}").double(), step, x)
+    losses, grads = learned(training(f"latent={latent}", f"runner.micro_batch={micro_batch}").double(), step, x)
     assert losses == pytest.approx(expected_losses, rel=1e-12)
     assert len(grads) == len(expected) > 10
     for a, b in zip(expected, grads, strict=True):
@@ -37,7 +37,7 @@ def test_micro_batches_give_the_gradients_of_the_whole(step, micro_batch, latent
 def test_micro_batches_of_a_model_with_a_noise_synthesiser():
     x, grads = audio(2).double(), []
     for size in ("null", "1"):
-        module = training("model=v2_small", "model.capacity=4", f"trainer.micro_batch={size}").double()
+        module = training("model=v2_small", "model.capacity=4", f"runner.micro_batch={size}").double()
         set_noise(module, 0)  # parts draw other noise than the whole
         grads.append(learned(module, 13, x)[1])
     for a, b in zip(*grads, strict=True):
@@ -49,7 +49,7 @@ def test_micro_batches_keep_less(step):
     """Bytes that autograd keeps for the backward pass."""
     kept = {}
     for size in ("null", "1"):
-        module, total = training("model.capacity=16", "discriminator.capacity=8", f"trainer.micro_batch={size}"), 0
+        module, total = training("model.capacity=16", "discriminator.capacity=8", f"runner.micro_batch={size}"), 0
         module.step = step
 
         def keep(tensor):
@@ -65,7 +65,7 @@ def test_micro_batches_keep_less(step):
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_bfloat16_stays_in_the_networks(step):
-    module, dtypes = training("trainer.precision=bf16-mixed"), {}
+    module, dtypes = training("runner.precision=bf16-mixed"), {}
     networks = {"encoder": module.model.encoder, "decoder": module.model.decoder, "ears": module.discriminator.by_scale[0]}
     for name, part in {**networks, "bank": module.model.pqmf, "distance": module.distance}.items():
         def note(_, inputs, output, name=name):
@@ -108,7 +108,7 @@ def test_compiled_networks_learn_the_same(monkeypatch):
     whole = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: whole(self, backend="aot_eager"))
     expected_losses, expected = learned(training(), 1, audio(1))
-    losses, grads = learned(training("trainer.compile=true"), 1, audio(1))
+    losses, grads = learned(training("runner.compile=true"), 1, audio(1))
     assert losses == pytest.approx(expected_losses, rel=1e-4)
     assert len(grads) == len(expected)
     for a, b in zip(expected, grads, strict=True):
@@ -125,7 +125,7 @@ def test_a_layer_compiled_to_machine_code():
 
 
 def test_settings_that_cannot_be():
-    with pytest.raises(InputError, match=r"trainer\.precision: '16-mixed' is none of auto, 32-true, bf16-mixed"):
+    with pytest.raises(InputError, match=r"runner\.precision: '16-mixed' is none of auto, 32-true, bf16-mixed"):
         NetworkRunner(precision="16-mixed")
-    with pytest.raises(InputError, match=r"trainer\.micro_batch: 0 is no number of items"):
+    with pytest.raises(InputError, match=r"runner\.micro_batch: 0 is no number of items"):
         NetworkRunner(micro_batch=0)

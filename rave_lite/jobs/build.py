@@ -1,0 +1,62 @@
+"""Builds the training module that a configuration of `train` describes."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import rich
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from rave_lite.errors import InputError
+from rave_lite.model import read_checkpoint
+from rave_lite.training.ada import adaptive
+from rave_lite.training.module import RAVETraining
+from rave_lite.training.transfer import architecture, start_from
+
+show = rank_zero_only(rich.print)
+
+
+def build(config: DictConfig) -> RAVETraining:
+    """The training module with model, discriminator and losses; its checkpoints will hold the resolved configuration."""
+    return instantiate(config.training)(
+        model=instantiate(config.model), discriminator=instantiate(config.discriminator),
+        **instantiate(config.loss, _convert_="all"), phase1_steps=config.phase1.steps, phase2_steps=config.phase2.steps,
+        ada=adaptive(config.training.ada), run=instantiate(config.runner), seed=config.seed,
+        config=OmegaConf.to_container(config, resolve=True))
+
+
+def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
+    """`build`; if `transfer.from` is given, with its architecture and, unless `resumed`, its weights.
+
+    `overrides` of the command line that concern the model win. Raises InputError for another kind of latent.
+    """
+    path = config.transfer["from"]
+    if path is None:
+        return build(config)
+    if not path:
+        raise InputError("transfer.from: needs a value, as in transfer.from=percussion.ckpt")
+    source = Path(path).expanduser()
+    checkpoint = resumed or read_checkpoint(source)
+    kind, configured = checkpoint["model"]["latent"]["name"], config.model.latent.name
+    if kind != configured:
+        raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
+                         f"latent={kind}")
+    plain: Any = OmegaConf.to_container(config.model, resolve=True)
+    config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
+                    **architecture(plain, checkpoint, overrides)}
+    if resumed:
+        config.transfer.sha256 = resumed["config"]["transfer"]["sha256"]
+        return build(config)
+    with source.open("rb") as file:
+        config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    module = build(config)
+    show(start_from(module, checkpoint, source).table())
+    return module
+
+
+def typed() -> list[str]:
+    """The overrides of the command line."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
