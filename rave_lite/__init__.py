@@ -9,17 +9,17 @@ from rave_lite.layers import reset, set_noise, stream
 from rave_lite.model import RAVE
 
 if TYPE_CHECKING:
+    from rave_lite.cli.python import augmentation, run
     from rave_lite.data import audio
     from rave_lite.evaluation import latents, pictures
     from rave_lite.evaluation.reconstruct import reconstruct
-    from rave_lite.jobs.python import augmentation, run
     from rave_lite.pages.players import AudioPlayers
 
 __version__ = "0.1.0"
 __all__ = ["RAVE", "AudioPlayers", "InputError", "audio", "augmentation", "latents", "pictures", "reconstruct", "reset",
            "run", "set_noise", "stream"]
 LAZY_MODULES = {"audio": "data", "latents": "evaluation", "pictures": "evaluation", "reconstruct": "evaluation.reconstruct",
-                "augmentation": "jobs.python", "run": "jobs.python", "AudioPlayers": "pages.players"}
+                "augmentation": "cli.python", "run": "cli.python", "AudioPlayers": "pages.players"}
 
 
 def __getattr__(name: str) -> Any:

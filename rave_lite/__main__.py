@@ -25,7 +25,7 @@ def main() -> None:
     """Runs one job. Hydra handles its overrides and its --help."""
     job = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if job in JOBS:
-        from rave_lite.jobs.overrides import named
+        from rave_lite.cli.overrides import named
 
         sys.argv = [f"rave-lite {job}", *named(job, sys.argv[2:])]
         importlib.import_module(f"rave_lite.jobs.{job.replace('-', '_')}").main()

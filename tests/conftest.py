@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from rave_lite.jobs.common import CONF
+from rave_lite.cli.job import CONF
 from rave_lite.model import RAVE
 
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)  # the same examples at any load

@@ -8,10 +8,10 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
+from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.torchscript import Live, export
 from rave_lite.files import replacing
-from rave_lite.jobs.common import job
 from rave_lite.live.bench import as_dict, table
 from rave_lite.live.bench import bench as measure
 from rave_lite.live.player import Player

@@ -9,9 +9,9 @@ import torch
 from omegaconf import DictConfig
 from rich import print as show
 
+from rave_lite.cli.build import build
+from rave_lite.cli.job import job
 from rave_lite.files import replacing
-from rave_lite.jobs.build import build
-from rave_lite.jobs.common import job
 from rave_lite.training.bench import measure, name, table
 from rave_lite.training.module import check_window
 from rave_lite.training.process import limit_memory, prepare

@@ -5,13 +5,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
+from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import manifest, resolve_root
 from rave_lite.data.catalogue import usable
 from rave_lite.data.network import redact_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
-from rave_lite.jobs.common import check_numbers, job
 from rave_lite.pages import hits as page
 
 RATE = 44100  # Hz, of the analysis and the page; the manifest is in seconds, so it serves models of any rate

@@ -12,12 +12,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
+from rave_lite.cli.overrides import quoted
+from rave_lite.cli.sweep import folder_name
 from rave_lite.data import Catalogue, Clip, select_training_subset
 from rave_lite.errors import InputError
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.files import replacing
-from rave_lite.jobs.overrides import quoted
-from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
 
 CURVE_KEYS = ("fractions", "seeds", "influence", "influence_steps", "plan_only")  # a single run lacks these

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from rave_lite.cli.job import job
 from rave_lite.data.drums import write
-from rave_lite.jobs.common import job
 
 
 def drums(config: DictConfig) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
+from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import audio, catalogue, subsample
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, save, summary, table
 from rave_lite.evaluation.transfer import transfer
-from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import listed, to_compare, to_judge
 from rave_lite.model import RAVE, read_checkpoint
 

@@ -8,11 +8,11 @@ import torch
 from omegaconf import DictConfig
 
 from rave_lite import __version__
+from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
 from rave_lite.export.verify import report, verify
-from rave_lite.jobs.common import job
 from rave_lite.model import RAVE, read_checkpoint
 
 MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets

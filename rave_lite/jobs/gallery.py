@@ -7,13 +7,13 @@ import soundfile
 from omegaconf import DictConfig
 from rich.progress import track
 
+from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import audio
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.history import History, Moment, evenly, moment, some_hits
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import to_judge
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import gallery as page

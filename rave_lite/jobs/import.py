@@ -8,11 +8,11 @@ import torch
 from omegaconf import DictConfig
 
 from rave_lite.acids_rave import Run, convert, read
+from rave_lite.cli.job import job
 from rave_lite.data import Windows, catalogue
 from rave_lite.errors import InputError
 from rave_lite.evaluation.latents import measure
 from rave_lite.files import replacing
-from rave_lite.jobs.common import job
 from rave_lite.layers import ALIGNMENTS
 from rave_lite.model import RAVE
 

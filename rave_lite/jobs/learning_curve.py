@@ -18,14 +18,14 @@ from rich import print as show
 from rich.markup import escape
 from rich.table import Table
 
+from rave_lite.cli.build import build_or_transfer, typed
+from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_cut
 from rave_lite.data.settings import load_catalogue
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
 from rave_lite.files import replacing
-from rave_lite.jobs.build import build_or_transfer, typed
-from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
 from rave_lite.jobs.train import train
 from rave_lite.model import RAVE, read_checkpoint

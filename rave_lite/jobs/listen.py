@@ -9,13 +9,13 @@ import numpy as np
 import soxr
 from omegaconf import DictConfig
 
+from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import Catalogue, Clip, redact_url, resolve_root
 from rave_lite.data.catalogue import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side, vital_signs
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
-from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import IMPORTED, are_at, known, listed, to_compare
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import latents

@@ -13,8 +13,8 @@ from rich import print as show
 from rich.markup import escape
 from rich.table import Table
 
+from rave_lite.cli.job import job
 from rave_lite.errors import InputError
-from rave_lite.jobs.common import job
 from rave_lite.live.engine import Engine, block_size
 from rave_lite.live.player import Player
 from rave_lite.live.terminal import Controls, Display, watch

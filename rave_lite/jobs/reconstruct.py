@@ -4,11 +4,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from rave_lite.cli.job import job
 from rave_lite.data import audio
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
-from rave_lite.jobs.common import job
 from rave_lite.model import RAVE
 
 

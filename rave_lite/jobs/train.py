@@ -7,11 +7,11 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
+from rave_lite.cli.build import build_or_transfer, typed
+from rave_lite.cli.job import job
+from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
-from rave_lite.jobs.augmentation import augmentation
-from rave_lite.jobs.build import build_or_transfer, typed
-from rave_lite.jobs.common import job
 from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import Checkpoints
 from rave_lite.training.module import CALIBRATION_WINDOWS, check_window
@@ -30,7 +30,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
     module = build_or_transfer(config, typed(), saved)
     settings, rate = module.config["data"], module.model.sample_rate
     warning = check_window(module.model, module.distance, module.bands_distance, settings["window"])
-    augment = augmentation(config, rate)
+    augment = build_augmentation(module.config["augmentation"], rate)
     loggers, callbacks = (list(instantiate(group).values()) for group in (config.logger, config.callbacks))
     recordings = load_training_catalogue(config.data.root, settings, rate)
     module.config["minutes"] = recordings.minutes(recordings.train)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.verify import DEAD, load_own_export, report
 from rave_lite.export.verify import verify as check
-from rave_lite.jobs.common import job
 from rave_lite.model import read_checkpoint
 
 

@@ -15,9 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from rave_lite.data import Windows, catalogue
+from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.drums import write
-from rave_lite.jobs.augmentation import augmentation
 from tests.conftest import configured
 
 RATE, COUNT = 44100, 40
@@ -47,7 +49,8 @@ def main() -> None:
              for name in transforms}
     print("| ms | " + " | ".join(map(str, numbers)) + " |\n|---|" + "---|" * len(numbers))
     for name, overrides in {**sets, **alone}.items():
-        change = augmentation(configured("train", "data.root=x", *overrides), RATE)
+        settings = OmegaConf.to_container(configured("train", "data.root=x", *overrides).augmentation, resolve=True)
+        change = build_augmentation(settings, RATE)
         times = [window_times(Windows(clips, length=n, sample_rate=RATE, augmentation=change)) for n in numbers]
         print(f"| {name} | " + " | ".join(f"{m:.2f} (mean {mean:.2f})" for m, mean in times) + " |", flush=True)
 

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
+from rave_lite.cli.build import build_or_transfer
+from rave_lite.cli.job import CONF
 from rave_lite.data import catalogue
 from rave_lite.data.module import Recordings
 from rave_lite.evaluation.metrics import spectral
 from rave_lite.evaluation.reconstruct import reconstruct
-from rave_lite.jobs.build import build_or_transfer
-from rave_lite.jobs.common import CONF
 from rave_lite.model import RAVE
 from tests.bench.tabla import HELD_OUT
 

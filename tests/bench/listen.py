@@ -22,8 +22,8 @@ import soundfile
 import torch
 from hydra import compose, initialize_config_dir
 
-from rave_lite.jobs.build import build
-from rave_lite.jobs.common import CONF
+from rave_lite.cli.build import build
+from rave_lite.cli.job import CONF
 from tests.pages.browser import opened, until
 
 OPTIONS: dict[str, str] = {"seconds": "1", "files": "30", "models": "3", "recipe": "minute_cpu", "repeat": "5"}

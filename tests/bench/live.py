@@ -34,8 +34,8 @@ def ours(folder: Path, precisions: list[str]) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
+    from rave_lite.cli.job import CONF
     from rave_lite.export.torchscript import Live, export
-    from rave_lite.jobs.common import CONF
 
     for name in ("v2", "v2_small", "low_latency"):
         with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -11,7 +11,7 @@ import sys
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from rave_lite.jobs.build import build
+from rave_lite.cli.build import build
 from tests.conftest import configured
 from tests.memory import LiveBytes
 

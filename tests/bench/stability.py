@@ -25,9 +25,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rave_lite.cli.build import build
 from rave_lite.data import catalogue
 from rave_lite.data.windows import Windows
-from rave_lite.jobs.build import build
 from rave_lite.model import RAVE
 from rave_lite.training.module import CALIBRATION_WINDOWS
 from tests.conftest import configured

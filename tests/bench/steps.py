@@ -58,8 +58,8 @@ def timed(step: Callable[[], None], steps: int) -> list[tuple[float, float]]:
 def ours() -> None:
     from hydra import compose, initialize_config_dir
 
-    from rave_lite.jobs.build import build
-    from rave_lite.jobs.common import CONF
+    from rave_lite.cli.build import build
+    from rave_lite.cli.job import CONF
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         module = build(compose("train", ["recipe=minute_cpu", f"model.capacity={OPTIONS['capacity']}",

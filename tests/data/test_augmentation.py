@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from rave_lite import InputError
+from rave_lite.cli.job import CONF
 from rave_lite.data import Catalogue, Windows
 from rave_lite.data.augmentation import Augmentation
+from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.augmentation.rhythm import onsets
 from rave_lite.data.module import Recordings
-from rave_lite.jobs.augmentation import augmentation
-from rave_lite.jobs.common import CONF
 from tests.conftest import configured
 from tests.data.test_windows import clip
 from tests.jobs.test_cli import fails, rave_lite
@@ -26,7 +27,8 @@ NAMES = list(configured("train").augmentation)
 
 
 def chain(*overrides: str) -> Augmentation | None:
-    return augmentation(configured("train", "data.root=x", *overrides), RATE)
+    settings = OmegaConf.to_container(configured("train", "data.root=x", *overrides).augmentation, resolve=True)
+    return build_augmentation(settings, RATE)
 
 
 def only(name: str, **settings: object) -> Augmentation:
@@ -412,6 +414,11 @@ def test_ones_own_transforms_may_be_of_any_module_and_a_broken_one_says_why(tmp_
     change = chain("+augmentation.half={_target_: my_effects.Half, p: 1}")
     assert np.array_equal(change(noise(), 0), noise() / 2)
     (tmp_path / "my_broken_effects.py").write_text("import nowhere_to_be_found\n")
+    (tmp_path / "my_outer_effects.py").write_text(
+        "class Twice:\n    def __init__(self, p, inner): self.p, self.inner = p, inner\n"
+        "    def __call__(self, *args): return self.inner[0](self.inner[0](*args), *args[1:])\n")
+    change = chain("+augmentation.two={_target_: my_outer_effects.Twice, p: 1, inner: [{_target_: my_effects.Half, p: 1}]}")
+    assert np.array_equal(change(noise(), 0), noise() / 4)
     with pytest.raises(InputError, match=r"my_broken_effects.Half cannot be imported: .*nowhere_to_be_found"):
         chain("+augmentation.half={_target_: my_broken_effects.Half, p: 1}")
 

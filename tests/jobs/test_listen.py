@@ -10,11 +10,11 @@ import pytest
 import soundfile
 import torch
 
+from rave_lite.cli.overrides import named
 from rave_lite.evaluation.evaluate import played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.jobs.listen import labels
-from rave_lite.jobs.overrides import named
 from rave_lite.model import RAVE
 from tests.evaluation.test_curation import clip
 from tests.jobs.test_cli import fails, rave_lite, trained  # noqa: F401

@@ -3,7 +3,7 @@
 import pytest
 from hydra.errors import ConfigCompositionException
 
-from rave_lite.jobs.common import CONF
+from rave_lite.cli.job import CONF
 from tests.conftest import configured
 from tests.jobs.test_cli import fails
 from tests.training.test_run import settings

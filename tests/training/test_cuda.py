@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rave_lite.jobs.build import build
+from rave_lite.cli.build import build
 from rave_lite.training import bench
 from tests.conftest import configured
 from tests.training.test_module import audio, training

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from rave_lite.cli.build import build
 from rave_lite.errors import InputError, TrainingError
-from rave_lite.jobs.build import build
 from rave_lite.model import read_checkpoint
 from rave_lite.training import bench
 from rave_lite.training.callbacks import Plateau

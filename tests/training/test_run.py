@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from rave_lite import RAVE, InputError
+from rave_lite.cli.build import build
 from rave_lite.data import catalogue
-from rave_lite.jobs.build import build
 from rave_lite.jobs.train import train
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine

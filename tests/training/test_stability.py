@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from rave_lite.cli.build import build
 from rave_lite.data.drums.kit import write
-from rave_lite.jobs.build import build
 from tests.bench.stability import course, state
 from tests.conftest import configured
 from tests.training.test_module import audio

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rave_lite import RAVE, InputError, set_noise
-from rave_lite.jobs.build import build, build_or_transfer
+from rave_lite.cli.build import build, build_or_transfer
 from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import read_checkpoint

@@ -1,37 +1,37 @@
-"""Runs the commands from Python, for notebooks."""
+"""Runs jobs from Python, for notebooks."""
 
 import copy
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from rave_lite.cli.job import CONF, limit_threads, missing_value_message
+from rave_lite.cli.overrides import named
 from rave_lite.data.augmentation import Augmentation
+from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.errors import InputError
-from rave_lite.jobs import augmentation as transforms
-from rave_lite.jobs.common import CONF, FUNCTIONS, limit_threads, missing_value_message
-from rave_lite.jobs.overrides import named
 
 
-def run(job: str, *settings: str) -> None:
+def run(job: str, *settings: str) -> Any:
     """`rave-lite JOB SETTINGS`, in this process: `run("train", "data.root=drums", "recipe=demo")`.
 
     Raises InputError with the message that the command would end with, TrainingError when a run fails.
     """
     name = job.replace("-", "_")
-    if importlib.util.find_spec(f"rave_lite.jobs.{name}"):
-        importlib.import_module(f"rave_lite.jobs.{name}")
-    if name not in FUNCTIONS:
+    if not importlib.util.find_spec(f"rave_lite.jobs.{name}"):
         raise InputError(f"there is no job {job!r}: rave-lite --help lists them")
+    function = importlib.import_module(f"rave_lite.jobs.{name}").main.__wrapped__
     try:
         with configured(name, *named(job, list(settings))) as config:
             limit_threads(config)
-            FUNCTIONS[name](config)
+            return function(config)
     except MissingMandatoryValue as error:
         raise InputError(missing_value_message(error, job)) from error
     except (HydraException, OmegaConfBaseException) as error:
@@ -58,7 +58,8 @@ def configured(job: str, *settings: str) -> Iterator[DictConfig]:
 def augmentation(name: str, sample_rate: int = 44100) -> Augmentation:
     """The transforms of `augmentation=NAME`: a function of samples `(T,)` and any numbers, which draw what is random."""
     with configured("train", "data.root=.", f"augmentation={name}") as config:
-        augment = transforms.augmentation(config, sample_rate)
+        settings: Any = OmegaConf.to_container(config.augmentation, resolve=True)
+    augment = build_augmentation(settings, sample_rate)
     if augment is None:
         raise InputError(f"augmentation: {name} has no transforms; say light or strong")
     return augment

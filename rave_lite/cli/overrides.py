@@ -13,7 +13,7 @@ LISTS = ("files", "ckpt")  # keys that may hold several files
 NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "out", "reference_set", "run", "transfer.from")
 CLIPS = {"heard": "max_train_clips", "others": "reference_set"}
 RUNNER = {f"trainer.{key}": f"runner.{key}" for key in ("precision", "micro_batch", "compile")}
-RENAMED = {"evaluate": CLIPS, "listen": CLIPS, "train": RUNNER, "learning_curve": RUNNER, "bench_train": RUNNER}  # until 0.2
+RENAMED = {"evaluate": CLIPS, "listen": CLIPS, "train": RUNNER, "learning-curve": RUNNER, "bench-train": RUNNER}  # until 0.2
 ALONE = ("listen", "gallery")  # jobs that are not swept: a comma is part of a name
 
 
@@ -23,7 +23,7 @@ def named(job: str, arguments: list[str]) -> list[str]:
     Also quoted: names that Hydra would take for a number or could not parse (`runs/it's (1)`), the manifest's name
     (browsers call the second `manifest (1).csv`), and each checkpoint to listen to.
     """
-    arguments = [renamed(a, RENAMED.get(job, {})) for a in arguments]
+    arguments = [renamed(a, RENAMED.get(job.replace("_", "-"), {})) for a in arguments]
     bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
     overrides = [quoted_value(job, a) for a in arguments if a not in bare]
     if not bare:

@@ -1,4 +1,4 @@
-"""What every job shares: the configuration folder, checks of settings, and the exit codes and messages of errors."""
+"""The command of a job: its configuration folder, checks of its settings, exit codes and messages of its errors."""
 
 import functools
 import math
@@ -14,13 +14,11 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from rave_lite.cli import sweep
 from rave_lite.errors import InputError, TrainingError
-from rave_lite.jobs import sweep
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
-
-FUNCTIONS: dict[str, Callable[[DictConfig], Any]] = {}  # the jobs imported so far, by name
 
 
 def limit_threads(config: DictConfig) -> None:
@@ -43,17 +41,21 @@ def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
 
 
 def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
-    """Make `function` the command of its module's name. Wrong input prints one message and exits with code 2."""
+    """Make `function` the command of its module's name. Wrong input prints one message and exits with code 2.
+
+    The command's `__wrapped__` is `function`. What `function` returns goes to the sweeper in a sweep.
+    """
     name = function.__module__.rsplit(".", 1)[-1]
-    FUNCTIONS[name] = function
+    started = False
 
     @functools.wraps(function)
-    def run(config: DictConfig) -> None:
-        run.started = True  # type: ignore[attr-defined]
+    def run(config: DictConfig) -> Any:
+        nonlocal started
+        started = True
         try:
             sweep.set_job_folder(config)
             limit_threads(config)
-            function(config)
+            return function(config)
         except MissingMandatoryValue as error:
             sweep.end(missing_value_message(error, name))
         except (InputError, OmegaConfBaseException) as error:
@@ -70,8 +72,10 @@ def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
 
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 
+    @functools.wraps(function)
     def main() -> None:
-        run.started = False  # type: ignore[attr-defined]
+        nonlocal started
+        started = False
         try:
             entry()
         except KeyboardInterrupt:
@@ -84,6 +88,6 @@ def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
             if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.parent_node is not None:
                 print(f"There are: {', '.join(map(str, cause.parent_node))}", file=sys.stderr)
             cluster_error = type(raised).__module__.startswith("submitit")  # the cluster lost a job
-            sys.exit(2 if stop.code == 1 and not (run.started or cluster_error) else stop.code)  # type: ignore[attr-defined]
+            sys.exit(2 if stop.code == 1 and not (started or cluster_error) else stop.code)
 
     return main
