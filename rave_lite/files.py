@@ -1,9 +1,13 @@
-"""Atomic file writing: after a full disk or a kill there is the old file or the new one, never half of one."""
+"""File names, and atomic writing: after a full disk or a kill there is the old file or the new one, never half of one."""
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rave_lite.errors import InputError
 
@@ -29,6 +33,23 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Writes `value` as JSON by `replacing`. Raises ValueError for NaN and infinities, which JSON has not."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
 def short_name(name: str, max_bytes: int = 200) -> str:
     """`name` cut to `max_bytes` bytes: file systems allow 255, and callers add a prefix or a suffix."""
     return name.encode()[:max_bytes].decode(errors="ignore")
+
+
+def folder_name(text: str) -> str:
+    """`text` as a folder name of letters, digits and _.+-, which need no quotes in a shell, nor in ckpt=NAME.
+
+    A name that had other characters, or was cut to 100, ends in a hash of `text`. An empty text gives ".".
+    """
+    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:100].strip("-")
+    if safe == text:
+        return safe or "."
+    return f"{safe}-{hashlib.sha1(text.encode(errors='surrogateescape')).hexdigest()[:6]}"

@@ -1,8 +1,6 @@
 """Sweeps (--multirun), on one machine or a cluster: each job has its folder, and a failed job does not end the others."""
 
-import hashlib
 import importlib.util
-import re
 import shutil
 import sys
 from collections import Counter
@@ -19,6 +17,8 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+from rave_lite.files import folder_name
 
 
 class JobError(CompactHydraException):
@@ -60,17 +60,6 @@ def set_job_folder(config: DictConfig) -> None:
 def sweep_folder(settings: Any) -> Path:
     """The folder of one job, from its Hydra settings."""
     return Path(settings.sweep.dir, settings.sweep.subdir)
-
-
-def folder_name(text: str) -> str:
-    """`text` as a folder name of letters, digits and _.+-, which need no quotes in a shell, nor in ckpt=NAME.
-
-    A name that had other characters, or was cut to 100, ends in a hash of `text`. An empty text gives ".".
-    """
-    safe = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:100].strip("-")
-    if safe == text:
-        return safe or "."
-    return f"{safe}-{hashlib.sha1(text.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,3 +99,13 @@ def means(shown: list[SideBySide], model: int) -> dict[str, tuple[list[int], dic
     marks = sorted({output.mark for output in outputs}, key=(HELD_OUT, TRAINED_ON, ELSEWHERE, UNKNOWN, "").index)
     groups = {name: [i for i, output in enumerate(outputs) if output.mark == name] for name in marks}
     return {name: (group, mean([outputs[i].figures for i in group])) for name, group in groups.items()}
+
+
+def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
+    """Different labels for the models: run names; if some are equal, names with steps, folders with steps, or numbered."""
+    runs = [str(saved["config"]["name"]) for saved in checkpoints]
+    folders = [path.resolve().parent.parent.name for path in paths]
+    run_labels, folder_labels = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+                                 for names in (runs, folders))
+    numbers = [f"{name} ({number})" for number, name in enumerate(run_labels, 1)]
+    return next(names for names in (runs, run_labels, folder_labels, numbers) if len(set(names)) == len(names))

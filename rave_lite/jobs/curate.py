@@ -17,8 +17,8 @@ from rave_lite.pages import hits as page
 RATE = 44100  # Hz, of the analysis and the page; the manifest is in seconds, so it serves models of any rate
 
 
-def curate(config: DictConfig) -> None:
-    """Writes manifest.csv and hits.html. An existing manifest, which may have been edited, is not overwritten."""
+def curate(config: DictConfig) -> list[manifest.Hit]:
+    """Writes manifest.csv and hits.html, and returns the hits. An existing manifest, maybe edited, is not overwritten."""
     check_numbers(config, longer=0.1, seconds=0.1)
     if not isinstance(config.keep_below, int | float | None):
         raise InputError(f"keep_below: {config.keep_below!r} is no outlier score; say 2.0")
@@ -39,6 +39,7 @@ def curate(config: DictConfig) -> None:
     print(f"look, listen and choose: {page_path}\n"
           f"or edit the column keep: {manifest_path}\n"
           f"then train on the rest:  rave-lite train data.root={source} data.manifest={manifest_path}")
+    return hits
 
 
 main = job(curate)

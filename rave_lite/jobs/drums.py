@@ -8,12 +8,13 @@ from rave_lite.cli.job import job
 from rave_lite.data.drums import write
 
 
-def drums(config: DictConfig) -> None:
-    """Synthesises the set and prints its folders."""
+def drums(config: DictConfig) -> list[Path]:
+    """Synthesises the set and prints its folders. Returns the files."""
     out = Path(config.out).expanduser()
     paths = write(out, seed=config.seed, sample_rate=config.sample_rate, hits=config.hits)
     print(f"{len(paths)} synthetic files: drums to train on in {out / 'drums'}, "
           f"calls to play through them in {out / 'birds'}")
+    return paths
 
 
 main = job(drums)

@@ -1,6 +1,7 @@
 """Judges a model by recordings it was not trained on, and by timbre transfer of foreign ones."""
 
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich import print as show
@@ -9,24 +10,25 @@ from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import audio, catalogue, subsample
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
-from rave_lite.evaluation.evaluate import names_of, save, summary, table
+from rave_lite.evaluation.evaluate import names_of, summary, table
+from rave_lite.evaluation.recordings import listed, to_compare, to_judge
 from rave_lite.evaluation.transfer import transfer
-from rave_lite.jobs.recordings import listed, to_compare, to_judge
+from rave_lite.files import write_json
 from rave_lite.model import RAVE, read_checkpoint
 
 
-def evaluate(config: DictConfig) -> None:
-    """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given."""
+def evaluate(config: DictConfig) -> dict[str, Any]:
+    """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given. Returns the report."""
     check_numbers(config, max_train_clips=0, seed=0)
     if config.reference_set and not config.inputs:
         raise InputError("reference_set: what is made of inputs=... is compared with it, and no inputs are given")
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_state(checkpoint, path)
-    run, data, rate = checkpoint["config"], config.data, model.sample_rate
-    cache = data.cache or run["data"]["cache"]
+    run, root, rate = checkpoint["config"], config.data.root, model.sample_rate
+    cache = config.data.cache or run["data"]["cache"]
     inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "reference_set"))
-    run_catalogue, clips = to_judge(run, rate, data.root, cache)
+    run_catalogue, clips = to_judge(run, rate, root, cache)
     own_clips = run_catalogue is not None and clips is run_catalogue.held_out
     compared_clips = to_compare(run_catalogue, config.max_train_clips, config.seed) if run_catalogue and own_clips else []
     training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
@@ -34,16 +36,16 @@ def evaluate(config: DictConfig) -> None:
     report = judge(model, clips, out, compared=compared_clips, training=training_clips, seed=config.seed)
     show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:
-        names = names_of(inputs)
-        wav = dict(zip(names, audio.as_wav(names), strict=True))
+        wav = dict(zip(names := names_of(inputs), audio.as_wav(names), strict=True))
         keep = lambda name, output: audio.save(out / "transfer" / wav[name], output, rate)
-        reference = run_catalogue or catalogue(data.root, rate, cache=cache)
+        reference = run_catalogue or catalogue(root, rate, cache=cache)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
-    save(report, out)
+    write_json(out / "figures.json", report, indent=2)
     print(f"figures.json, spectrograms.png and the reconstructions (wav/{', transfer/' if inputs else ''}) are in {out}")
+    return report
 
 
 main = job(evaluate)

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from rave_lite.acids_rave import Run, convert, read
+from rave_lite.acids_rave import convert, read
+from rave_lite.acids_rave.describe import assumptions, describe
 from rave_lite.cli.job import job
 from rave_lite.data import Windows, catalogue
 from rave_lite.errors import InputError
@@ -17,62 +18,29 @@ from rave_lite.layers import ALIGNMENTS
 from rave_lite.model import RAVE
 
 
-def import_(config: DictConfig) -> None:
-    """Converts the run, writes the checkpoint, reads it back and prints its properties."""
+def import_(config: DictConfig) -> RAVE:
+    """Converts the run, writes the checkpoint, reads it back and prints its properties. Returns the model."""
     path, out = Path(config.run).expanduser(), Path(config.out).expanduser()
-    realign = config.realign
-    if realign not in (None, *ALIGNMENTS[:2]):
-        raise InputError(f"realign: {realign!r}; it may be {' or '.join(ALIGNMENTS[:2])}")
+    if config.realign not in (None, *ALIGNMENTS[:2]):
+        raise InputError(f"realign: {config.realign!r}; it may be {' or '.join(ALIGNMENTS[:2])}")
     run = read(path, ema=config.ema)
     if out.exists() and out.samefile(run.path):
         raise InputError(f"out: {out} is the run's own file; choose another")
-    checkpoint = convert(run, name=config.name or out.stem, realign=realign, live=config.live)
-    if config.data.root:
-        measure_directions(checkpoint, config.data.root, config.data.cache)
+    checkpoint = convert(run, name=config.name or out.stem, realign=config.realign, live=config.live)
+    if config.data.root:  # the release stores the latent's directions in part or not at all
+        model = RAVE.from_state(checkpoint, out)
+        clips = catalogue(config.data.root, model.sample_rate, cache=config.data.cache).train
+        measure(model, Windows(clips, length=64 * model.hop, sample_rate=model.sample_rate))
+        checkpoint["state_dict"] |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
     with replacing(out) as aside:
         torch.save(checkpoint, aside)
     model = RAVE.from_checkpoint(out)
     print(f"{out}: from {run.path}{', averaged weights' if run.averaged else ''}")
     for key, value in describe(checkpoint, model).items():
         print(f"  {key:16} {value}")
-    warn(run, checkpoint)
-
-
-def measure_directions(checkpoint: dict, root: str, cache: str | None) -> None:
-    """Measures the latent's principal directions on recordings: the release stores them in part or not at all."""
-    model = RAVE.from_state(checkpoint, root)
-    recordings = catalogue(root, model.sample_rate, cache=cache)
-    measure(model, Windows(recordings.train, length=64 * model.hop, sample_rate=model.sample_rate))
-    checkpoint["state_dict"] |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
-
-
-def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
-    """The properties of the imported model, as printed."""
-    settings, release = model.config, checkpoint["release"]
-    has_discriminators = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
-
-    def delay(samples: int) -> str:
-        return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
-
-    latency = delay(model.latency)
-    if model.config["alignment"] != release["alignment"]:
-        latency += f" (as trained, {release['alignment']}: {delay(release['latency'])}): another model now, to be fine-tuned"
-    elif release["later"] is not None:
-        latency += f"; the run's samples, {abs(release['later'])} {'earlier' if release['later'] < 0 else 'later'}"
-    return {"sample_rate": f"{model.sample_rate} Hz", "hop": f"{model.hop} samples", "capacity": str(settings["capacity"]),
-            "ratios": str(settings["ratios"]), "latent": f"{settings['latent']['name']}, {model.latent_size}",
-            "noise": "filtered, per band" if settings["noise"] else "none", "alignment": settings["alignment"],
-            "latency": latency,
-            "phase": f"{checkpoint['phase']}, at step {release['step']}" if release["step"] else "not told",
-            "directions": "measured" if model.principal.measured() else "as the release left them: data.root=DIR measures",
-            "discriminators": "kept" if has_discriminators else "none that fit: fine-tuning starts with fresh ones"}
-
-
-def warn(run: Run, checkpoint: dict) -> None:
-    """Warns of properties that the file does not state and that were assumed."""
-    if not run.text and run.caches is None:
-        print(f"warning: no config.gin beside {run.path}: taken to be {checkpoint['sample_rate']} Hz, "
-              f"{checkpoint['model']['alignment']}, dilations 1, 3, 9", file=sys.stderr)
+    if assumed := assumptions(run, checkpoint):
+        print(f"warning: {assumed}", file=sys.stderr)
+    return model
 
 
 main = job(import_)

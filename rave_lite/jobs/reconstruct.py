@@ -12,8 +12,8 @@ from rave_lite.evaluation.reconstruct import reconstruct_file
 from rave_lite.model import RAVE
 
 
-def reconstruct(config: DictConfig) -> None:
-    """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders."""
+def reconstruct(config: DictConfig) -> list[Path]:
+    """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders. Returns their paths."""
     model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
     paths = audio.find(root)
@@ -34,6 +34,7 @@ def reconstruct(config: DictConfig) -> None:
             failed.append(str(error))
     if failed:
         raise InputError("\n".join(failed))
+    return targets
 
 
 main = job(reconstruct)

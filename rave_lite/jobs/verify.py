@@ -6,13 +6,13 @@ from omegaconf import DictConfig
 
 from rave_lite.cli.job import job
 from rave_lite.errors import InputError
-from rave_lite.export.verify import DEAD, load_own_export, report
+from rave_lite.export.verify import DEAD, Finding, load_own_export, report
 from rave_lite.export.verify import verify as check
 from rave_lite.model import read_checkpoint
 
 
-def verify(config: DictConfig) -> None:
-    """Runs every check of export on a file, against its checkpoint if given. Never deletes the file."""
+def verify(config: DictConfig) -> list[Finding]:
+    """Runs every check of export on a file, against its checkpoint if given, and returns the findings. Keeps the file."""
     file = Path(config.file).expanduser()
     checkpoint = Path(config.ckpt).expanduser() if config.ckpt else None
     load_own_export(file)
@@ -26,6 +26,7 @@ def verify(config: DictConfig) -> None:
     if failed:
         raise InputError(f"{file}: failed; export it anew")
     print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))
+    return findings
 
 
 main = job(verify)

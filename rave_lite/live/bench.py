@@ -2,10 +2,11 @@
 
 import gc
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
+from rave_lite.errors import InputError
+from rave_lite.export.torchscript import Live, export
 from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
 from rave_lite.machine import resident_memory
+from rave_lite.model import RAVE
 
 ROUNDS = 8  # over the files in turn, so that other load on the machine affects all of them
 WARM_UP = 8  # blocks at the start of each round of a file, not counted
@@ -44,11 +48,30 @@ class Row:
     memory: float
 
 
-def bench(files: dict[str, Path], *, device: str, blocks: list[int], count: int, seconds: float) -> list[Row]:
+@contextmanager
+def exported(names: list[str]) -> Iterator[dict[str, Path]]:
+    """The .ts files by name; checkpoints among them are exported with default settings, to temporary files."""
+    with tempfile.TemporaryDirectory() as folder:
+        files: dict[str, Path] = {}
+        for i, name in enumerate(names):
+            path = Path(name).expanduser()
+            if path.suffix == ".ckpt":
+                model, path = RAVE.from_checkpoint(path), Path(folder) / f"{i}.ts"
+                export(Live(model, batch_size=1), path, {})
+            files[name] = path
+        yield files
+
+
+def bench(files: dict[str, Path], *, device: str, blocks: list[int] | None, count: int, seconds: float) -> list[Row]:
     """Measure every file at every block size: `count` blocks without a pause, then `seconds` in real time.
 
-    `files`: paths by the name to show. On CUDA every file is measured plain and as a graph.
+    `files`: paths by the name to show. `blocks`: samples; None: the largest hop of the files. On CUDA every file is measured
+    plain and as a graph. Raises InputError for a block that is no multiple of a file's hop.
     """
+    hops = [Player(path).hop for path in files.values()]
+    blocks = blocks or [max(hops)]
+    if wrong := [(block, hop) for block in blocks for hop in hops if block <= 0 or block % hop]:
+        raise InputError(f"blocks: {wrong[0][0]} is no multiple of hop {wrong[0][1]}, as one of the files needs")
     rows = []
     for block in blocks:
         players, memory = {}, {}
@@ -153,7 +176,3 @@ def table(rows: list[Row]) -> Table:
                       f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
                       f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}")
     return table
-
-
-def as_dict(rows: list[Row]) -> list[dict[str, Any]]:
-    return [asdict(r) for r in rows]

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from string import Template
 
 import numpy as np
+import soxr
 
 from rave_lite.evaluation import latents, pictures
 from rave_lite.evaluation.latents import MOVES
+from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.model import RAVE
 from rave_lite.pages import page
 from rave_lite.pages.page import escaped
@@ -68,3 +70,16 @@ def grid(model: RAVE, name: str, hit: str, sound: np.ndarray) -> Iterator[str]:
 
 def move(sigmas: float) -> str:
     return f"{sigmas:+g} σ".replace("-", "−") if sigmas else "0"
+
+
+def sections(models: list[RAVE], names: list[str], shown: list[SideBySide], hit: str, walks: int,
+             sample_rate: int) -> Iterator[str]:
+    """A `section` for each model: walks of the first `walks` recordings, and `hit` moved; none without walks.
+
+    `sample_rate`: of the recordings, Hz.
+    """
+    for model, name in zip(models, names, strict=True) if walks else ():
+        originals = {row.name: row.original for number, row in enumerate(shown) if number < walks or row.name == hit}
+        sounds = {title: sound if model.sample_rate == sample_rate else soxr.resample(sound, sample_rate, model.sample_rate)
+                  for title, sound in originals.items()}
+        yield from section(model, name, dict(list(sounds.items())[:walks]), (hit, sounds[hit]))

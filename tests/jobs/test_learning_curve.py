@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from rave_lite import run
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from rave_lite.training.module import RAVETraining
@@ -48,7 +49,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open()))
 
 
-def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypatch):
+def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypatch, capsys):
     plan = rave_lite(*CURVE, "influence=true", "plan_only=true", cwd=project)
     assert plan.returncode == 0, plan.stderr
     for line in ("fraction 0.5: 2 files, 0.8 s to train on", "fraction 1: 4 files, 1.6 s to train on",
@@ -100,10 +101,13 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     for row in influence:
         assert float(row["change"]) == pytest.approx((float(row["seed_0"]) + float(row["seed_1"])) / 2, abs=1e-4)
     assert "a's 0.wav" in done.stdout
-    done = rave_lite(*CURVE, "influence=true", "influence_steps=2", cwd=project)
-    assert done.returncode == 0
+    monkeypatch.chdir(project)
+    report = run(*CURVE, "influence=true", "influence_steps=2")
     assert len(steps) == 24  # nothing is repeated
-    assert "12 runs, 12 of them finished" in done.stdout
+    assert "12 runs, 12 of them finished" in capsys.readouterr().out
+    assert [f"{point.held_out:.5f}" for point in report["curve"]] == [row["held_out_distance"] for row in points]
+    assert str(report["gain"]) in done.stdout
+    assert [row.source for row in report["influence"]] == [row["file"] for row in influence]
 
 
 def test_runs_differ_by_what_they_are_said_to(project):

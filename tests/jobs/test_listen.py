@@ -14,7 +14,7 @@ from rave_lite.cli.overrides import named
 from rave_lite.evaluation.evaluate import played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.jobs.listen import labels
+from rave_lite.evaluation.side_by_side import labels
 from rave_lite.model import RAVE
 from tests.evaluation.test_curation import clip
 from tests.jobs.test_cli import fails, rave_lite, trained  # noqa: F401
@@ -188,6 +188,8 @@ def test_names_on_the_command_line(tmp_path, monkeypatch):
                                ("name=1e3", "name='1e3'"), ("name=a,b", "name=a,b"), ("data.root=my drums", None),
                                ("out=runs/${name}", None), ("name='a'", None), ("data.root=null", None), ("seed=3", None)):
         assert named("train", [argument]) == [expected or argument]
+    for job in ("train", "learning-curve", "learning_curve", "bench-train"):
+        assert named(job, ["trainer.compile=true"]) == ["runner.compile=true"]  # an old word
     assert named("evaluate", ["ckpt=a.ckpt,b.ckpt"]) == ["ckpt=a.ckpt,b.ckpt"]  # a sweep
 
 

@@ -1,13 +1,16 @@
 """The commands from Python: the same outcome, and messages for people as exceptions."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
 
 import rave_lite
 from rave_lite import RAVE, InputError, augmentation, run
@@ -31,10 +34,40 @@ def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
     assert HydraConfig.instance().cfg is before
 
 
-def test_other_jobs(tmp_path, capsys):
-    run("drums", f"out={tmp_path}", "hits=1")
+def test_results_are_returned(settings, tmp_path, capsys):  # noqa: F811
+    files = run("drums", f"out={tmp_path}", "hits=1")
     assert "synthetic files" in capsys.readouterr().out
+    assert tmp_path / "drums/rhythms/hadrah.wav" in files
     assert soundfile.info(tmp_path / "drums/rhythms/hadrah.wav").duration > 1
+    run("train", *settings, f"out={tmp_path / 'run'}")
+    checkpoint = f"ckpt={tmp_path / 'run/checkpoints/last.ckpt'}"
+    report = run("evaluate", checkpoint)
+    assert report["mean"]["spectral"] > 0
+    assert report == json.loads((tmp_path / "run/evaluation/figures.json").read_text())
+    (output,) = run("reconstruct", checkpoint, f"input={tmp_path / 'audio/0.wav'}", f"out={tmp_path / 'out'}")
+    assert soundfile.info(output).duration == pytest.approx(0.4)
+    card = run("export", checkpoint, f"out={tmp_path / 'x.ts'}", "blocks=20")
+    assert (card["file"], card["latency"]) == (str(tmp_path / "x.ts"), torch.jit.load(card["file"]).latency)
+    history = run("gallery", f"run={tmp_path / 'run'}")
+    assert [moment.step for moment in history.moments] == [0, 4, 8, 12]
+
+
+class Results(Callback):
+    """Keeps what the jobs of a sweep return, as optimisers read it."""
+
+    values: list[object] = []
+
+    def on_job_end(self, config, job_return, **_) -> None:
+        self.values.append(job_return.return_value)
+
+
+def test_a_sweep_gets_the_results(tmp_path):
+    done = command("drums", "--multirun", "out=set_${hits}", "hits=1,2", f"hydra.sweep.dir={tmp_path}",
+                   "+hydra.callbacks.results._target_=tests.jobs.test_python.Results", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    few, more = Results.values[-2:]
+    assert Path("set_1/drums/rhythms/hadrah.wav") in few
+    assert len(few) < len(more)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rave_lite.cli.sweep import folder_name
+from rave_lite.files import folder_name
 from rave_lite.model import read_checkpoint
 from tests.jobs.test_cli import fails, rave_lite
 

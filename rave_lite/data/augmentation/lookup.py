@@ -29,9 +29,8 @@ def check(name: str, setting: Any) -> None:
     """Raises InputError if the transform does not exist or its `p` is no probability."""
     if not isinstance(setting, dict) or not isinstance(target := setting.get("_target_"), str):
         raise InputError(f"augmentation.{name}: no such transform, as it has no _target_. There are:\n{existing()}")
-    module, _, class_name = target.rpartition(".")
     try:
-        exists = class_name in transforms(module) if module in MODULES else module and callable(locate(target))
+        exists = callable(locate(target))
     except ErrorDuringImport as error:
         raise InputError(f"augmentation.{name}: {target} cannot be imported: {error}") from error
     if not exists:
@@ -59,12 +58,11 @@ def built(value: Any) -> Any:
     return locate(items.pop("_target_"))(**items) if "_target_" in items else items  # type: ignore[operator]
 
 
-def transforms(module: str) -> dict[str, Any]:
-    """The classes of a module that take a probability `p`, by name."""
-    classes = inspect.getmembers(importlib.import_module(module), inspect.isclass)
-    return {name: kind for name, kind in classes if "p" in inspect.signature(kind).parameters}
-
-
 def existing() -> str:
-    """All available transforms, one line per module."""
-    return "\n".join(f"  {module}: {', '.join(transforms(module))}" for module in MODULES)
+    """All available transforms, the classes that take a probability `p`, one line per module."""
+    lines = []
+    for module in MODULES:
+        classes = inspect.getmembers(importlib.import_module(module), inspect.isclass)
+        names = [name for name, kind in classes if "p" in inspect.signature(kind).parameters]
+        lines.append(f"  {module}: {', '.join(names)}")
+    return "\n".join(lines)

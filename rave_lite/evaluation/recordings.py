@@ -1,8 +1,10 @@
 """Which recordings a model is judged by: those of its run, training clips to compare with, foreign ones."""
 
+import json
 import math
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from rich import print as show
@@ -21,7 +23,9 @@ from rave_lite.data import (
 )
 from rave_lite.data.catalogue import usable, without_silence
 from rave_lite.errors import InputError
+from rave_lite.evaluation.side_by_side import location
 
+T = TypeVar("T")
 IMPORTED = "an imported model, which knows no recordings; say which: data.root=DIR"
 
 
@@ -97,3 +101,43 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, w
         if entry.skipped is not None:
             show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")
     return clips if whole else search_and_cut(without_silence(str(root), clips, entries, sample_rate), sample_rate)
+
+
+def run_catalogues(runs: list[dict[str, Any]], sample_rate: int, root: str | None,
+                   cache: str | None) -> list[Catalogue | None]:
+    """The recordings of each run, None where they are not `known`. Runs with the same data share one catalogue."""
+    keys = [json.dumps([run["data"], run["seed"]], sort_keys=True) for run in runs]
+    catalogues = {key: known(run, sample_rate, root=root, cache=cache)
+                  for key, run in dict(zip(keys, runs, strict=True)).items()}
+    return [catalogues[key] for key in keys]
+
+
+def choose_clips(catalogues: list[Catalogue | None], sample_rate: int, root: str | None, cache: str | None, *, files: int,
+                 training: int, seed: int) -> list[tuple[str, Clip]]:
+    """The clips to compare models by, with their files' locations.
+
+    At most `files` held-out clips of the runs and `training` training clips; or `files` clips of `root`, unless a run's
+    recordings are there.
+    """
+    distinct = list({id(catalogue): catalogue for catalogue in catalogues if catalogue is not None}.values())
+    if root and not any(are_at(root, catalogue) for catalogue in distinct):
+        place = redact_url(resolve_root(root))
+        clips = [(place, clip) for clip in draw(listed(root, "data.root", sample_rate, cache, whole=False), files, seed)]
+    else:
+        held_out = [(catalogue.root, clip) for catalogue in distinct for clip in catalogue.held_out]
+        trained_on = [(catalogue.root, clip) for catalogue in distinct
+                      for clip in to_compare(catalogue, -(-training // len(distinct)), seed)]
+        clips = [*draw(without_duplicates(held_out), files, seed), *without_duplicates(trained_on)[:training]]
+    roots = {source: {root for root, clip in clips if clip.source == source} for source in {c.source for _, c in clips}}
+    label = lambda root, clip: f"{Path(root).name}/{clip.source}" if len(roots[clip.source]) > 1 else clip.source
+    return [(location(root, clip.source), replace(clip, source=label(root, clip))) for root, clip in clips]
+
+
+def without_duplicates(clips: list[tuple[str, Clip]]) -> list[tuple[str, Clip]]:
+    """Each clip once, though runs may share recordings."""
+    return list({(location(root, c.source), c.start, c.stop): (root, c) for root, c in clips}.values())
+
+
+def draw(clips: list[T], most: int, seed: int) -> list[T]:
+    """All clips, or `most` of them drawn at random with `seed`, in their original order."""
+    return [clips[i] for i in sorted(np.random.default_rng(seed).permutation(len(clips))[:most])]
