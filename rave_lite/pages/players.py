@@ -15,7 +15,5 @@ class AudioPlayers:
 
     def _repr_html_(self) -> str:
         peak = max(1.0, *(float(np.abs(sound).max(initial=0)) for sound in self.sounds.values()))
-        mp3s = {name: page.base64(page.mp3(sound / peak, self.sample_rate)) for name, sound in self.sounds.items()}
-        players = (f'<figure style="margin: 0"><figcaption>{page.escaped(name)}</figcaption>'
-                   f'<audio controls src="data:audio/mpeg;base64,{mp3}"></audio></figure>\n' for name, mp3 in mp3s.items())
-        return f'<div style="display: flex; flex-wrap: wrap; gap: .5rem 1rem">\n{"".join(players)}</div>'
+        mp3s = {name: page.mp3(sound / peak, self.sample_rate) for name, sound in self.sounds.items()}
+        return "".join(page.render("players.html", mp3s=mp3s))
