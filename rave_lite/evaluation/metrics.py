@@ -4,6 +4,7 @@ import warnings
 
 import librosa
 import numpy as np
+from mir_eval.util import match_events
 from numpy.lib.stride_tricks import sliding_window_view
 
 warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # clicks are short
@@ -68,15 +69,7 @@ def onset_f1(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> flo
     expected, detected = (onsets(s, sample_rate) for s in (reference, output))
     if not len(expected) and not len(detected):
         return 1.0
-    matches, i, j = 0, 0, 0
-    while i < len(expected) and j < len(detected):  # both ascend: the earliest match is never worse
-        if abs(expected[i] - detected[j]) <= ONSET_TOLERANCE:
-            matches, i, j = matches + 1, i + 1, j + 1
-        elif expected[i] < detected[j]:
-            i += 1
-        else:
-            j += 1
-    return 2 * matches / (len(expected) + len(detected))
+    return 2 * len(match_events(expected, detected, ONSET_TOLERANCE)) / (len(expected) + len(detected))
 
 
 def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
