@@ -1,9 +1,11 @@
 """Atomic file writing: after a full disk or a kill there is the old file or the new one, never half of one."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from rave_lite.errors import InputError
 
@@ -27,6 +29,12 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # such as a file in place of the folder, reported above
             temporary.unlink()
+
+
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Writes `value` as JSON by `replacing`. Raises ValueError for NaN and infinities, which JSON has not."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def short_name(name: str, max_bytes: int = 200) -> str:

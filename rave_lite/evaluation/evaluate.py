@@ -1,6 +1,5 @@
 """Evaluation of a model on held-out clips: reconstructions and the figures measured on them."""
 
-import json
 from collections import Counter
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,7 +14,6 @@ from rave_lite.evaluation import pictures, vital_signs
 from rave_lite.evaluation.memorisation import ReconstructedHits, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import Reconstruction
-from rave_lite.files import replacing
 from rave_lite.model import RAVE
 
 PICTURED = 6
@@ -86,14 +84,6 @@ def played_through(play: Reconstruction, clip: Clip, seed: int,
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {k: float(np.mean([row[k] for row in rows])) for k in rows[0]}
-
-
-def save(report: dict[str, Any], out: Path) -> Path:
-    """Write the figures to `out`/figures.json."""
-    path = out / "figures.json"
-    with replacing(path) as aside:
-        aside.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    return path
 
 
 def names_of(clips: list[Clip]) -> list[str]:

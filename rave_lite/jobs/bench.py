@@ -1,6 +1,5 @@
 """Measures how long exported files take per block."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from rave_lite.errors import InputError
 from rave_lite.export.torchscript import Live, export
-from rave_lite.files import replacing
+from rave_lite.files import write_json
 from rave_lite.jobs.common import job
 from rave_lite.live.bench import as_dict, table
 from rave_lite.live.bench import bench as measure
@@ -42,8 +41,7 @@ def bench(config: DictConfig) -> None:
         out = Path(config.out).expanduser()
         report = {"device": torch.cuda.get_device_name() if config.device == "cuda" else "cpu", "threads": config.threads,
                   "torch": torch.__version__, "rows": as_dict(rows)}
-        with replacing(out) as aside:
-            aside.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(out, report, indent=2)
         print(f"figures in {out}")
 
 

@@ -1,6 +1,5 @@
 """Measures training steps of both phases."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.files import replacing
+from rave_lite.files import write_json
 from rave_lite.jobs.common import job
 from rave_lite.jobs.train import build, limit_memory, quieten
 from rave_lite.training.bench import measure, name, table
@@ -31,8 +30,7 @@ def bench_train(config: DictConfig) -> None:
         report = {"device": name(module.device), "precision": "bf16-mixed" if module.run.mixed(module.device) else "32-true",
                   "micro_batch": module.run.micro_batch, "threads": torch.get_num_threads(), "torch": torch.__version__,
                   "window": config.data.window, "batch_size": config.data.batch_size, "phases": [asdict(p) for p in phases]}
-        with replacing(Path(config.out).expanduser()) as aside:
-            aside.write_text(json.dumps(report, indent=2) + "\n")
+        write_json(Path(config.out).expanduser(), report, indent=2)
         print(f"figures in {config.out}")
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from rave_lite.data import Catalogue, Clip, select_training_subset
 from rave_lite.errors import InputError
 from rave_lite.evaluation.learning_curve import Point, amount
-from rave_lite.files import replacing
+from rave_lite.files import write_json
 from rave_lite.jobs.overrides import quoted
 from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
@@ -170,8 +170,7 @@ def comparable(config: DictConfig, plain: dict[str, Any], catalogue: Catalogue, 
             raise InputError(f"{config.out} holds runs that cannot be compared with these: {key} was {old}, is now {new}; "
                              f"say another name=, or as it was")
     elif keep:
-        with replacing(path) as aside:
-            aside.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(path, record, indent=2)
 
 
 def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

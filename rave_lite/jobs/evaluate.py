@@ -8,8 +8,9 @@ from rich import print as show
 from rave_lite.data import audio, catalogue, subsample
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
-from rave_lite.evaluation.evaluate import names_of, save, summary, table
+from rave_lite.evaluation.evaluate import names_of, summary, table
 from rave_lite.evaluation.transfer import transfer
+from rave_lite.files import write_json
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import listed, to_compare, to_judge
 from rave_lite.model import RAVE, read_checkpoint
@@ -42,7 +43,7 @@ def evaluate(config: DictConfig) -> None:
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
-    save(report, out)
+    write_json(out / "figures.json", report, indent=2)
     print(f"figures.json, spectrograms.png and the reconstructions (wav/{', transfer/' if inputs else ''}) are in {out}")
 
 

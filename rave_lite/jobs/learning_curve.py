@@ -2,7 +2,6 @@
 
 import copy
 import csv
-import json
 import os
 import subprocess
 import time
@@ -22,7 +21,7 @@ from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
-from rave_lite.files import replacing
+from rave_lite.files import replacing, write_json
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
 from rave_lite.jobs.train import build_or_transfer, limit_memory, load_catalogue, quieten, train
@@ -134,8 +133,7 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
         return float(torch.stack(distances).mean())
 
     report = {"step": checkpoint["step"], "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
-    with replacing(run.distances) as aside:
-        aside.write_text(json.dumps(report) + "\n")
+    write_json(run.distances, report)
     return report["held_out"]
 
 
