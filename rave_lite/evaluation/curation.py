@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import KDTree
@@ -12,6 +11,7 @@ from rave_lite.data import Clip
 from rave_lite.data.manifest import Hit
 from rave_lite.evaluation.embedding import embed
 from rave_lite.evaluation.hits import LONGEST, hits
+from rave_lite.tables import make_table
 
 NEIGHBOURS = 5
 JOIN_FACTOR = 1.25  # groups closer than this multiple of the typical distance to the root(N)-th neighbour are joined
@@ -91,12 +91,10 @@ def by_group(hits: list[Hit]) -> dict[int, list[Hit]]:
 
 def table(hits: list[Hit]) -> Table:
     """A row per group: number of hits, seconds, median outlier score and the first file names."""
-    rows = Table()
-    for column in ("group", "hits", "seconds", "outlier", "among them"):
-        rows.add_column(column, justify="left" if column == "among them" else "right", overflow="fold")
+    rows = []
     for number, members in by_group(hits).items():
         names = list(dict.fromkeys(hit.file for hit in members))
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
-        rows.add_row(str(number), str(len(members)), f"{sum(hit.end - hit.start for hit in members):.1f}",
-                     f"{np.median([hit.outlier for hit in members]):.2f}", escape(shown))
-    return rows
+        rows.append((str(number), str(len(members)), f"{sum(hit.end - hit.start for hit in members):.1f}",
+                     f"{np.median([hit.outlier for hit in members]):.2f}", shown))
+    return make_table(("group", "hits", "seconds", "outlier", "among them"), rows, left=("among them",))

@@ -14,7 +14,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 from rich import print as show
-from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_cut
@@ -26,6 +25,7 @@ from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
 from rave_lite.jobs.train import build_or_transfer, limit_memory, load_catalogue, quieten, train
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.tables import make_table
 from rave_lite.training.bench import duration, probe
 from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining, check_window
@@ -162,16 +162,15 @@ def report(out: Path, curve: list[Point], whole: list[Point], without: list[Poin
 
 def table(rows: Sequence[Influence], shown: int = 20) -> Table:
     """The influence of the files that hurt most and help most, `shown` rows in all."""
-    ranking = Table(title="held-out distance when a file is left out, against all files", title_justify="left")
-    for column in ("without", "change", "its seeds", "against others", ""):
-        ranking.add_column(column, justify="left" if column in ("without", "") else "right", overflow="fold")
+    ranking = []
     for i, r in enumerate(rows):
         if len(rows) <= shown or i < shown // 2 or i >= len(rows) - shown // 2:
-            ranking.add_row(escape(r.source), f"{r.change:+.3f}", f"{min(r.changes):+.3f} to {max(r.changes):+.3f}",
-                            f"{r.against:+.3f} ± {r.spread:.3f}", "stands out" if r.stands_out else "")
+            ranking.append((r.source, f"{r.change:+.3f}", f"{min(r.changes):+.3f} to {max(r.changes):+.3f}",
+                            f"{r.against:+.3f} ± {r.spread:.3f}", "stands out" if r.stands_out else ""))
         elif i == shown // 2:
-            ranking.add_row(f"... {len(rows) - shown} more ...", "", "", "", "")
-    return ranking
+            ranking.append((f"... {len(rows) - shown} more ...", "", "", "", ""))
+    return make_table(("without", "change", "its seeds", "against others", ""), ranking, left=("without", ""),
+                      title="held-out distance when a file is left out, against all files")
 
 
 def write(path: Path, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
