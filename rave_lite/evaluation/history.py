@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from rave_lite.data import Clip
+from rave_lite.data import Clip, audio
 from rave_lite.evaluation.hits import hits
 from rave_lite.evaluation.memorisation import ONE_HIT
 from rave_lite.evaluation.metrics import figures
@@ -47,7 +47,7 @@ class History:
     def gain(self) -> float:
         """Playback gain. The same for all sounds, because the model also learns the level."""
         sounds = [*self.hits, *(output for moment in self.moments for output in moment.reconstructions)]
-        return PEAK / max(1e-3, *(float(np.abs(sound).max(initial=0)) for sound in sounds))
+        return PEAK / max(1e-3, *map(audio.peak, sounds))
 
 
 def moment(step: int, names: list[str], originals: list[np.ndarray], outputs: list[np.ndarray], sample_rate: int) -> Moment:

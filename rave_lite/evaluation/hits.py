@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from rave_lite.data import Clip
+from rave_lite.data import Clip, audio
 from rave_lite.evaluation.metrics import onsets
 
 PIECE = 60.0  # s analysed at a time, so that memory does not grow with the recording
@@ -28,7 +28,7 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     cuts[1:-1] = np.round(np.round((clip.start + cuts[1:-1]) / sample_rate, 3) * sample_rate) - clip.start
     hit_clips: list[Clip] = []
     for first, last in pairwise(cuts.astype(int).tolist()):
-        if hit_clips and np.abs(clip.read(first, last)).max(initial=0) < SILENCE_PEAK:
+        if hit_clips and audio.peak(clip.read(first, last)) < SILENCE_PEAK:
             hit_clips[-1] = replace(hit_clips[-1], stop=clip.start + last)
         else:
             hit_clips.append(replace(clip, start=clip.start + first, stop=clip.start + last))

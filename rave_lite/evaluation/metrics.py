@@ -7,6 +7,8 @@ import numpy as np
 from mir_eval.util import match_events
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rave_lite.data.audio import decibels
+
 warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # clicks are short
 
 LOG_FLOOR = 1e-5  # of STFT magnitudes
@@ -101,4 +103,4 @@ def peaks(strength: np.ndarray, near: int, far: int) -> list[int]:
 
 def level_db(audio: np.ndarray) -> float:
     """RMS level, dBFS, at least -200."""
-    return float(20 * np.log10(max(1e-10, np.sqrt(np.mean(np.square(audio, dtype=np.float64))))))
+    return decibels(np.sqrt(np.mean(np.square(audio, dtype=np.float64))), -200)

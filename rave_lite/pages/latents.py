@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rave_lite.data import audio
 from rave_lite.evaluation import latents, pictures
 from rave_lite.evaluation.latents import MOVES, percent
 from rave_lite.model import RAVE
@@ -25,8 +26,8 @@ def section(model: RAVE, name: str, sounds: dict[str, np.ndarray], chosen: tuple
              for title, sound in sounds.items())
     hit, sound = chosen
     outputs = latents.moved(model, sound[: round(CELL_SECONDS * rate)])
-    top = max((float(pictures.log_mel(output, rate).max()) for row in outputs for output in row), default=0.0)
-    peak = max([1.0, *(float(np.abs(output).max(initial=0)) for row in outputs for output in row)])  # one gain for all
+    top = max((pictures.brightest(output, rate) for row in outputs for output in row), default=0.0)
+    peak = max([1.0, *(audio.peak(output) for row in outputs for output in row)])  # one gain for all
     rows = ((percent(share), [page.playable(output, rate, WIDTH, top=top, gain=1 / peak) for output in row])
             for share, row in zip(principal.shares().tolist(), outputs, strict=False))
     return page.render("latents.html", name=name, hit=hit, count=count, walks=walks, rows=rows,

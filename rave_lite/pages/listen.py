@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from rave_lite.data import audio
 from rave_lite.evaluation import levels, pictures
 from rave_lite.evaluation.side_by_side import SideBySide, means
 from rave_lite.pages import page
@@ -75,12 +76,12 @@ def article(group: str, recording: SideBySide, models: list[str], sample_rate: i
     sounds = [recording.original, *(output.sound for output in recording.outputs)]
     equal_gains, original_gains = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
     loud = [gain * sound for gain, sound in zip(equal_gains, sounds, strict=True)]
-    scale = max(1e-6, *(float(np.abs(sound).max()) for sound in loud))
-    top = float(pictures.log_mel(np.pad(loud[0], (0, 1024)), sample_rate).max())
+    scale = max(1e-6, *map(audio.peak, loud))
+    top = pictures.brightest(loud[0], sample_rate)
     marks = {output.mark for output in recording.outputs}
     rows = []
     for number, (name, output) in enumerate(zip(("original", *models), (None, *recording.outputs), strict=True)):
-        stored = max(1.0, float(np.abs(sounds[number]).max()))  # what page.flac divides by
+        stored = max(1.0, audio.peak(sounds[number]))  # what page.flac divides by
         rows.append({"name": name, "equal": stored * equal_gains[number], "made": stored * original_gains[number],
                      "flac": page.flac(sounds[number], sample_rate), "mark": output.mark if output else "",
                      "figures": output.figures if output else None, **picture(loud[number], scale, top, sample_rate)})

@@ -12,6 +12,7 @@ import soxr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from rave_lite.data import audio
 from rave_lite.evaluation import pictures
 from rave_lite.files import replacing
 
@@ -60,7 +61,7 @@ def flac(sound: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _encoded(sound: np.ndarray, sample_rate: int, **options: str) -> bytes:
-    faded = sound / max(1.0, float(np.abs(sound).max(initial=0)))
+    faded = sound / max(1.0, audio.peak(sound))
     count = min(len(sound), round(FADE * sample_rate))
     faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
     out = io.BytesIO()
