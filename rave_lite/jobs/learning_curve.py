@@ -1,7 +1,6 @@
 """Does more data help, and which recording hurts? Trains on parts of the data; the held-out clips stay the same."""
 
 import copy
-import csv
 import os
 import subprocess
 import time
@@ -20,7 +19,7 @@ from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.learning_curve import Influence, Point, advice, answer, gain, influences
-from rave_lite.files import replacing, write_json
+from rave_lite.files import write_csv, write_json
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.curve_runs import Run, commands, comparable, planned
 from rave_lite.jobs.train import build_or_transfer, limit_memory, load_catalogue, quieten, train
@@ -140,8 +139,8 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
 def report(out: Path, curve: list[Point], whole: list[Point], without: list[Point]) -> None:
     """Writes tables and picture to `out`; prints tables and answers."""
     columns = ["fraction", "minutes", "seed", "held_out_distance", "train_distance"]
-    write(out / "curve.csv", columns, [[f"{p.fraction:g}", f"{p.minutes:.4f}", p.seed, f"{p.held_out:.5f}", f"{p.train:.5f}"]
-                                       for p in curve])
+    write_csv(out / "curve.csv", columns, [
+        [f"{p.fraction:g}", f"{p.minutes:.4f}", p.seed, f"{p.held_out:.5f}", f"{p.train:.5f}"] for p in curve])
     print()
     if len({p.fraction for p in curve}) > 1:
         result = gain(curve)
@@ -151,7 +150,7 @@ def report(out: Path, curve: list[Point], whole: list[Point], without: list[Poin
         rows = influences(whole, without)
         seeds = sorted(p.seed for p in whole)
         columns = ["file", "change", "against_others", "plus_minus", "stands_out", *(f"seed_{s}" for s in seeds)]
-        write(out / "influence.csv", columns, [
+        write_csv(out / "influence.csv", columns, [
             [r.source, *(f"{v:.5f}" for v in (r.change, r.against, r.spread)), "yes" if r.stands_out else "no",
              *(f"{v:.5f}" for v in r.changes)] for r in rows])
         show(table(rows))
@@ -171,12 +170,6 @@ def table(rows: Sequence[Influence], shown: int = 20) -> Table:
             ranking.append((f"... {len(rows) - shown} more ...", "", "", "", ""))
     return make_table(("without", "change", "its seeds", "against others", ""), ranking, left=("without", ""),
                       title="held-out distance when a file is left out, against all files")
-
-
-def write(path: Path, columns: list[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Writes a CSV file."""
-    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([columns, *rows])
 
 
 main = job(learning_curve)
