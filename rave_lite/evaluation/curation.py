@@ -9,8 +9,7 @@ from scipy.spatial import KDTree
 
 from rave_lite.data import Clip
 from rave_lite.data.manifest import Hit
-from rave_lite.evaluation.embedding import embed
-from rave_lite.evaluation.hits import LONGEST, hits
+from rave_lite.evaluation.hits import ONE_HIT, embeddings, hits
 from rave_lite.tables import make_table
 
 NEIGHBOURS = 5
@@ -20,7 +19,7 @@ LINKED = 3000  # hits in the linkage tree; in larger collections every other hit
 STEADY = 0.02  # least standard deviation a feature is divided by; one that varies less counts as constant
 
 
-def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = 4.0,
+def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = ONE_HIT,
            keep_below: float | None = None) -> list[tuple[Hit, Clip]]:
     """The hits of recordings, each with its group and its outlier score, the most unusual first.
 
@@ -28,7 +27,7 @@ def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = 4.0,
     marked to be dropped; by default none are.
     """
     hit_clips = [hit for clip in clips for hit in hits(clip, sample_rate, longer)]
-    points = standardised(np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in hit_clips]))
+    points = standardised(embeddings(hit_clips, sample_rate))
     scores, labels = outliers(points).round(2).tolist(), groups(points).tolist()
     rows = []
     for clip, score, label in zip(hit_clips, scores, labels, strict=True):

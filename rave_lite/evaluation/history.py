@@ -7,7 +7,6 @@ import numpy as np
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation.hits import hits
-from rave_lite.evaluation.memorisation import ONE_HIT
 from rave_lite.evaluation.metrics import figures
 
 PEAK = 0.9  # peak level of the loudest sound of a history when it is played
@@ -57,7 +56,7 @@ def moment(step: int, names: list[str], originals: list[np.ndarray], outputs: li
 
 def some_hits(clips: list[Clip], sample_rate: int, limit: int) -> list[Clip]:
     """At most `limit` hits, evenly spaced among all hits of the clips."""
-    return evenly([hit for clip in clips for hit in hits(clip, sample_rate, ONE_HIT)], limit)
+    return evenly([hit for clip in clips for hit in hits(clip, sample_rate)], limit)
 
 
 def evenly(items: list, limit: int) -> list:
