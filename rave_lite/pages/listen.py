@@ -26,12 +26,12 @@ def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: 
     `models`: their names, each different. `together`: per model, the figures of all `foreign` sounds together. `more`:
     sections about the models' latents, HTML.
     """
-    sections = {group: [article(f"{group}{number}", row, models, sample_rate) for number, row in enumerate(shown)]
-                for group, shown in (("own", recordings), ("foreign", foreign))}
-    name = hashlib.sha256("".join(sections["own"] + sections["foreign"]).encode()).hexdigest()[:12]
-    body = page.render("listen.html", id=name, rate=sample_rate, models=models, more=more, recordings=sections["own"],
-                       foreign=sections["foreign"], recordings_mean=mean_table(models, recordings),
-                       foreign_mean=mean_table(models, foreign), timbre=timbre_table(models, together))
+    own, others = ([article(f"{group}{number}", row, models, sample_rate) for number, row in enumerate(shown)]
+                   for group, shown in (("own", recordings), ("foreign", foreign)))
+    name = hashlib.sha256("".join(own + others).encode()).hexdigest()[:12]
+    body = page.render("listen.html", id=name, rate=sample_rate, models=models, more=more, recordings=own, foreign=others,
+                       recordings_mean=mean_table(models, recordings), foreign_mean=mean_table(models, foreign),
+                       timbre=timbre_table(models, together))
     page.write(path, f"Listen: {', '.join(models)}", body, "listen", "blind", "latents")
 
 
@@ -56,7 +56,7 @@ def timbre_table(models: list[str], together: list[dict[str, float]]) -> str:
     return table("Distance to the timbre", list(next(filter(None, together))), [("", "", rows)]) if rows else ""
 
 
-def table(title: str, columns: list[str], groups: list[tuple[str, str, list[tuple[str, list[tuple[float, bool]]]]]]) -> str:
+def table(title: str, columns: list[str], groups: list[tuple[str, str, list]]) -> str:
     """An HTML table of groups of rows: (mark, number of sounds or "", [(model, [(value, is the best)])])."""
     return Markup("".join(page.render("table.html", title=title, columns=columns, groups=groups)))
 
