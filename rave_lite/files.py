@@ -1,10 +1,11 @@
 """File names, and atomic writing: after a full disk or a kill there is the old file or the new one, never half of one."""
 
+import csv
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Writes `value` as JSON by `replacing`. Raises ValueError for NaN and infinities, which JSON has not."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]], encoding: str = "utf-8") -> None:
+    """Writes a head and rows as CSV by `replacing`."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file).writerows([columns, *rows])
 
 
 def short_name(name: str, max_bytes: int = 200) -> str:

@@ -66,7 +66,17 @@ def fault(seconds: float, peak: float = 1.0) -> str | None:
     """Why a recording cannot be used, or None. `peak`: largest absolute sample, 1 is full scale."""
     if seconds < SHORTEST:
         return f"shorter than {SHORTEST * 1000:.0f} ms"
-    return f"silent (peak below {20 * np.log10(SILENCE):.0f} dBFS)" if peak < SILENCE else None
+    return f"silent (peak below {decibels(SILENCE):.0f} dBFS)" if peak < SILENCE else None
+
+
+def peak(samples: np.ndarray) -> float:
+    """Largest absolute sample, 1 is full scale; 0 if there is none."""
+    return float(np.abs(samples).max(initial=0))
+
+
+def decibels(amplitude: float, floor: float = -300.0) -> float:
+    """dB of a ratio of amplitudes, or dBFS of a peak or RMS level; at least `floor`."""
+    return 20 * math.log10(max(10 ** (floor / 20), amplitude))
 
 
 @contextmanager
@@ -154,6 +164,5 @@ def as_wav(names: Sequence[str]) -> list[str]:
 
 def save(path: Path, audio: np.ndarray, sample_rate: int) -> None:
     """Writes `(channels, samples)` or `(samples,)` as 24-bit wav; audio above full scale is scaled down, not clipped."""
-    peak = float(np.abs(audio).max(initial=0))
     with replacing(path) as aside:
-        soundfile.write(aside, (audio / max(1.0, peak)).T, sample_rate, format="WAV", subtype="PCM_24")
+        soundfile.write(aside, (audio / max(1.0, peak(audio))).T, sample_rate, format="WAV", subtype="PCM_24")

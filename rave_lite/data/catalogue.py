@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
@@ -17,6 +17,7 @@ from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
 from rave_lite.errors import InputError
+from rave_lite.tables import make_table
 
 GUARD = 1.0  # s between the regions of a lone file
 MIN_LONE_FILE_SECONDS = 4.0  # s from the first to the last sound of a lone file that can be split
@@ -49,15 +50,13 @@ class Catalogue:
 
     def table(self) -> Table:
         """One row per file: seconds, rate, channels, use. Of more than 40 files up to 20 held-out and all skipped ones."""
-        table = Table()
-        for column in ("file", "seconds", "rate", "channels", "use"):
-            table.add_column(column, justify="left" if column in ("file", "use") else "right", overflow="fold")
         held_sources = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
         split_sources = {clip.source for clip in self.held_out} - held_sources
         used = [(name, entry) for name, entry in self.entries.items() if entry.skipped is None]
         clip_samples: dict[str, int] = {}
         for clip in self.train + self.held_out:
             clip_samples[clip.source] = clip_samples.get(clip.source, 0) + len(clip)
+        rows: list[tuple[str | Text, ...]] = []
         shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20])
         for name, entry in shown.items():
             use = "held out" if name in held_sources else "train, its end held out" if name in split_sources else "train"
@@ -66,14 +65,12 @@ class Catalogue:
             use += (f", {used_s:.2f} s of sound" if entry.silent and (name in split_sources or used_s == whole_s) else
                     f", {used_s:.2f} s of it" if name not in split_sources and used_s < whole_s else "")
             use = use if name in clip_samples else "left out"
-            table.add_row(escape(name), f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate),
-                          str(entry.channels), use)
+            rows.append((name, f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate), str(entry.channels), use))
         if len(shown) < len(used):
-            table.add_row(f"and {len(used) - len(shown)} more", "", "", "", "")
-        for name, entry in self.entries.items():
-            if entry.skipped is not None:
-                table.add_row(escape(name), "", "", "", f"[red]skipped:[/] {escape(entry.skipped)}")
-        return table
+            rows.append((f"and {len(used) - len(shown)} more", "", "", "", ""))
+        rows += [(name, "", "", "", Text.assemble(("skipped:", "red"), f" {entry.skipped}"))
+                 for name, entry in self.entries.items() if entry.skipped is not None]
+        return make_table(("file", "seconds", "rate", "channels", "use"), rows, left=("file", "use"))
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,

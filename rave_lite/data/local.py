@@ -12,7 +12,7 @@ import soundfile
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
 from rave_lite.data.silence import LevelMeter
-from rave_lite.files import replacing
+from rave_lite.files import replacing, write_json
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,12 @@ class Cache:
         except (OSError, ValueError, TypeError):
             entry, fields = self._decode(path, samples_path), {}
         if not fields:
-            with replacing(entry_path) as aside:
-                aside.write_text(json.dumps(asdict(entry)))
+            write_json(entry_path, asdict(entry))
         return entry, samples_path
 
     def close(self) -> None:
         if self.changed:
-            with replacing(self.memo_path) as aside:
-                aside.write_text(json.dumps(self.memo))
+            write_json(self.memo_path, self.memo)
 
     def _hash(self, path: Path) -> str:
         status = path.stat()

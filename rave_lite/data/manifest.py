@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from rave_lite.errors import InputError
-from rave_lite.files import replacing
+from rave_lite.files import write_csv
 
 YES, NO = frozenset(["yes", "y", "true", "1"]), frozenset(["no", "n", "false", "0"])
 OPTIONAL = ("group", "outlier")
@@ -37,8 +37,7 @@ COLUMNS = tuple(field.name for field in fields(Hit))
 
 def write(path: Path, hits: list[Hit]) -> None:
     """Writes CSV in UTF-8, with a byte-order mark for spreadsheets; times to the millisecond."""
-    with replacing(path) as aside, aside.open("w", newline="", encoding="utf-8-sig") as file:
-        csv.writer(file).writerows([COLUMNS, *(hit.row() for hit in hits)])
+    write_csv(path, COLUMNS, (hit.row() for hit in hits), "utf-8-sig")
 
 
 def read(path: Path) -> list[Hit]:

@@ -22,7 +22,7 @@ from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
 from rave_lite.data.store import Store
 from rave_lite.errors import InputError
-from rave_lite.files import replacing
+from rave_lite.files import write_json
 
 CHUNK = 1 << 20  # samples: 24 s at 44.1 kHz, 4 MiB
 HEADER, BODY = 1 << 16, 1 << 18  # bytes read at a time, for a header and for a chunk
@@ -166,8 +166,7 @@ def headers(fs: Any, files: list[File], sample_rate: int, memo: Path) -> list[En
             entries[file.key] = entry
     finally:  # also the headers read before an interruption
         if unread:
-            with replacing(memo) as aside:
-                aside.write_text(json.dumps({key: asdict(entry) for key, entry in entries.items()}))
+            write_json(memo, {key: asdict(entry) for key, entry in entries.items()})
     return [entries[file.key] for file in files]
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rave_lite.data import audio
+
 FRAME = 0.02  # s
 BLOCK = 12  # frames over which the noise floor is measured: 0.24 s average out the fluctuations of rumble
 BELOW_PEAK = 1e-3  # RMS relative to the peak sample: -60 dB is silent in any recording
@@ -25,7 +27,7 @@ class LevelMeter:
 
     def add(self, block: np.ndarray) -> None:
         """Adds the next samples, `(T,)`."""
-        self.samples, self.peak = self.samples + len(block), max(self.peak, float(np.abs(block).max(initial=0)))
+        self.samples, self.peak = self.samples + len(block), max(self.peak, audio.peak(block))
         block = np.concatenate([self._remainder, block])
         whole = len(block) // self.frame * self.frame
         self._powers.append(_powers(block[:whole].reshape(-1, self.frame)))

@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import KDTree
 
 from rave_lite.data import Clip
 from rave_lite.data.manifest import Hit
-from rave_lite.evaluation.embedding import embed
-from rave_lite.evaluation.hits import LONGEST, hits
+from rave_lite.evaluation.hits import ONE_HIT, embeddings, hits
+from rave_lite.tables import make_table
 
 NEIGHBOURS = 5
 JOIN_FACTOR = 1.25  # groups closer than this multiple of the typical distance to the root(N)-th neighbour are joined
@@ -20,7 +19,7 @@ LINKED = 3000  # hits in the linkage tree; in larger collections every other hit
 STEADY = 0.02  # least standard deviation a feature is divided by; one that varies less counts as constant
 
 
-def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = 4.0,
+def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = ONE_HIT,
            keep_below: float | None = None) -> list[tuple[Hit, Clip]]:
     """The hits of recordings, each with its group and its outlier score, the most unusual first.
 
@@ -28,7 +27,7 @@ def curate(clips: Iterable[Clip], sample_rate: int, *, longer: float = 4.0,
     marked to be dropped; by default none are.
     """
     hit_clips = [hit for clip in clips for hit in hits(clip, sample_rate, longer)]
-    points = standardised(np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in hit_clips]))
+    points = standardised(embeddings(hit_clips, sample_rate))
     scores, labels = outliers(points).round(2).tolist(), groups(points).tolist()
     rows = []
     for clip, score, label in zip(hit_clips, scores, labels, strict=True):
@@ -91,12 +90,10 @@ def by_group(hits: list[Hit]) -> dict[int, list[Hit]]:
 
 def table(hits: list[Hit]) -> Table:
     """A row per group: number of hits, seconds, median outlier score and the first file names."""
-    rows = Table()
-    for column in ("group", "hits", "seconds", "outlier", "among them"):
-        rows.add_column(column, justify="left" if column == "among them" else "right", overflow="fold")
+    rows = []
     for number, members in by_group(hits).items():
         names = list(dict.fromkeys(hit.file for hit in members))
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
-        rows.add_row(str(number), str(len(members)), f"{sum(hit.end - hit.start for hit in members):.1f}",
-                     f"{np.median([hit.outlier for hit in members]):.2f}", escape(shown))
-    return rows
+        rows.append((str(number), str(len(members)), f"{sum(hit.end - hit.start for hit in members):.1f}",
+                     f"{np.median([hit.outlier for hit in members]):.2f}", shown))
+    return make_table(("group", "hits", "seconds", "outlier", "among them"), rows, left=("among them",))

@@ -7,6 +7,8 @@ import librosa
 import numpy as np
 from scipy.fft import dct
 
+from rave_lite.data import audio
+
 BANDS = 40  # mel
 CEPSTRUM = 13  # cepstral coefficients; the first, the level, is left out
 LOWEST, HIGHEST = 40.0, 16000.0  # Hz
@@ -21,7 +23,7 @@ def embed(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     A difference of 1 is 10 dB of spectrum or a factor of two in time. Silence and sounds of any length are embedded too.
     `sample_rate`: Hz, at least 32000; rates agree closely but not exactly.
     """
-    peak = float(np.abs(samples).max(initial=0))
+    peak = audio.peak(samples)
     if peak < 1e-12:
         samples, peak = np.zeros(1), 1.0
     n_fft = 2 ** round(np.log2(0.0464 * sample_rate))  # 2048 at 44.1 kHz

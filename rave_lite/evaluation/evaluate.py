@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import soxr
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation import pictures, vital_signs
@@ -15,6 +15,7 @@ from rave_lite.evaluation.memorisation import ReconstructedHits, known, memorisa
 from rave_lite.evaluation.metrics import figures, level_db
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.model import RAVE
+from rave_lite.tables import make_table
 
 PICTURED = 6
 
@@ -101,15 +102,10 @@ def names_of(clips: list[Clip]) -> list[str]:
 
 def table(report: dict[str, Any], title: str) -> Table:
     """The report as a table: a row per file, the mean, and where there are any the training mean and the gap."""
-    rows = Table(title=title, title_justify="left")
-    rows.add_column("file", overflow="fold")
-    for name in report["mean"]:
-        rows.add_column(name, justify="right", overflow="fold")
     last = [(name, report[name]) for name in ("mean", "training", "gap") if name in report]
-    for name, row in [*report["files"].items(), *last]:
-        style = "bold" if row is report["mean"] else ""
-        rows.add_row(escape(name), *(f"{value:.2f}" for value in row.values()), style=style)
-    return rows
+    rows = [[Text(cell, "bold" if row is report["mean"] else "") for cell in (name, *(f"{v:.2f}" for v in row.values()))]
+            for name, row in [*report["files"].items(), *last]]
+    return make_table(("file", *report["mean"]), rows, left=("file",), title=title)
 
 
 def summary(report: dict[str, Any]) -> str:

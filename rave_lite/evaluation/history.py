@@ -13,7 +13,6 @@ from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.hits import hits
-from rave_lite.evaluation.memorisation import ONE_HIT
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.recordings import to_judge
@@ -62,7 +61,7 @@ class History:
     def gain(self) -> float:
         """Playback gain. The same for all sounds, because the model also learns the level."""
         sounds = [*self.hits, *(output for moment in self.moments for output in moment.reconstructions)]
-        return PEAK / max(1e-3, *(float(np.abs(sound).max(initial=0)) for sound in sounds))
+        return PEAK / max(1e-3, *map(audio.peak, sounds))
 
 
 def moment(step: int, names: list[str], originals: list[np.ndarray], outputs: list[np.ndarray], sample_rate: int) -> Moment:
@@ -72,7 +71,7 @@ def moment(step: int, names: list[str], originals: list[np.ndarray], outputs: li
 
 def some_hits(clips: list[Clip], sample_rate: int, limit: int) -> list[Clip]:
     """At most `limit` hits, evenly spaced among all hits of the clips."""
-    return evenly([hit for clip in clips for hit in hits(clip, sample_rate, ONE_HIT)], limit)
+    return evenly([hit for clip in clips for hit in hits(clip, sample_rate)], limit)
 
 
 def evenly(items: list, limit: int) -> list:

@@ -1,20 +1,22 @@
-"""Hits: cuts a recording at its onsets."""
+"""Hits: cuts a recording at its onsets, and embeds the parts."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from rave_lite.data import Clip
+from rave_lite.data import Clip, audio
+from rave_lite.evaluation.embedding import embed
 from rave_lite.evaluation.metrics import onsets
 
 PIECE = 60.0  # s analysed at a time, so that memory does not grow with the recording
 SHORTEST, LONGEST = 0.06, 10.0  # s of a hit
+ONE_HIT = 4.0  # s: shorter clips are one hit
 AHEAD = 0.005  # s from the cut to the attack
 SILENCE_PEAK = 1e-3  # peak: -60 dBFS
 
 
-def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
+def hits(clip: Clip, sample_rate: int, longer: float = ONE_HIT) -> list[Clip]:
     """The hits of a clip, end to end, cut at whole milliseconds; a clip of at most `longer` s is one hit.
 
     Silence belongs to the hit before it. Stretches without onsets are cut into equal parts of at most 10 s.
@@ -28,11 +30,16 @@ def hits(clip: Clip, sample_rate: int, longer: float) -> list[Clip]:
     cuts[1:-1] = np.round(np.round((clip.start + cuts[1:-1]) / sample_rate, 3) * sample_rate) - clip.start
     hit_clips: list[Clip] = []
     for first, last in pairwise(cuts.astype(int).tolist()):
-        if hit_clips and np.abs(clip.read(first, last)).max(initial=0) < SILENCE_PEAK:
+        if hit_clips and audio.peak(clip.read(first, last)) < SILENCE_PEAK:
             hit_clips[-1] = replace(hit_clips[-1], stop=clip.start + last)
         else:
             hit_clips.append(replace(clip, start=clip.start + first, stop=clip.start + last))
     return hit_clips
+
+
+def embeddings(hit_clips: list[Clip], sample_rate: int) -> np.ndarray:
+    """Embeddings `(N, 39)` of the first 10 s of hits."""
+    return np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in hit_clips])
 
 
 def _attacks(clip: Clip, sample_rate: int) -> list[int]:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torchaudio.functional as F
 
-from rave_lite.data.audio import SILENCE
+from rave_lite.data import audio
 
 BLOCK, STEP = 0.4, 0.1  # s: gating block and its step in BS.1770-4
 CEILING = 10 ** (-1 / 20)  # highest peak: -1 dBFS, so that a player that resamples does not clip
@@ -17,14 +17,14 @@ def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
     The end is padded to whole steps of 100 ms, and to at least one block of 400 ms, so that sounds of the same length are
     comparable. The absolute gate has no effect, only the relative one: quiet recordings have a loudness, too.
     """
-    peak = float(np.abs(sound).max(initial=0))
-    if peak < SILENCE:
+    peak = audio.peak(sound)
+    if peak < audio.SILENCE:
         return None
     block, step = round(BLOCK * sample_rate), round(STEP * sample_rate)
     length = block + -(-max(0, len(sound) - block) // step) * step
     quarter = torch.from_numpy(np.pad(sound / (4 * peak), (0, length - len(sound))))  # torchaudio's filters clip at 1
     level = float(F.loudness(quarter[None].double(), sample_rate))
-    return level + 20 * float(np.log10(4 * peak)) if np.isfinite(level) else None
+    return level + audio.decibels(4 * peak) if np.isfinite(level) else None
 
 
 def matched(sounds: list[np.ndarray], sample_rate: int) -> list[float]:
@@ -36,5 +36,5 @@ def matched(sounds: list[np.ndarray], sample_rate: int) -> list[float]:
 
 def unclipped(sounds: list[np.ndarray], gains: list[float]) -> list[float]:
     """The gains, all scaled by the same factor if the highest peak would exceed -1 dBFS."""
-    highest = max(gain * float(np.abs(sound).max(initial=0)) for sound, gain in zip(sounds, gains, strict=True))
+    highest = max(gain * audio.peak(sound) for sound, gain in zip(sounds, gains, strict=True))
     return [gain * min(1.0, CEILING / max(highest, 1e-9)) for gain in gains]

@@ -7,9 +7,8 @@ from scipy.spatial.distance import cdist
 
 from rave_lite.data import Clip
 from rave_lite.evaluation.embedding import embed
-from rave_lite.evaluation.hits import LONGEST, hits
+from rave_lite.evaluation.hits import LONGEST, embeddings, hits
 
-ONE_HIT = 4.0  # s: clips up to this length are one hit, as in curation
 MIN_DISTANCE = 0.01  # smaller distances count as this; strokes of one drum are about 1 apart
 
 
@@ -30,21 +29,16 @@ class TrainingHits(NamedTuple):
 
 def known(clips: list[Clip], sample_rate: int) -> TrainingHits:
     """The hits of the training clips."""
-    hit_clips = [hit for clip in clips for hit in hits(clip, sample_rate, ONE_HIT)]
-    return TrainingHits(hit_clips, points(hit_clips, sample_rate))
+    hit_clips = [hit for clip in clips for hit in hits(clip, sample_rate)]
+    return TrainingHits(hit_clips, embeddings(hit_clips, sample_rate))
 
 
 def played(clip: Clip, reconstruction: np.ndarray, sample_rate: int) -> ReconstructedHits:
     """The hits of a clip and of its `reconstruction` `(T,)`, which is cut at the same samples."""
-    hit_clips, longest = hits(clip, sample_rate, ONE_HIT), round(LONGEST * sample_rate)
+    hit_clips, longest = hits(clip, sample_rate), round(LONGEST * sample_rate)
     parts = [reconstruction[hit.start - clip.start : hit.stop - clip.start][:longest] for hit in hit_clips]
     reconstructions = np.array([embed(part, sample_rate) for part in parts])
-    return ReconstructedHits(hit_clips, points(hit_clips, sample_rate), reconstructions)
-
-
-def points(hit_clips: list[Clip], sample_rate: int) -> np.ndarray:
-    """Embeddings `(N, 39)` of hits."""
-    return np.array([embed(hit.read(0, round(LONGEST * sample_rate)), sample_rate) for hit in hit_clips])
+    return ReconstructedHits(hit_clips, embeddings(hit_clips, sample_rate), reconstructions)
 
 
 def memorisation(held_out: list[ReconstructedHits], trained: list[ReconstructedHits],

@@ -4,7 +4,10 @@ import warnings
 
 import librosa
 import numpy as np
+from mir_eval.util import match_events
 from numpy.lib.stride_tricks import sliding_window_view
+
+from rave_lite.data.audio import decibels
 
 warnings.filterwarnings("ignore", "n_fft=.* is too large for input signal", module="librosa")  # clicks are short
 
@@ -68,19 +71,14 @@ def onset_f1(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> flo
     expected, detected = (onsets(s, sample_rate) for s in (reference, output))
     if not len(expected) and not len(detected):
         return 1.0
-    matches, i, j = 0, 0, 0
-    while i < len(expected) and j < len(detected):  # both ascend: the earliest match is never worse
-        if abs(expected[i] - detected[j]) <= ONSET_TOLERANCE:
-            matches, i, j = matches + 1, i + 1, j + 1
-        elif expected[i] < detected[j]:
-            i += 1
-        else:
-            j += 1
-    return 2 * matches / (len(expected) + len(detected))
+    return 2 * len(match_events(expected, detected, ONSET_TOLERANCE)) / (len(expected) + len(detected))
 
 
 def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Onset times, s, as librosa.onset.onset_detect; silence is prepended so that an onset at the start is detected."""
+    """Onset times, s, as librosa.onset.onset_detect; silence is prepended so that an onset at the start is detected.
+
+    Known to 12 ms, as other scorers have them; `data.augmentation.rhythm` needs hits to 4 ms, in a fiftieth of the time.
+    """
     lead, hop = 2048, 512
     strength = librosa.onset.onset_strength(y=np.pad(audio, (lead, 0)).astype(np.float32), sr=sample_rate, hop_length=hop)
     strength -= strength.min()
@@ -108,4 +106,4 @@ def peaks(strength: np.ndarray, near: int, far: int) -> list[int]:
 
 def level_db(audio: np.ndarray) -> float:
     """RMS level, dBFS, at least -200."""
-    return float(20 * np.log10(max(1e-10, np.sqrt(np.mean(np.square(audio, dtype=np.float64))))))
+    return decibels(np.sqrt(np.mean(np.square(audio, dtype=np.float64))), -200)

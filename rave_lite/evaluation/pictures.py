@@ -17,6 +17,7 @@ from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.model import RAVE
 
 WALKS = 16  # most directions that are drawn
+N_FFT = 1024  # samples
 
 
 def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_rate: int) -> Figure:
@@ -108,17 +109,26 @@ def learning_curve(points: Sequence[Point], title: str) -> Figure:
 
 def log_mel(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     """Log-mel spectrogram `(T,) -> (96, frames)`, dB."""
-    mel = librosa.feature.melspectrogram(y=signal, sr=sample_rate, n_fft=1024, hop_length=128, n_mels=96)
+    mel = librosa.feature.melspectrogram(y=signal, sr=sample_rate, n_fft=N_FFT, hop_length=128, n_mels=96)
     return 10 * np.log10(mel + 1e-9)
+
+
+def brightest(signal: np.ndarray, sample_rate: int) -> float:
+    """The loudest bin of the log-mel spectrogram of `(T,)`, dB."""
+    return float(log_mel(_at_least_a_window(signal), sample_rate).max())
 
 
 def thumbnail(signal: np.ndarray, sample_rate: int, width: int, *, height: int = 72, top: float | None = None) -> bytes:
     """A log-mel spectrogram as WebP, in pixels; `top` dB (by default the loudest bin) is bright, 70 dB less is black."""
-    level = log_mel(np.pad(signal, (0, max(0, 1024 - len(signal)))), sample_rate)
+    level = log_mel(_at_least_a_window(signal), sample_rate)
     colours = colormaps["magma"]((level[::-1] - (level.max() if top is None else top) + 70) / 70, bytes=True)[..., :3]
     out = io.BytesIO()
     Image.fromarray(colours).resize((width, height), Image.Resampling.BOX).save(out, "WEBP", quality=70)
     return out.getvalue()
+
+
+def _at_least_a_window(signal: np.ndarray) -> np.ndarray:
+    return np.pad(signal, (0, max(0, N_FFT - len(signal))))
 
 
 def outline(signal: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import torch
 
 from rave_lite.data.windows import fade
 from rave_lite.evaluation.embedding import embed
-from rave_lite.model.latent import imq, squared_distances
+from rave_lite.model.latent import imq, mmd, squared_distances
 
 FRAME, STEP = 0.2, 0.1  # s
 QUIET_FRAME_DB = 40.0  # dB below the loudest frame of a sound: quieter frames are left out
@@ -31,20 +31,14 @@ def frames(sound: np.ndarray, sample_rate: int) -> list[np.ndarray]:
 
 
 def kernel_distance(x: np.ndarray, target: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of points `(N, D)` to a target set `(M, D)`; about 0 if distributed alike.
+    """The `mmd` of points `(N, D)` to a target set `(M, D)`; about 0 if distributed alike, at most 2.
 
-    Gretton et al., A Kernel Two-Sample Test, JMLR 2012, eq. 3; as a distance of embedded sounds or pictures: Binkowski et
-    al., ICLR 2018. Inverse multiquadratic kernel, averaged over seven scales: those of the latent's penalty, times the
-    median squared distance within the target set (the median heuristic of Gretton et al., section 8). Its heavy tails
-    distinguish large distances, too. At most 2. Both sets need at least two points.
+    As a distance of embedded sounds or pictures: Binkowski et al., ICLR 2018. Inverse multiquadratic kernel, averaged over
+    seven scales: those of the latent's penalty, times the median squared distance within the target set (the median
+    heuristic of Gretton et al., section 8). Its heavy tails distinguish large distances, too. Both sets need at least two
+    points.
     """
     a, b = (torch.from_numpy(np.ascontiguousarray(points, np.float64)) for points in (x, target))
     within = squared_distances(b, b)
-    n, m = len(a), len(b)
-    typical = within[~torch.eye(m, dtype=torch.bool)].median().clamp_min(1e-12)
-
-    def kernel(squared: torch.Tensor) -> torch.Tensor:
-        return imq(squared / typical, 0.5)  # type: ignore[arg-type]  # scales are twice the size given
-
-    xx, yy, xy = kernel(squared_distances(a, a)), kernel(within), kernel(squared_distances(a, b))
-    return float((xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1)) - 2 * xy.mean())
+    typical = within[~torch.eye(len(b), dtype=torch.bool)].median().clamp_min(1e-12)
+    return float(mmd(a, b, lambda squared, _: imq(squared / typical, 0.5)))  # scales are twice the size given

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rave_lite.data.audio import decibels
 from rave_lite.errors import InputError
 from rave_lite.evaluation.reconstruct import padded
 from rave_lite.layers import reset, set_noise, stream
@@ -105,7 +106,3 @@ def sounds(sample_rate: int, seconds: float = 0.3) -> Tensor:
 
 def rms(x: Tensor) -> float:
     return float(x.double().square().mean().sqrt())
-
-
-def decibels(ratio: float) -> float:
-    return 20 * math.log10(max(ratio, 1e-15))

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.errors import InputError
@@ -21,6 +20,7 @@ from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
 from rave_lite.machine import resident_memory
 from rave_lite.model import RAVE
+from rave_lite.tables import make_table
 
 ROUNDS = 8  # over the files in turn, so that other load on the machine affects all of them
 WARM_UP = 8  # blocks at the start of each round of a file, not counted
@@ -167,12 +167,9 @@ def summarise(name: str, player: Player, block: int, durations: list[float], pac
 
 def table(rows: list[Row]) -> Table:
     """A table for people; times in ms."""
-    table = Table(title="block times, ms", title_justify="left")
-    for column in ("file", "block", "lasts", "p50", "p99", "p99.9", "worst", "to first", "real time", "paced p50", "worst",
-                   "missed", "latency", "+ block", "MiB"):
-        table.add_column(column, justify="left" if column == "file" else "right", overflow="fold")
-    for r in rows:
-        table.add_row(escape(r.file), str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)),
-                      f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
-                      f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}")
-    return table
+    columns = ("file", "block", "lasts", "p50", "p99", "p99.9", "worst", "to first", "real time", "paced p50", "worst",
+               "missed", "latency", "+ block", "MiB")
+    cells = [(r.file, str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)),
+              f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
+              f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}") for r in rows]
+    return make_table(columns, cells, left=("file",), title="block times, ms")

@@ -1,6 +1,5 @@
 """Loads a .ts file as an instrument and plays it block by block."""
 
-import math
 import threading
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rave_lite.data.audio import decibels
 from rave_lite.errors import InputError
 from rave_lite.export.torchscript import load
 
@@ -92,7 +92,7 @@ class Controls:
     def __init__(self, player: Player):
         self.player, self.bypassed = player, False
         self.dry_wet = player.get("dry_wet") if "dry_wet" in player.attributes else None
-        self.gain = decibels(player.get("gain")) if "gain" in player.attributes else None
+        self.gain = decibels(player.get("gain"), FLOOR_DB) if "gain" in player.attributes else None
 
     def press(self, key: str) -> bool:
         """Handle a key; returns False for the one that quits."""
@@ -133,8 +133,3 @@ def torch_device(name: str) -> torch.device:
     if name not in ["cpu", *["cuda"] * torch.cuda.is_available()]:
         raise InputError(f"compute: there is no {name!r} here, only cpu" + ", cuda" * torch.cuda.is_available())
     return torch.device(name)
-
-
-def decibels(amplitude: float) -> float:
-    """dB of a positive factor, or dBFS of a peak; not below the meter's floor."""
-    return max(FLOOR_DB, 20 * math.log10(max(amplitude, 1e-9)))

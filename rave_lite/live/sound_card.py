@@ -6,13 +6,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from rave_lite.errors import InputError
 from rave_lite.live.engine import Engine
 from rave_lite.live.player import Controls
 from rave_lite.live.terminal import Display, watch
+from rave_lite.tables import make_table
 
 RATES = 8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000  # Hz
 
@@ -106,11 +106,7 @@ def table(sd: ModuleType) -> Table:
     """The sound cards, with the numbers and names for `input=` and `output=`. Raises InputError if there are none."""
     if not len(sd.query_devices()):
         raise InputError("PortAudio finds no sound card here")
-    cards = Table()
-    for name in ("number", "name", "host api", "in", "out", "Hz"):
-        cards.add_column(name, justify="left" if name in ("name", "host api") else "right")
-    for device in sd.query_devices():
-        api = sd.query_hostapis(device["hostapi"])["name"]
-        cards.add_row(str(device["index"]), escape(device["name"]), api, str(device["max_input_channels"]),
-                      str(device["max_output_channels"]), f"{device['default_samplerate']:.0f}")
-    return cards
+    cards = [(str(device["index"]), device["name"], sd.query_hostapis(device["hostapi"])["name"],
+              str(device["max_input_channels"]), str(device["max_output_channels"]), f"{device['default_samplerate']:.0f}")
+             for device in sd.query_devices()]
+    return make_table(("number", "name", "host api", "in", "out", "Hz"), cards, left=("name", "host api"))

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from rave_lite.data.audio import decibels
 from rave_lite.live.engine import Engine
-from rave_lite.live.player import FLOOR_DB, Controls, decibels
+from rave_lite.live.player import FLOOR_DB, Controls
 
 SPECIAL = {"\x1b[C": "right", "\x1b[D": "left", "\x1b[A": "up", "\x1b[B": "down",  # POSIX
            "\xe0M": "right", "\xe0K": "left", "\xe0H": "up", "\xe0P": "down"}  # Windows
@@ -88,7 +89,7 @@ class Display:
     def update(self, live: Live) -> None:
         now, self.engine.peaks, peaks = time.monotonic(), [0.0, 0.0], self.engine.peaks
         decay = DECAY * (now - self.updated)
-        self.levels = [max(decibels(peak), level - decay, FLOOR_DB) for peak, level in zip(peaks, self.levels, strict=True)]
+        self.levels = [max(decibels(peak, FLOOR_DB), level - decay) for peak, level in zip(peaks, self.levels, strict=True)]
         self.updated = now
         if self.console.is_terminal:
             live.update(Text("\n".join(self.screen())), refresh=True)

@@ -98,11 +98,13 @@ LATENTS = {"wasserstein": Wasserstein, "variational": Variational, "spherical": 
 
 
 def mmd(x: Tensor, y: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Unbiased squared maximum mean discrepancy of two samples `(N, D)` (Gretton et al., 2012, eq. 3); N at least 2."""
-    n = x.shape[0]
+    """Unbiased squared maximum mean discrepancy of samples `(N, D)` and `(M, D)` of at least two points each.
+
+    Gretton et al., A Kernel Two-Sample Test, JMLR 2012, eq. 3. `kernel`: of squared distances and D.
+    """
     xx, yy, xy = (kernel(squared_distances(a, b), x.shape[1]) for a, b in ((x, x), (y, y), (x, y)))
-    within = (xx.sum() - xx.diagonal().sum() + yy.sum() - yy.diagonal().sum()) / (n * (n - 1))
-    return within - 2 * xy.mean()
+    within = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (xx, yy)]
+    return within[0] + within[1] - 2 * xy.mean()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ def gaussian(squared: Tensor, size: int) -> Tensor:
     return torch.exp(-squared / size**2)
 
 
-def imq(squared: Tensor, size: int) -> Tensor:
+def imq(squared: Tensor, size: float) -> Tensor:
     """Inverse multiquadratic kernel, mean over seven scales (Tolstikhin et al., 2018, section 4); in (0, 1]."""
     scales = [2 * size * s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)]
     return torch.stack([c / (c + squared) for c in scales]).mean(0)

@@ -1,47 +1,51 @@
-"""What all pages share: frame, style and script, and the encoding of embedded sounds."""
+"""What all pages share: templates, frame, style and script, and the encoding of embedded sounds and pictures."""
 
-import html
 import io
 from base64 import b64encode
-from collections.abc import Iterable
-from importlib.resources import files
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from string import Template
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from rave_lite.data import audio
+from rave_lite.evaluation import pictures
 from rave_lite.files import replacing
 
 MP3 = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, the sample rates of MP3
 FADE = 0.005  # s; fade-out of sounds that were cut
+HEIGHT = 72  # pixels of a picture that plays
+
+loader = PackageLoader("rave_lite", "pages")
+templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+                        finalize=lambda value: escape(value).replace("\r", Markup("&#13;")))  # else read as a line feed
+templates.filters["base64"] = lambda data: b64encode(data).decode()
+templates.globals["source"] = lambda name: Markup(loader.get_source(templates, name)[0])
 
 
 def write(path: Path, title: str, body: Iterable[str], *parts: str) -> None:
-    """Writes one file: `body` in the frame, with the shared style and script and those of each of its `parts`."""
-    style, script = ("".join(text(f"{part}.{kind}") for part in ("page", *parts)) for kind in ("css", "js"))
-    frame = Template(text("page.html")).substitute(title=escaped(title), style=style, body="\0",
-                                                   script=f'"use strict";\n{script}')
-    head, _, tail = frame.partition("\0")
+    """Writes one file: `body`, HTML, in the frame, with the shared style and script and those of each of its `parts`."""
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(head)
-        file.writelines(body)
-        file.write(tail)
+        file.writelines(render("page.html", title=title, body=body, parts=("page", *parts)))
 
 
-def text(name: str) -> str:
-    """The text of a file in rave_lite/pages."""
-    return files("rave_lite.pages").joinpath(name).read_text(encoding="utf-8")
+def render(template: str, /, **values: Any) -> Iterator[str]:
+    """HTML of a `template` of this folder, piece by piece; values are escaped, generators read as they are needed."""
+    return templates.get_template(template).generate(**values)
 
 
-def escaped(value: str) -> str:
-    """`value` escaped for HTML text and attributes, line ends included."""
-    return html.escape(value).replace("\r", "&#13;").replace("\n", "&#10;")
+def playable(sound: np.ndarray, sample_rate: int, width: int, *, top: float | None = None,
+             gain: float = 1.0) -> dict[str, Any]:
+    """A sound `(T,)` for the macro `play`: its picture `width` pixels wide, and its MP3, played with `gain`.
 
-
-def base64(data: bytes) -> str:
-    return b64encode(data).decode()
+    `top`: dB of the picture at full brightness; by default of the loudest bin.
+    """
+    picture = pictures.thumbnail(sound, sample_rate, width, height=HEIGHT, top=top)
+    return {"picture": picture, "mp3": mp3(gain * sound, sample_rate), "width": width, "height": HEIGHT}
 
 
 def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
@@ -57,7 +61,7 @@ def flac(sound: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _encoded(sound: np.ndarray, sample_rate: int, **options: str) -> bytes:
-    faded = sound / max(1.0, float(np.abs(sound).max(initial=0)))
+    faded = sound / max(1.0, audio.peak(sound))
     count = min(len(sound), round(FADE * sample_rate))
     faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
     out = io.BytesIO()

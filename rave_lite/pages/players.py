@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from rave_lite.data import audio
 from rave_lite.pages import page
 
 
@@ -14,8 +15,6 @@ class AudioPlayers:
         self.sounds, self.sample_rate = sounds, sample_rate
 
     def _repr_html_(self) -> str:
-        peak = max(1.0, *(float(np.abs(sound).max(initial=0)) for sound in self.sounds.values()))
-        mp3s = {name: page.base64(page.mp3(sound / peak, self.sample_rate)) for name, sound in self.sounds.items()}
-        players = (f'<figure style="margin: 0"><figcaption>{page.escaped(name)}</figcaption>'
-                   f'<audio controls src="data:audio/mpeg;base64,{mp3}"></audio></figure>\n' for name, mp3 in mp3s.items())
-        return f'<div style="display: flex; flex-wrap: wrap; gap: .5rem 1rem">\n{"".join(players)}</div>'
+        peak = max(1.0, *map(audio.peak, self.sounds.values()))
+        mp3s = {name: page.mp3(sound / peak, self.sample_rate) for name, sound in self.sounds.items()}
+        return "".join(page.render("players.html", mp3s=mp3s))

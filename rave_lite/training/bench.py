@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rave_lite import machine
 from rave_lite.errors import InputError
+from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
 OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory")
@@ -103,28 +104,21 @@ def name(device: torch.device) -> str:
 
 
 def table(phases: list[Phase]) -> Table:
-    table = Table(title="training steps", title_justify="left")
-    for column in ("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"):
-        table.add_column(column, justify="right")
-    for p in phases:
-        table.add_row(str(p.phase), f"{p.seconds:.3f}", f"{p.median:.3f}", f"{1 / p.seconds:.2f}",
-                      f"{p.samples_per_second:,.0f}", f"{p.memory:,.0f}")
-    return table
+    rows = [(str(p.phase), f"{p.seconds:.3f}", f"{p.median:.3f}", f"{1 / p.seconds:.2f}", f"{p.samples_per_second:,.0f}",
+             f"{p.memory:,.0f}") for p in phases]
+    return make_table(("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"), rows, title="training steps")
 
 
 def plan(module: RAVETraining, phases: list[Phase]) -> Table:
     """Remaining steps of a run by phase, with time and memory as measured by `probe`."""
-    table = Table(title="plan", title_justify="left")
-    for column in ("phase", "steps", "s/step", "takes", "peak memory"):
-        table.add_column(column, justify="right")
-    ends, total = (module.phase1_steps, module.total_steps), 0.0
+    rows, ends, total = [], (module.phase1_steps, module.total_steps), 0.0
     for p, first, end in zip(phases, (0, ends[0]), ends, strict=True):
         steps_left = max(0, end - max(first, module.step))
         total += steps_left * p.seconds
-        table.add_row(str(p.phase), f"{steps_left:,}", f"{p.seconds:.3f}", duration(steps_left * p.seconds),
-                      f"{p.memory / 1024:.2f} GiB")
-    table.add_row("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), "")
-    return table
+        rows.append((str(p.phase), f"{steps_left:,}", f"{p.seconds:.3f}", duration(steps_left * p.seconds),
+                     f"{p.memory / 1024:.2f} GiB"))
+    rows.append(("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), ""))
+    return make_table(("phase", "steps", "s/step", "takes", "peak memory"), rows, title="plan")
 
 
 def duration(seconds: float) -> str:

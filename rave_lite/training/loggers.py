@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from rave_lite.data import audio
 from rave_lite.evaluation import pictures
-from rave_lite.files import replacing
+from rave_lite.files import write_csv
 
 SPECTROGRAMS = "held_out/spectrograms"
 
@@ -72,26 +72,19 @@ class Tables(RunLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        path = self.folder / "metrics.csv"
-        if new := metrics.keys() - set(self.columns):
-            self.columns = ["step", *sorted({*self.columns[1:], *new})]
-            self._widen(path)
-        append(path, self.columns, {"step": step, **metrics})
-
-    def _widen(self, path: Path) -> None:
-        """Rewrite the file with all columns."""
-        rows = list(csv.DictReader(path.open(newline=""))) if path.exists() else []
-        with replacing(path) as temporary, temporary.open("w", newline="") as file:
-            table = csv.DictWriter(file, self.columns)
-            table.writeheader()
-            table.writerows(rows)
+        path, columns = self.folder / "metrics.csv", ["step", *sorted({*self.columns[1:], *metrics})]
+        if columns != self.columns:
+            rows = list(csv.DictReader(path.open(newline="", encoding="utf-8"))) if path.exists() else []
+            write_csv(path, columns, ([row.get(name, "") for name in columns] for row in rows))
+            self.columns = columns
+        append(path, [step, *(metrics.get(name, "") for name in columns[1:])])
 
     @rank_zero_only
     def mark(self, what: str, step: int) -> None:
         path = self.folder / "marks.csv"
         if not path.exists():
-            path.write_text("step,mark\r\n")
-        append(path, ["step", "mark"], {"step": step, "mark": what})
+            append(path, ["step", "mark"])
+        append(path, [step, what])
 
     @rank_zero_only
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
@@ -215,9 +208,9 @@ class WeightsAndBiases(RunLogger):
             self.run.finish(exit_code=0 if status == "success" else 1)
 
 
-def append(path: Path, columns: list[str], row: dict[str, Any]) -> None:
+def append(path: Path, row: list[Any]) -> None:
     with path.open("a", newline="", encoding="utf-8") as file:
-        csv.DictWriter(file, columns).writerow(row)
+        csv.writer(file).writerow(row)
 
 
 def in_netrc(url: str) -> bool:

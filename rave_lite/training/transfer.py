@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
+from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
@@ -31,13 +32,10 @@ class TransferReport:
 
     def table(self) -> Table:
         unused_lines = [f"left behind: {name}, {count:,} weights" for name, count in self.unused.items()]
-        table = Table(title=f"starting from {self.path}", title_justify="left",
-                      caption="\n".join([*unused_lines, *self.notes]), caption_justify="left")
-        for column in ("part", "weights copied", "resized", "new"):
-            table.add_column(column, justify="left" if column == "part" else "right")
-        for name in {**self.copied, **self.resized, **self.new}:
-            table.add_row(name, f"{self.copied[name]:,}", f"{self.resized[name]:,}", f"{self.new[name]:,}")
-        return table
+        rows = [(name, f"{self.copied[name]:,}", f"{self.resized[name]:,}", f"{self.new[name]:,}")
+                for name in {**self.copied, **self.resized, **self.new}]
+        return make_table(("part", "weights copied", "resized", "new"), rows, left=("part",),
+                          title=f"starting from {self.path}", caption="\n".join([*unused_lines, *self.notes]))
 
 
 def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> TransferReport:

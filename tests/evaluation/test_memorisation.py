@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rave_lite.data import Clip
-from rave_lite.evaluation.memorisation import known, memorisation, played, points
+from rave_lite.evaluation.hits import embeddings
+from rave_lite.evaluation.memorisation import known, memorisation, played
 from tests.data.test_windows import clip
 from tests.evaluation.test_embedding import RATE, bell, drum
 
@@ -34,10 +35,10 @@ def judged(play, held_out: list[Clip], train: list[Clip]) -> dict[str, float]:
 
 def nearest(train: list[Clip]):
     """A model that plays the training hit that sounds most like its input."""
-    targets = points(train, RATE)
+    targets = embeddings(train, RATE)
 
     def play(x: np.ndarray) -> np.ndarray:
-        hit = train[int(np.linalg.norm(targets - points([as_clip(x)], RATE), axis=1).argmin())].read()
+        hit = train[int(np.linalg.norm(targets - embeddings([as_clip(x)], RATE), axis=1).argmin())].read()
         return np.pad(hit, (0, max(0, len(x) - len(hit))))[: len(x)]
 
     return play
