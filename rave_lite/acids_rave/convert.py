@@ -9,13 +9,13 @@ from torch import Tensor
 from rave_lite.acids_rave.architecture import architecture, convolutions, folded
 from rave_lite.acids_rave.bank import delay_after_release, load_bank, skew, taps
 from rave_lite.acids_rave.read import Run
-from rave_lite.model import RAVE, load_matching
+from rave_lite.model import RAVE, Checkpoint, load_matching
 
 NORM = {"weight_g": "original0", "weight_v": "original1"}
 DISCRIMINATOR = re.compile(r"discriminator\.discriminators\.([01])\.layers\.(\d+)\.net\.(\d)\.(.+)")
 
 
-def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> dict[str, Any]:
+def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> Checkpoint:
     """A checkpoint for `RAVE.from_checkpoint` and the jobs.
 
     `realign`: another alignment than the release's. `live`: reproduce the streaming export rather than the run, which
@@ -36,10 +36,9 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
     step = max(run.step, phase1) if warmed_up else min(run.step, phase1 - 1)
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     state |= {f"discriminator.{k}": v for k, v in discriminator_state.items()}
-    return {"model": model.config, "sample_rate": model.sample_rate, "step": step, "phase": 2 if warmed_up else 1,
-            "state_dict": state | {"_extra_state": torch.tensor([step, -1])},
-            "config": configuration(run, model, name, phase1, discriminator_state),
-            "release": release_record(run, original, None if live else delay_after_release(original, filters))}
+    return Checkpoint(run.path, model.config, state | {"_extra_state": torch.tensor([step, -1])}, step,
+                      2 if warmed_up else 1, configuration(run, model, name, phase1, discriminator_state),
+                      release=release_record(run, original, None if live else delay_after_release(original, filters)))
 
 
 def renamed(run: Run) -> dict[str, Tensor]:

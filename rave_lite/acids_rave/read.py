@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
-from rave_lite.model import load_plain
+from rave_lite.model.checkpoint import load_plain
 
 SUPPORTED = "supported: acids-rave 2.x, v2 and v2_small: a .ckpt, a run folder with config.gin, or a streaming export (.ts)"
 UNSUPPORTED = (  # (pattern of weight names, kind of model), the most specific first

@@ -50,7 +50,7 @@ class Run:
         """The current step; 0 before the first checkpoint."""
         if self.distances.exists():
             return json.loads(self.distances.read_text())["step"]
-        return read_checkpoint(self.last)["step"] if self.last.exists() else 0
+        return read_checkpoint(self.last).step if self.last.exists() else 0
 
     def remaining(self) -> tuple[int, int]:
         """The remaining steps of each phase."""

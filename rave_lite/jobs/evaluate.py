@@ -22,8 +22,8 @@ def evaluate(config: DictConfig) -> None:
         raise InputError("reference_set: what is made of inputs=... is compared with it, and no inputs are given")
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
-    model = RAVE.from_state(checkpoint, path)
-    run, data, rate = checkpoint["config"], config.data, model.sample_rate
+    model = RAVE.from_checkpoint(checkpoint)
+    run, data, rate = checkpoint.settings, config.data, model.sample_rate
     cache = data.cache or run["data"]["cache"]
     inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "reference_set"))
     run_catalogue, clips = to_judge(run, rate, data.root, cache)

@@ -52,7 +52,7 @@ def checkpoints(folder: Path) -> dict[Path, int]:
     steps: dict[Path, int] = {}
     for path in sorted(p for p in folder.glob("*.ckpt") if not p.name.startswith(".")):
         number = path.stem.removeprefix(STEP_PREFIX)
-        steps[path] = int(number) if number.isdecimal() else read_checkpoint(path)["step"]
+        steps[path] = int(number) if number.isdecimal() else read_checkpoint(path).step
     return steps
 
 
@@ -62,7 +62,7 @@ def history_from_checkpoints(config: DictConfig, saved: dict[Path, int], boundar
     always_shown = {step for path, step in saved.items() if not path.stem.startswith(STEP_PREFIX)}
     steps = sorted({*evenly(list(paths), config.columns), *always_shown})
     newest = read_checkpoint(paths[steps[-1]][0])
-    run, rate = newest["config"], newest["sample_rate"]
+    run, rate = newest.settings, newest.sample_rate
     clips = some_hits(to_judge(run, rate, config.data.root, config.data.cache)[1], rate, config.files)
     originals = [clip.read(0, round(config.seconds * rate)) for clip in clips]
 

@@ -4,7 +4,6 @@
 import sys
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from rave_lite.acids_rave import Run, convert, read
@@ -14,7 +13,7 @@ from rave_lite.evaluation.latents import measure
 from rave_lite.files import replacing
 from rave_lite.jobs.common import job
 from rave_lite.layers import ALIGNMENTS
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 
 
 def import_(config: DictConfig) -> None:
@@ -30,7 +29,7 @@ def import_(config: DictConfig) -> None:
     if config.data.root:
         measure_directions(checkpoint, config.data.root, config.data.cache)
     with replacing(out) as aside:
-        torch.save(checkpoint, aside)
+        checkpoint.save(aside)
     model = RAVE.from_checkpoint(out)
     print(f"{out}: from {run.path}{', averaged weights' if run.averaged else ''}")
     for key, value in describe(checkpoint, model).items():
@@ -38,18 +37,18 @@ def import_(config: DictConfig) -> None:
     warn(run, checkpoint)
 
 
-def measure_directions(checkpoint: dict, root: str, cache: str | None) -> None:
+def measure_directions(checkpoint: Checkpoint, root: str, cache: str | None) -> None:
     """Measures the latent's principal directions on recordings: the release stores them in part or not at all."""
-    model = RAVE.from_state(checkpoint, root)
+    model = RAVE.from_checkpoint(checkpoint)
     recordings = catalogue(root, model.sample_rate, cache=cache)
     measure(model, Windows(recordings.train, length=64 * model.hop, sample_rate=model.sample_rate))
-    checkpoint["state_dict"] |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
+    checkpoint.state_dict |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
 
 
-def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
+def describe(checkpoint: Checkpoint, model: RAVE) -> dict[str, str]:
     """The properties of the imported model, as printed."""
-    settings, release = model.config, checkpoint["release"]
-    has_discriminators = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
+    settings, release = model.config, checkpoint.release or {}
+    has_discriminators = bool(checkpoint.part("discriminator"))
 
     def delay(samples: int) -> str:
         return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
@@ -63,16 +62,16 @@ def describe(checkpoint: dict, model: RAVE) -> dict[str, str]:
             "ratios": str(settings["ratios"]), "latent": f"{settings['latent']['name']}, {model.latent_size}",
             "noise": "filtered, per band" if settings["noise"] else "none", "alignment": settings["alignment"],
             "latency": latency,
-            "phase": f"{checkpoint['phase']}, at step {release['step']}" if release["step"] else "not told",
-            "directions": "measured" if model.principal.measured() else "as the release left them: data.root=DIR measures",
+            "phase": f"{checkpoint.phase}, at step {release['step']}" if release["step"] else "not told",
+            "directions": "measured" if model.principal.measured else "as the release left them: data.root=DIR measures",
             "discriminators": "kept" if has_discriminators else "none that fit: fine-tuning starts with fresh ones"}
 
 
-def warn(run: Run, checkpoint: dict) -> None:
+def warn(run: Run, checkpoint: Checkpoint) -> None:
     """Warns of properties that the file does not state and that were assumed."""
     if not run.text and run.caches is None:
-        print(f"warning: no config.gin beside {run.path}: taken to be {checkpoint['sample_rate']} Hz, "
-              f"{checkpoint['model']['alignment']}, dilations 1, 3, 9", file=sys.stderr)
+        print(f"warning: no config.gin beside {run.path}: taken to be {checkpoint.sample_rate} Hz, "
+              f"{checkpoint.architecture['alignment']}, dilations 1, 3, 9", file=sys.stderr)
 
 
 main = job(import_)

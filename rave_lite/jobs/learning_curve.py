@@ -122,7 +122,7 @@ def go(config: DictConfig, runs: list[Run], catalogue: Catalogue, module: RAVETr
 def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.device) -> float:
     """Computes the held-out distance of the run's averaged weights, as validation does; writes it, with that of training."""
     checkpoint = read_checkpoint(run.last)
-    model, metric = RAVE.from_state(checkpoint, run.last).to(device), module.distance.to(device)
+    model, metric = RAVE.from_checkpoint(checkpoint).to(device), module.distance.to(device)
 
     @torch.no_grad()
     def distance(clips: list[Clip], max_pieces: int | None = None) -> float:
@@ -133,7 +133,7 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
                      for clip in chosen]
         return float(torch.stack(distances).mean())
 
-    report = {"step": checkpoint["step"], "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
+    report = {"step": checkpoint.step, "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
     with replacing(run.distances) as aside:
         aside.write_text(json.dumps(report) + "\n")
     return report["held_out"]

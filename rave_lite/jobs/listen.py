@@ -17,7 +17,7 @@ from rave_lite.evaluation.evaluate import names_of
 from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.jobs.common import check_numbers, job
 from rave_lite.jobs.recordings import IMPORTED, are_at, known, listed, to_compare
-from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.pages import latents
 from rave_lite.pages import listen as page
 
@@ -34,9 +34,9 @@ def listen(config: DictConfig) -> None:
         raise InputError(f"out: {path.parent}: a file is there; name a folder")
     paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
-    models = [RAVE.from_state(saved, path) for saved, path in zip(checkpoints, paths, strict=True)]
+    models = [RAVE.from_checkpoint(saved) for saved in checkpoints]
     rate = max(model.sample_rate for model in models)
-    runs = [saved["config"] for saved in checkpoints]
+    runs = [saved.settings for saved in checkpoints]
     cache = config.data.cache or runs[0]["data"]["cache"]
     all_inputs = listed(config.inputs, "inputs", rate, cache)
     inputs = draw(all_inputs, config.files, config.seed)
@@ -108,11 +108,11 @@ def draw(clips: list[T], most: int, seed: int) -> list[T]:
     return [clips[i] for i in sorted(np.random.default_rng(seed).permutation(len(clips))[:most])]
 
 
-def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
+def labels(paths: list[Path], checkpoints: list[Checkpoint]) -> list[str]:
     """Different labels for the models: run names; if some are equal, names with steps, folders with steps, or numbered."""
-    runs = [str(saved["config"]["name"]) for saved in checkpoints]
+    runs = [str(saved.settings["name"]) for saved in checkpoints]
     folders = [path.resolve().parent.parent.name for path in paths]
-    run_labels, folder_labels = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+    run_labels, folder_labels = ([f"{name} step {saved.step}" for name, saved in zip(names, checkpoints, strict=True)]
                                  for names in (runs, folders))
     numbers = [f"{name} ({number})" for number, name in enumerate(run_labels, 1)]
     return next(names for names in (runs, run_labels, folder_labels, numbers) if len(set(names)) == len(names))

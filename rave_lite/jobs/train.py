@@ -22,7 +22,7 @@ from rave_lite.data.module import Recordings
 from rave_lite.errors import InputError
 from rave_lite.jobs.augmentation import augmentation
 from rave_lite.jobs.common import job
-from rave_lite.model import load_matching, read_checkpoint
+from rave_lite.model import Checkpoint, load_matching, read_checkpoint
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import AtomicCheckpointIO, signals_restored
@@ -41,10 +41,10 @@ def train(config: DictConfig, brief: bool = False) -> None:
     """Composes the parts, prints the recordings and the estimated time (unless `brief`), and trains."""
     resume = resume_path(config.resume, Path(config.out))
     saved = read_checkpoint(resume) if resume else None
-    if saved and "optimizer_states" not in saved:
+    if saved and saved.optimizer_states is None:
         raise InputError(f"{resume}: an imported model, without the state of a run; start one with transfer.from={resume}")
-    if config.resume == "auto" and saved and saved["step"] >= (total := config.phase1.steps + config.phase2.steps):
-        say(f"{resume}: step {saved['step']} of {total}: this run is finished")
+    if config.resume == "auto" and saved and saved.step >= (total := config.phase1.steps + config.phase2.steps):
+        say(f"{resume}: step {saved.step} of {total}: this run is finished")
         return
     quieten()
     L.seed_everything(config.seed, verbose=False)
@@ -64,8 +64,8 @@ def train(config: DictConfig, brief: bool = False) -> None:
             show(f"[yellow]warning:[/] {warning}")
     if saved and resume:
         resumable(module, saved, resume)
-        load_matching(module, saved["state_dict"], resume)
-        then, now = data_selection(saved.get("config", {}).get("data", {})), data_selection(plain["data"])
+        load_matching(module, saved.state_dict, resume)
+        then, now = data_selection(saved.settings.get("data", {})), data_selection(plain["data"])
         for change in (change for change in now if then[change] != now[change]):
             show(f"[yellow]warning:[/] {change} than when this run began")
     data = Recordings(recordings, window=config.data.window, batch_size=config.data.batch_size, gap=config.data.gap,
@@ -75,7 +75,7 @@ def train(config: DictConfig, brief: bool = False) -> None:
     loggers = list(instantiate(config.logger).values())
     for logger in loggers:
         if saved and isinstance(logger, RunLogger):
-            logger.resumed = saved["step"]
+            logger.resumed = saved.step
     trainer = L.Trainer(
         **{k: v for k, v in instantiate(config.trainer).items() if k not in RUNNER},
         max_epochs=-1, check_val_every_n_epoch=None, num_sanity_val_steps=0, use_distributed_sampler=False,
@@ -91,15 +91,15 @@ def train(config: DictConfig, brief: bool = False) -> None:
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
 
 
-def resumable(module: RAVETraining, saved: dict[str, Any], path: Path) -> None:
+def resumable(module: RAVETraining, saved: Checkpoint, path: Path) -> None:
     """Raises InputError if the checkpoint and `module` differ in parts that training settings switch on or off."""
-    saved_parts, parts = ({name.split(".")[0] for name in state} for state in (saved["state_dict"], module.state_dict()))
+    saved_parts, parts = ({name.split(".")[0] for name in state} for state in (saved.state_dict, module.state_dict()))
     for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
         if (part in saved_parts) != (part in parts):
-            given = f"training.{setting}={json.dumps(saved['config']['training'][setting])}".replace('"', "")
+            given = f"training.{setting}={json.dumps(saved.settings['training'][setting])}".replace('"', "")
             raise InputError(f"{path}: this run began with {given}; to resume does not switch that on or off: say '{given}' "
                              f"again, or start a new run with transfer.from={path}")
-    if any(len(state["param_groups"]) > 1 for state in saved["optimizer_states"]):
+    if any(len(state["param_groups"]) > 1 for state in saved.optimizer_states or []):
         raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
                          f"resumed: start a new run with transfer.from={path}")
 
@@ -134,7 +134,7 @@ def data_selection(data: dict[str, Any]) -> dict[str, Any]:
             "data.fraction, data.subset_seed choose others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
 
 
-def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
+def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpoint | None = None) -> RAVETraining:
     """`build`; if `transfer.from` is given, with its architecture and, unless `resumed`, its weights.
 
     `overrides` of the command line that concern the model win. Raises InputError for another kind of latent.
@@ -146,20 +146,20 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[st
         raise InputError("transfer.from: needs a value, as in transfer.from=percussion.ckpt")
     source = Path(path).expanduser()
     checkpoint = resumed or read_checkpoint(source)
-    kind, configured = checkpoint["model"]["latent"]["name"], config.model.latent.name
+    kind, configured = checkpoint.architecture["latent"]["name"], config.model.latent.name
     if kind != configured:
         raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
                          f"latent={kind}")
     plain: Any = OmegaConf.to_container(config.model, resolve=True)
     config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
-                    **architecture(plain, checkpoint, overrides)}
+                    **architecture(plain, checkpoint.architecture, overrides)}
     if resumed:
-        config.transfer.sha256 = resumed["config"]["transfer"]["sha256"]
+        config.transfer.sha256 = resumed.settings["transfer"]["sha256"]
         return build(config)
     with source.open("rb") as file:
         config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     module = build(config)
-    show(start_from(module, checkpoint, source).table())
+    show(start_from(module, checkpoint).table())
     return module
 
 

@@ -28,7 +28,7 @@ def section(model: RAVE, name: str, sounds: dict[str, np.ndarray], chosen: tuple
     remainder = latents.percent(1 - principal.carried(count))
     remainder = f"; all but the first {count} carry {remainder}" if count < model.latent_size else ""
     values = {"name": escaped(name), "hit": escaped(chosen[0]), "count": str(count), "rest": escaped(remainder),
-              "unmeasured": "" if principal.measured() else UNMEASURED}
+              "unmeasured": "" if principal.measured else UNMEASURED}
     yield Template(page.text("latents.html")).substitute(values)
     yield '<div class="walks">\n'
     for title, sound in sounds.items():

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE, migrate
+from rave_lite.model import RAVE
+from rave_lite.model.checkpoint import header, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.losses import (
     SpectralDistance,
@@ -245,8 +246,7 @@ class RAVETraining(L.LightningModule):
         migrate(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,
-                       "step": self.step, "phase": self.phase}
+        checkpoint |= header(self.model.config, self.config, self.step, self.phase)
 
 
 def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 from rave_lite.training.module import RAVETraining
 
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
@@ -40,25 +40,26 @@ class TransferReport:
         return table
 
 
-def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> TransferReport:
+def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     """Copy a checkpoint's weights into `module` by name; returns a report.
 
     Copies the model's averaged weights, if any, else the trained ones, and the discriminators. A layer of another size
     (latent, bands, channels) takes what fits. Weights from new channels to copied ones are zero, so a wider model starts as
     the same function. Raises InputError for another sampling rate or hop, and where nothing fits.
     """
-    comparable(module.model, checkpoint["model"], path)
-    whole_source = initial_state(checkpoint["state_dict"])
-    incompatible, notes = differences(module.model.config, checkpoint["model"])
+    trained = checkpoint.architecture
+    comparable(module.model, trained, checkpoint.path)
+    whole_source = initial_state(checkpoint.state_dict)
+    incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
-    copied, report = {}, TransferReport(path, notes)
+    copied, report = {}, TransferReport(checkpoint.path, notes)
     for name, value in target.items():
         part = name.split(".")[1] if name.startswith("model.") else "discriminators"
         if name in source and source[name].shape == value.shape:
             copied[name] = source[name]
             report.copied[part] += value.numel()
-        elif name in source and source[name].dim() == value.dim() and "principal" not in name:  # which is fitted anew
+        elif name in source and source[name].dim() == value.dim():
             report.resized[part] += value.numel()
         else:
             report.new[part] += value.numel()
@@ -66,9 +67,9 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
         part = ".".join(name.split(".")[1:3]) if name.startswith("model.") else "discriminators"
         report.unused[part] += whole_source[name].numel()
     if not copied:
-        raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
+        raise InputError(f"transfer.from: {checkpoint.path}: no weight in it has a place in this model")
     module.load_state_dict(copied, strict=False)
-    resize(module, source, copied, checkpoint["model"])
+    resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
         lengthen_directions(module)
     module.calibrated = True
@@ -98,6 +99,8 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     incompatible, notes = [], []
     if any(trained.get(k) != model.get(k) for k in BANK):
         incompatible.append("model.pqmf.")
+    if trained["latent"]["size"] != model["latent"]["size"]:
+        incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
     if [len(stack) for stack in trained["dilations"]] != [len(stack) for stack in model["dilations"]]:
@@ -178,8 +181,8 @@ def grow_weight(new: Tensor, old: Tensor, inputs: int) -> Tensor:
     return grown
 
 
-def architecture(model: dict[str, Any], checkpoint: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The arguments of `RAVE` for a run that starts from `checkpoint`: the checkpoint's, changed by `overrides`.
+def architecture(model: dict[str, Any], trained: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """The arguments of `RAVE` for a run that starts from a model: the `trained` one's, changed by `overrides`.
 
     `model`: the configured arguments; `overrides`: as typed: `model=NAME` selects `model` as a whole, `model.KEY=...` or
     `latent.KEY=...` one value of it.
@@ -187,7 +190,7 @@ def architecture(model: dict[str, Any], checkpoint: dict[str, Any], overrides: l
     keys = [o.lstrip("+~").split("=", 1)[0] for o in overrides]
     if "model" in keys:
         return model
-    arguments: dict[str, Any] = {"bank": None, **checkpoint["model"]}
+    arguments: dict[str, Any] = {"bank": None, **trained}
     for key in (f"model.{k}" if k.startswith("latent.") else k for k in keys):
         if key.startswith("model."):
             *path, last = key.split(".")[1:]
