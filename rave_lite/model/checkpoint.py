@@ -1,6 +1,7 @@
 """Checkpoints: what their files hold, how they are read, and what those of earlier versions lack."""
 
 import pickle
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def migrate(content: dict[str, Any]) -> None:
-    """Add what files of earlier versions lack, in place.
+    """Name the layers in files of earlier versions, and add what these files lack, in place.
 
-    Band gains of 1; no shift of a variational posterior; whether the principal directions were measured, which is told by
-    their variances: those of the identity and of an import add up to their number.
+    They lack band gains, which were 1; a variational posterior's shift, which was 0; and whether the principal directions
+    were measured, which their variances tell: those of the identity and of an import add up to their number.
     """
-    state, last = content["state_dict"], "decoder.waveform.parametrizations.weight.original0"
+    names = layer_names(content["model"])
+    state = content["state_dict"] = {current_name(name, names): value for name, value in content["state_dict"].items()}
+    for group in (group for optimizer in content.get("optimizer_states", []) for group in optimizer["param_groups"]):
+        if "param_names" in group:
+            group["param_names"] = [current_name(name, names) for name in group["param_names"]]
+    last = "decoder.waveform.parametrizations.weight.original0"
     for model in [name.removesuffix(last) for name in state if name.endswith(last)]:
         state.setdefault(f"{model}decoder.band_gain", torch.ones(len(state[model + last]) // 2, 1))
         if content["model"]["latent"]["name"] == "variational":
@@ -82,6 +88,24 @@ def migrate(content: dict[str, Any]) -> None:
     for name, variance in [(name, value) for name, value in state.items() if name.endswith("principal.variance")]:
         measured = abs(float(variance.sum()) - len(variance)) > 1e-5 * len(variance)
         state.setdefault(name.replace("variance", "measured"), torch.tensor(measured))
+
+
+def layer_names(architecture: dict[str, Any]) -> dict[str, str]:
+    """Names of the layers of encoder and decoder by the numbers that they had in earlier versions; `net.0` is the first."""
+    stacks: list[list[int]] = architecture["dilations"]
+    encoder, decoder = ["first"], ["first"]
+    for stage, stack in enumerate(stacks):
+        encoder += [*(f"stages.{stage}.units.{unit}" for unit in range(len(stack))), "activation", f"stages.{stage}.down"]
+    for stage, stack in enumerate(reversed(stacks)):
+        decoder += ["activation", f"stages.{stage}.up", *(f"stages.{stage}.units.{unit}" for unit in range(len(stack)))]
+    encoder += ["activation", "last"]
+    return {f"{part}.net.{number}": f"{part}.{name}" for part, layers in (("encoder", encoder), ("decoder", decoder))
+            for number, name in enumerate(layers)}
+
+
+def current_name(name: str, names: dict[str, str]) -> str:
+    """The name of a parameter or part; its layer may be numbered as in earlier versions. `names`: by `layer_names`."""
+    return re.sub(r"\b(encoder|decoder)\.net\.\d+", lambda layer: names.get(layer[0], layer[0]), name)
 
 
 def load_plain(path: str | Path) -> Any:

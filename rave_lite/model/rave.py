@@ -70,7 +70,7 @@ class RAVE(nn.Module):
     @torch.jit.unused
     def _receptive_field(self) -> int:
         branches = [b for b in (self.decoder.waveform, self.decoder.noise) if b is not None]
-        memory, rate = _memory([self.encoder, self.decoder.net], self.pqmf.n_bands)
+        memory, rate = _memory([self.encoder, self.decoder.first, self.decoder.stages], self.pqmf.n_bands)
         return 2 * self.pqmf.delay + memory + max(_memory([b], rate)[0] for b in branches) + self.hop - 1
 
     @torch.jit.unused
@@ -86,7 +86,7 @@ class RAVE(nn.Module):
     @torch.no_grad()
     def _scale_noise_weights(self) -> None:
         """Scale the decoder's first weights of noise channels, which outnumber the latents and would mask them."""
-        first: Any = self.decoder.net[0]
+        first: Any = self.decoder.first
         weight = first.weight.clone()
         weight[:, self.latent.size :] *= NOISE_START
         first.weight = weight
@@ -101,7 +101,7 @@ class RAVE(nn.Module):
         """
         if isinstance(self.latent, Variational):
             self.latent.shift.fill_(POSTERIOR_START)
-        last: Any = self.encoder.net[-1]
+        last: Any = self.encoder.last
         magnitudes = last.parametrizations.weight.original0
         bands = [self.pqmf(window) for window in x.split(1)]  # one by one to save memory
         latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
-from rave_lite.model.checkpoint import header, migrate
+from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.losses import (
     SpectralDistance,
@@ -59,7 +59,7 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.ada = ada
-        self.schedule = ParameterSchedule(freeze, lr_scale)
+        self.schedule = ParameterSchedule(freeze, lr_scale, names=layer_names(model.config))
         self.schedule.check(name for names in self.network_parameters() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = factor("pull", pull, 0.001)

@@ -94,7 +94,7 @@ def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:
 def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Name prefixes of weights that have another meaning in the trained model, and notes on differing arguments.
 
-    `model`, `trained`: arguments of `RAVE`. Layers are numbered consecutively, so one more dilation shifts all later ones.
+    `model`, `trained`: arguments of `RAVE`.
     """
     incompatible, notes = [], []
     if any(trained.get(k) != model.get(k) for k in BANK):
@@ -103,9 +103,6 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
         incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
-    if [len(stack) for stack in trained["dilations"]] != [len(stack) for stack in model["dilations"]]:
-        incompatible += ["model.encoder.net.", "model.decoder.net."]
-        notes[-1] = f"model.dilations was {trained['dilations']}: other layers, so encoder.net and decoder.net are new"
     return incompatible, notes
 
 
@@ -155,12 +152,11 @@ def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int,
     """Layers with several kinds of channels: their dimension, and the number of each kind here and in the source."""
     size, source_size = model.latent.size, trained["latent"]["size"]
     bands, source_bands = model.pqmf.n_bands, trained["n_bands"]
-    last_layer = f"model.encoder.net.{len(model.encoder.net) - 1}"
     groups = {"model.decoder.waveform": (0, [bands] * 2, [source_bands] * 2),  # waveform, amplitude
-              "model.decoder.net.0": (1, [size, model.latent.decoder_channels - size],
+              "model.decoder.first": (1, [size, model.latent.decoder_channels - size],
                                       [source_size, trained["latent"].get("noise_channels", 0)])}
     if model.latent.encoder_channels == 2 * size:
-        groups[last_layer] = (0, [size] * 2, [source_size] * 2)  # mean, scale
+        groups["model.encoder.last"] = (0, [size] * 2, [source_size] * 2)  # mean, scale
     return groups
 
 

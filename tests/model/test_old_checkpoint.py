@@ -42,7 +42,7 @@ def test_its_run_goes_on(write, tmp_path):
     assert checkpoint.step == 8
     before, after = read_checkpoint(OLD).state_dict, checkpoint.state_dict
     assert torch.equal(after["model.decoder.band_gain"], torch.ones(16, 1))
-    assert torch.equal(after["model.encoder.net.0.parametrizations.weight.original1"],
-                       before["model.encoder.net.0.parametrizations.weight.original1"])  # frozen in phase 2
+    assert torch.equal(after["model.encoder.first.parametrizations.weight.original1"],
+                       before["model.encoder.first.parametrizations.weight.original1"])  # frozen in phase 2
     assert not torch.equal(after["model.decoder.waveform.parametrizations.weight.original1"],
                            before["model.decoder.waveform.parametrizations.weight.original1"])

@@ -158,7 +158,7 @@ def test_discriminators_that_win_are_told_of_once(capsys):
                                                         ("variational", [3, 7], False), ("variational", range(128), True)])
 def test_idle_latents_are_told_of(capsys, latent, idle, warned):
     module, alarms, trainer = training(f"latent={latent}"), HealthMonitor("nowhere"), SimpleNamespace(is_global_zero=True)
-    last = module.ema.encoder.net[-1]
+    last = module.ema.encoder.last
     with torch.no_grad():
         weight = last.weight.clone()
         weight[list(idle)] *= 1e-6

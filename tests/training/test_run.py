@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from rave_lite import RAVE, InputError
 from rave_lite.data import catalogue
 from rave_lite.jobs.train import build, train
 from rave_lite.model import read_checkpoint
+from rave_lite.model.checkpoint import layer_names
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured
 
@@ -72,13 +74,33 @@ def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_leve
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("stopped", [3, 8])
-def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped):
+def number_layers(path: Path) -> None:
+    """Rename the layers in a checkpoint file as earlier versions did."""
+    content = torch.load(path, weights_only=True)
+    numbers = {new: old for old, new in layer_names(content["model"]).items() if not new.endswith("activation")}
+    layer = re.compile(r"\b(?:encoder|decoder)\.(?:first|last|stages\.\d+\.(?:up|down|units\.\d+))\b")
+    old = lambda name: layer.sub(lambda match: numbers[match[0]], name)
+    content["state_dict"] = {old(name): value for name, value in content["state_dict"].items()}
+    groups = [group for optimizer in content["optimizer_states"] for group in optimizer["param_groups"]]
+    for group in groups:
+        group["param_names"] = [old(name) for name in group["param_names"]]
+    weight = "parametrizations.weight.original0"
+    assert {f"model.encoder.net.0.{weight}", f"ema.decoder.net.2.{weight}"} <= content["state_dict"].keys()
+    assert f"encoder.net.1.branch.1.{weight}" in groups[0]["param_names"]
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(("stopped", "numbered"), [(3, False), (8, False), (8, True)])
+def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped, numbered):
+    """Also from a file of an earlier version, whose layers had numbers, and where a part is named in the settings."""
+    settings = [*settings, "training.freeze={decoder.first: 10}"] if numbered else settings
     run(tmp_path / "whole", *settings)
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)
         run(tmp_path / "parts", *settings)
     assert read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt").step == stopped
+    if numbered:
+        number_layers(tmp_path / "parts/checkpoints/last.ckpt")
     run(tmp_path / "parts", "resume=last", *settings)
     whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "parts"))
     assert whole.state_dict.keys() == parts.state_dict.keys()

@@ -79,7 +79,7 @@ def test_a_narrower_model_takes_what_it_can():
     trained = RAVE.from_checkpoint(checkpoint)
     x = torch.randn(1, 1, 8 * trained.hop)
     assert torch.allclose(module.model.eval().encode(x), trained.encode(x)[:, :8], atol=1e-5)
-    ours, theirs = (m.decoder.net[0].weight for m in (module.model, trained))
+    ours, theirs = (m.decoder.first.weight for m in (module.model, trained))
     assert torch.allclose(ours[:, :8], theirs[:, :8], atol=1e-6)
     assert torch.allclose(ours[:, 8:], theirs[:, 16:], atol=1e-6)  # the noise's columns
     counts = sum(v.numel() for k, v in module.model.state_dict().items() if k.startswith("encoder."))
@@ -139,31 +139,31 @@ def when(part: str, moved: list[dict[str, float]]) -> list[bool]:
 
 @pytest.mark.parametrize("pull", [0, 1])
 def test_parts_keep_their_weights_for_so_many_steps_and_learn_at_their_own_pace(pull):
-    moved = moves("training.freeze={encoder: 2, decoder.net.0: 3}", "training.lr_scale={decoder.waveform: 0.0}",
+    moved = moves("training.freeze={encoder: 2, decoder.first: 3}", "training.lr_scale={decoder.waveform: 0.0}",
                   f"training.pull={pull}")
     assert when("encoder", moved) == [False, False, True, True]
-    assert when("decoder.net.0", moved) == [False, False, False, True]
+    assert when("decoder.first", moved) == [False, False, False, True]
     assert when("decoder.waveform", moved) == [False] * 4
-    assert when("decoder.net.2", moved) == [True] * 4
+    assert when("decoder.stages.0", moved) == [True] * 4
 
 
 def test_in_phase_2_nothing_moves_the_encoder():
     """Not the momentum of phase 1, nor a pull from where it has come to."""
     moved = moves("training.pull=1", first=5)
     assert when("encoder", moved) == [True, False, False, False]
-    assert when("decoder.net.0", moved) == [True, True, True, False]  # step 8 is the discriminators'
+    assert when("decoder.first", moved) == [True, True, True, False]  # step 8 is the discriminators'
 
 
 def test_freeze_and_lr_scale_of_nested_parts_count_each_by_itself():
     plain, = moves(steps=1)
-    slow = moves("training.lr_scale={decoder: 0.1, decoder.net.0: 0.5}", "training.freeze={decoder.net.0: 1}", steps=2)
-    assert when("decoder.net.0", slow) == [False, True]
+    slow = moves("training.lr_scale={decoder: 0.1, decoder.first: 0.5}", "training.freeze={decoder.first: 1}", steps=2)
+    assert when("decoder.first", slow) == [False, True]
     for name, far in plain.items():
-        share = 0.5 if name.startswith("decoder.net.0.") else 0.1 if name.startswith("decoder.") else 1
+        share = 0.5 if name.startswith("decoder.first.") else 0.1 if name.startswith("decoder.") else 1
         assert slow[share == 0.5][name] == pytest.approx(share * far, rel=0.02), name  # Adam's first step: its size is lr
-    within = moves("training.freeze={decoder: 2, encoder: 2, encoder.net.0: 1}", "training.lr_scale={decoder.net.0: 0.5}")
-    assert when("decoder.net.0", within) == when("encoder.net.1", within) == [False, False, True, True]
-    assert when("encoder.net.0", within) == [False, True, True, True]
+    within = moves("training.freeze={decoder: 2, encoder: 2, encoder.first: 1}", "training.lr_scale={decoder.first: 0.5}")
+    assert when("decoder.first", within) == when("encoder.stages.0.units.0", within) == [False, False, True, True]
+    assert when("encoder.first", within) == [False, True, True, True]
 
 
 def test_what_waits_may_be_everything():
@@ -184,6 +184,13 @@ def test_the_discriminators_may_wait_too():
     for module.step, same in ((8, True), (12, False)):
         module.update_step(0.1 * torch.randn(2, 1, 8192), *optimizers)
         assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items()) == same
+
+
+def test_parts_may_be_numbered_as_in_earlier_versions():
+    typed = ["training.freeze={encoder.net.0: 2}", "training.lr_scale={decoder.net.2: 0.5}"]
+    module = build(configured("train", *TINY, *typed))
+    assert module.schedule.freeze == {"encoder.first": 2}
+    assert module.schedule.scale == {"decoder.stages.0.up": 0.5}
 
 
 def test_a_part_that_is_not_there_is_named():
@@ -239,19 +246,19 @@ def test_what_has_no_place_is_said():
     assert start_from(build(configured("train", *TINY)), saved()).table().caption == ""
 
 
-@pytest.mark.parametrize(("key", "there", "note", "new"), [
-    ("dilations", [[1, 3], [1, 3, 9], [1, 3, 9], [1, 3]], "other layers, so encoder.net and decoder.net are new", True),
-    ("dilations", [[1, 2, 4], [1, 3, 9], [1, 3, 9], [1, 3]], "what is copied works at other scales of time", False),
-    ("ratios", [2, 4, 4, 2], "what is copied works at other scales of time", False)])
-def test_layers_of_another_stage_are_not_taken_for_ours(key, there, note, new):
+@pytest.mark.parametrize(("key", "there", "new"), [
+    ("dilations", [[1, 3], [1, 3, 9, 27], [1, 3, 9], [1, 3]], {"encoder.stages.0.units.2", "decoder.stages.3.units.2"}),
+    ("dilations", [[1, 2, 4], [1, 3, 9], [1, 3, 9], [1, 3]], set()), ("ratios", [2, 4, 4, 2], set())])
+def test_layers_go_by_stage_and_unit(key, there, new):
+    """`new`: the units that the trained model does not have; it has others that stay unused."""
     checkpoint = saved(f"model.{key}={there}")
     module = build(configured("train", *TINY))
     before = copy.deepcopy(module.model.state_dict())
     report = start_from(module, checkpoint)
-    assert report.notes == [f"model.{key} was {there}: {note}"]
-    kept = {k: torch.equal(v, module.model.state_dict()[k]) for k, v in before.items() if k.endswith("weight.original1")}
-    assert all(kept[k] == (new and ".net." in k) for k in kept)
-    assert (report.new["encoder"] > 0) == (report.unused["encoder.net"] > 0) == new
+    assert report.notes == [f"model.{key} was {there}: what is copied works at other scales of time"]
+    kept = {k for k, v in before.items() if k.endswith("weight.original1") and torch.equal(v, module.model.state_dict()[k])}
+    assert {k.split(".branch.")[0] for k in kept} == new
+    assert (report.unused["encoder.stages"] > 0) == (report.unused["decoder.stages"] > 0) == bool(new)
     assert report.copied["discriminators"] > 0
 
 
@@ -294,7 +301,7 @@ def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
 def test_a_resumed_run_may_change_what_waits_and_how_fast_parts_learn(settings, tmp_path, monkeypatch):
     """With the same paces it is bit for bit the uninterrupted one, with others those count, though the state is the same."""
     first = ["training.freeze={encoder: 5}", "training.lr_scale={decoder: 0.5}"]
-    other = ["training.freeze={decoder.net.0: 99}", "training.lr_scale={encoder: 0}"]
+    other = ["training.freeze={decoder.first: 99}", "training.lr_scale={encoder: 0}"]
     run(tmp_path / "whole", *settings, *first)
     with monkeypatch.context() as patch:
         stop_at(3, patch)
@@ -306,7 +313,7 @@ def test_a_resumed_run_may_change_what_waits_and_how_fast_parts_learn(settings, 
                                         for name in ("half", "whole", "same", "other", "none"))
     assert all(torch.equal(value, whole[name]) for name, value in same.items())
     for name in (name for name in half if name.startswith("model.") and "parametrizations" in name):
-        stays = name.startswith(("model.encoder.", "model.decoder.net.0."))
+        stays = name.startswith(("model.encoder.", "model.decoder.first."))
         assert torch.equal(changed[name], half[name]) == stays, name
         assert not torch.equal(none[name], same[name]), name
 
