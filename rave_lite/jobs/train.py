@@ -150,9 +150,11 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     if kind != configured:
         raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
                          f"latent={kind}")
-    plain: Any = OmegaConf.to_container(config.model, resolve=True)
-    config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
-                    **architecture(plain, checkpoint.architecture, overrides)}
+    keys = model_keys(overrides)
+    if keys is not None:
+        plain: Any = OmegaConf.to_container(config.model, resolve=True)
+        config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
+                        **architecture(plain, checkpoint.architecture, keys)}
     if resumed:
         config.transfer.sha256 = resumed.settings["transfer"]["sha256"]
         return build(config)
@@ -161,6 +163,13 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     module = build(config)
     show(start_from(module, checkpoint).table())
     return module
+
+
+def model_keys(overrides: list[str]) -> set[str] | None:
+    """The keys of the model that `overrides` set, as in "capacity" or "latent.size"; None if they choose a whole model."""
+    keys = [override.lstrip("+~").split("=", 1)[0] for override in overrides]
+    inner = {key.removeprefix("model.") for key in keys if key.startswith(("model.", "latent."))}
+    return None if "model" in keys else inner
 
 
 def build(config: DictConfig) -> RAVETraining:

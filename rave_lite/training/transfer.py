@@ -177,23 +177,17 @@ def grow_weight(new: Tensor, old: Tensor, inputs: int) -> Tensor:
     return grown
 
 
-def architecture(model: dict[str, Any], trained: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The arguments of `RAVE` for a run that starts from a model: the `trained` one's, changed by `overrides`.
+def architecture(model: dict[str, Any], trained: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    """The arguments of `RAVE` for a run that starts from a model: the `trained` one's, but for those of `keys`.
 
-    `model`: the configured arguments; `overrides`: as typed: `model=NAME` selects `model` as a whole, `model.KEY=...` or
-    `latent.KEY=...` one value of it.
+    `keys`: of the configured arguments `model` that count, dotted where they are nested, as "latent.size".
     """
-    keys = [o.lstrip("+~").split("=", 1)[0] for o in overrides]
-    if "model" in keys:
-        return model
     arguments: dict[str, Any] = {"bank": None, **trained}
-    for key in (f"model.{k}" if k.startswith("latent.") else k for k in keys):
-        if key.startswith("model."):
-            *path, last = key.split(".")[1:]
-            target, configured = arguments, model
-            for name in path:
-                target[name] = dict(target.get(name) or {})
-                target, configured = target[name], configured[name]
-            target[last] = configured[last]
+    for key in keys:
+        *path, last = key.split(".")
+        target, configured = arguments, model
+        for name in path:
+            target[name] = dict(target.get(name) or {})
+            target, configured = target[name], configured[name]
+        target[last] = configured[last]
     return arguments
-

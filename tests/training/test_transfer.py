@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rave_lite import RAVE, InputError, set_noise
-from rave_lite.jobs.train import build, build_or_transfer
+from rave_lite.jobs.train import build, build_or_transfer, model_keys
 from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import Checkpoint, read_checkpoint
@@ -272,11 +272,26 @@ def test_nothing_that_fits_is_an_error():
 def test_the_architecture_is_the_trained_ones_but_for_what_is_typed():
     trained = {"capacity": 8, "ratios": [4], "latent": {"name": "wasserstein", "size": 4}}
     here = {"capacity": 16, "ratios": [2], "latent": {"name": "wasserstein", "size": 16}, "bank": None}
-    assert architecture(here, trained, ["data.root=x", "recipe=minute_cpu"]) == {"bank": None, **trained}
-    assert architecture(here, trained, ["model=v2", "model.capacity=16"]) == here
-    changed = architecture(here, trained, ["model.capacity=16", "latent.size=16"])
+    assert architecture(here, trained, set()) == {"bank": None, **trained}
+    changed = architecture(here, trained, {"capacity", "latent.size"})
     assert changed == {"bank": None, "capacity": 16, "ratios": [4], "latent": {"name": "wasserstein", "size": 16}}
     assert trained["latent"]["size"] == 4
+
+
+@pytest.mark.parametrize(("typed", "keys"), [
+    (["data.root=x", "recipe=minute_cpu", "latent=variational"], set()), (["model=v2", "model.capacity=16"], None),
+    (["+model.capacity=16", "model.latent.size=8"], {"capacity", "latent.size"}), (["latent.size=8"], {"latent.size"})])
+def test_which_keys_of_the_model_are_typed(typed, keys):
+    assert model_keys(typed) == keys
+
+
+def test_a_model_that_is_typed_as_a_whole_counts(tmp_path):
+    checkpoint = saved("model.dilations=[[1],[1],[1],[1]]")
+    checkpoint.architecture["bank"] = {"alternate": True}
+    checkpoint.save(tmp_path / "it.ckpt")
+    config = configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}")
+    module = build_or_transfer(config, ["model=tiny", "model.capacity=4"])
+    assert module.model.config == build(configured("train", *TINY)).model.config
 
 
 def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
