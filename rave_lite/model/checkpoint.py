@@ -48,6 +48,10 @@ class Checkpoint:
         """The tensors of a part by their names in it: "model", "ema" (its averages), "discriminator"; {} if not saved."""
         return {k.removeprefix(f"{name}."): v for k, v in self.state_dict.items() if k.startswith(f"{name}.")}
 
+    def weights(self, *, ema: bool = True) -> dict[str, Tensor]:
+        """The model's state by name; averaged where the run kept averages and `ema` is true."""
+        return (self.part("ema") if ema else {}) or self.part("model")
+
     def save(self, path: Path) -> None:
         """Write an imported model; Lightning writes the checkpoints of runs."""
         torch.save(header(self.architecture, self.settings, self.step, self.phase)

@@ -127,8 +127,7 @@ class RAVE(nn.Module):
         """
         saved = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
         model = cls(**saved.architecture)
-        averages = saved.part("ema") if ema else {}
-        load_matching(model, averages or saved.part("model"), saved.path)
+        load_matching(model, saved.weights(ema=ema), saved.path)
         return model.eval()
 
 

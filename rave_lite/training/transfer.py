@@ -49,7 +49,8 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     """
     trained = checkpoint.architecture
     comparable(module.model, trained, checkpoint.path)
-    whole_source = initial_state(checkpoint.state_dict)
+    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()}
+    whole_source |= {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
@@ -104,12 +105,6 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
     return incompatible, notes
-
-
-def initial_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a checkpoint that a run starts from: model (averaged where available) and discriminators."""
-    averages = {f"model.{k[4:]}": v for k, v in state.items() if k.startswith("ema.")}
-    return {k: v for k, v in state.items() if k.startswith(("model.", "discriminator."))} | averages
 
 
 @torch.no_grad()
