@@ -9,13 +9,14 @@ from torch import Tensor
 from rave_lite.acids_rave.architecture import architecture, convolutions, folded
 from rave_lite.acids_rave.bank import delay_after_release, load_bank, skew, taps
 from rave_lite.acids_rave.read import Run
-from rave_lite.model import RAVE, load_matching
+from rave_lite.model import RAVE, Checkpoint, load_matching
+from rave_lite.model.checkpoint import current_name, layer_names
 
 NORM = {"weight_g": "original0", "weight_v": "original1"}
 DISCRIMINATOR = re.compile(r"discriminator\.discriminators\.([01])\.layers\.(\d+)\.net\.(\d)\.(.+)")
 
 
-def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> dict[str, Any]:
+def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> Checkpoint:
     """A checkpoint for `RAVE.from_checkpoint` and the jobs.
 
     `realign`: another alignment than the release's. `live`: reproduce the streaming export rather than the run, which
@@ -27,7 +28,7 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
     band_offset = skew(filters, RAVE(**arguments).encoder, arguments["alignment"], live=live)
     original = RAVE(**arguments, bank=bank | {"skew": band_offset})
     model = original if realign is None else RAVE(**arguments | {"alignment": realign}, bank=bank)
-    load_matching(model, {**model.state_dict(), **renamed(run)}, run.path)
+    load_matching(model, {**model.state_dict(), **renamed(run, layer_names(arguments))}, run.path)
     load_bank(model, original, filters, live=live)
     load_principal(model, run)
     discriminator_state = discriminators(run)
@@ -36,14 +37,16 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
     step = max(run.step, phase1) if warmed_up else min(run.step, phase1 - 1)
     state = {f"model.{k}": v for k, v in model.state_dict().items()}
     state |= {f"discriminator.{k}": v for k, v in discriminator_state.items()}
-    return {"model": model.config, "sample_rate": model.sample_rate, "step": step, "phase": 2 if warmed_up else 1,
-            "state_dict": state | {"_extra_state": torch.tensor([step, -1])},
-            "config": configuration(run, model, name, phase1, discriminator_state),
-            "release": release_record(run, original, None if live else delay_after_release(original, filters))}
+    return Checkpoint(run.path, model.config, state | {"_extra_state": torch.tensor([step, -1])}, step,
+                      2 if warmed_up else 1, configuration(run, model, name, phase1, discriminator_state),
+                      release=release_record(run, original, None if live else delay_after_release(original, filters)))
 
 
-def renamed(run: Run) -> dict[str, Tensor]:
-    """Weights of encoder and decoder under our names; plain weights become weight norm's magnitude and direction."""
+def renamed(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
+    """Weights of encoder and decoder under our names; plain weights become weight norm's magnitude and direction.
+
+    `layers`: our names by the release's numbers, by `layer_names`.
+    """
     names = convolutions(run)
     last = max(int(m[1]) for k in names if (m := re.fullmatch(r"decoder\.net\.(\d+)", k)))
     state = {}
@@ -52,6 +55,7 @@ def renamed(run: Run) -> dict[str, Tensor]:
         ours = ours.replace("decoder.noise_module.", "decoder.noise.").replace("decoder.waveform_module", "decoder.waveform")
         if "decoder.waveform_module" not in names and layer == f"decoder.net.{last}":
             ours = "decoder.waveform"
+        ours = current_name(ours, layers)
         tensors = {k.removeprefix(f"{layer}."): v for k, v in run.state.items() if k.startswith(f"{layer}.")}
         if ".noise." in ours:
             state[f"{ours}.weight"] = tensors["weight"]

@@ -1,15 +1,14 @@
 """Properties of an imported model, in words."""
 
-from typing import Any
 
 from rave_lite.acids_rave.read import Run
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 
 
-def describe(checkpoint: dict[str, Any], model: RAVE) -> dict[str, str]:
+def describe(checkpoint: Checkpoint, model: RAVE) -> dict[str, str]:
     """The properties of the imported model, by name."""
-    settings, release = model.config, checkpoint["release"]
-    has_discriminators = any(k.startswith("discriminator.") for k in checkpoint["state_dict"])
+    settings, release = model.config, checkpoint.release or {}
+    has_discriminators = bool(checkpoint.part("discriminator"))
 
     def delay(samples: int) -> str:
         return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
@@ -23,14 +22,14 @@ def describe(checkpoint: dict[str, Any], model: RAVE) -> dict[str, str]:
             "ratios": str(settings["ratios"]), "latent": f"{settings['latent']['name']}, {model.latent_size}",
             "noise": "filtered, per band" if settings["noise"] else "none", "alignment": settings["alignment"],
             "latency": latency,
-            "phase": f"{checkpoint['phase']}, at step {release['step']}" if release["step"] else "not told",
-            "directions": "measured" if model.principal.measured() else "as the release left them: data.root=DIR measures",
+            "phase": f"{checkpoint.phase}, at step {release['step']}" if release["step"] else "not told",
+            "directions": "measured" if model.principal.measured else "as the release left them: data.root=DIR measures",
             "discriminators": "kept" if has_discriminators else "none that fit: fine-tuning starts with fresh ones"}
 
 
-def assumptions(run: Run, checkpoint: dict[str, Any]) -> str | None:
+def assumptions(run: Run, checkpoint: Checkpoint) -> str | None:
     """The properties that the run's file does not state and that were assumed, if there are any."""
     if run.text or run.caches is not None:
         return None
-    return (f"no config.gin beside {run.path}: taken to be {checkpoint['sample_rate']} Hz, "
-            f"{checkpoint['model']['alignment']}, dilations 1, 3, 9")
+    return (f"no config.gin beside {run.path}: taken to be {checkpoint.sample_rate} Hz, "
+            f"{checkpoint.architecture['alignment']}, dilations 1, 3, 9")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
-from rave_lite.model import load_plain
+from rave_lite.model.checkpoint import REQUIRED, load_plain
 
 SUPPORTED = "supported: acids-rave 2.x, v2 and v2_small: a .ckpt, a run folder with config.gin, or a streaming export (.ts)"
 UNSUPPORTED = (  # (pattern of weight names, kind of model), the most specific first
@@ -69,7 +69,7 @@ def checkpoint(path: Path, ema: bool) -> Run:
         content = load_plain(path)
     except InputError as error:
         raise InputError(f"{error}; {SUPPORTED}") from error
-    if isinstance(content, dict) and {"model", "step"} <= content.keys():
+    if isinstance(content, dict) and content.keys() >= REQUIRED:
         raise InputError(f"{path}: a rave_lite checkpoint already; {SUPPORTED}")
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise InputError(f"{path}: a torch file, but not a Lightning checkpoint; {SUPPORTED}")

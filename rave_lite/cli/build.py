@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from rave_lite.errors import InputError
-from rave_lite.model import read_checkpoint
+from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.training.ada import adaptive
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.transfer import architecture, start_from
@@ -28,7 +28,7 @@ def build(config: DictConfig) -> RAVETraining:
         config=OmegaConf.to_container(config, resolve=True))
 
 
-def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[str, Any] | None = None) -> RAVETraining:
+def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpoint | None = None) -> RAVETraining:
     """`build`; if `transfer.from` is given, with its architecture and, unless `resumed`, its weights.
 
     `overrides` of the command line that concern the model win. Raises InputError for another kind of latent.
@@ -40,21 +40,30 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: dict[st
         raise InputError("transfer.from: needs a value, as in transfer.from=percussion.ckpt")
     source = Path(path).expanduser()
     checkpoint = resumed or read_checkpoint(source)
-    kind, configured = checkpoint["model"]["latent"]["name"], config.model.latent.name
+    kind, configured = checkpoint.architecture["latent"]["name"], config.model.latent.name
     if kind != configured:
         raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
                          f"latent={kind}")
-    plain: Any = OmegaConf.to_container(config.model, resolve=True)
-    config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
-                    **architecture(plain, checkpoint, overrides)}
+    keys = model_keys(overrides)
+    if keys is not None:
+        plain: Any = OmegaConf.to_container(config.model, resolve=True)
+        config.model = {"_target_": plain.pop("_target_"), "_convert_": plain.pop("_convert_"),
+                        **architecture(plain, checkpoint.architecture, keys)}
     if resumed:
-        config.transfer.sha256 = resumed["config"]["transfer"]["sha256"]
+        config.transfer.sha256 = resumed.settings["transfer"]["sha256"]
         return build(config)
     with source.open("rb") as file:
         config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     module = build(config)
-    show(start_from(module, checkpoint, source).table())
+    show(start_from(module, checkpoint).table())
     return module
+
+
+def model_keys(overrides: list[str]) -> set[str] | None:
+    """The keys of the model that `overrides` set, as in "capacity" or "latent.size"; None if they choose a whole model."""
+    keys = [override.lstrip("+~").split("=", 1)[0] for override in overrides]
+    inner = {key.removeprefix("model.") for key in keys if key.startswith(("model.", "latent."))}
+    return None if "model" in keys else inner
 
 
 def typed() -> list[str]:

@@ -101,8 +101,8 @@ def read_history(folder: Path, root: str | None = None, cache: str | None = None
     always_shown = {step for path, step in saved.items() if not path.stem.startswith(STEP_PREFIX)}
     steps = sorted({*evenly(list(paths), columns), *always_shown})
     newest = read_checkpoint(paths[steps[-1]][0])
-    rate = newest["sample_rate"]
-    clips = some_hits(to_judge(newest["config"], rate, root, cache)[1], rate, files)
+    rate = newest.sample_rate
+    clips = some_hits(to_judge(newest.settings, rate, root, cache)[1], rate, files)
     originals = [clip.read(0, round(seconds * rate)) for clip in clips]
     moments = [_reconstructed(step, paths[step], originals, rate, seed)
                for step in track(steps, "listening", transient=True)]
@@ -115,7 +115,7 @@ def _checkpoints(folder: Path) -> dict[Path, int]:
     steps: dict[Path, int] = {}
     for path in sorted(p for p in folder.glob("*.ckpt") if not p.name.startswith(".")):
         number = path.stem.removeprefix(STEP_PREFIX)
-        steps[path] = int(number) if number.isdecimal() else read_checkpoint(path)["step"]
+        steps[path] = int(number) if number.isdecimal() else read_checkpoint(path).step
     return steps
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from rave_lite.evaluation.evaluate import mean, names_of, played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.transfer import transfer
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 
 HELD_OUT, TRAINED_ON, ELSEWHERE, UNKNOWN = "held out", "trained on", "not of its set", "not known"  # to a model
 
@@ -101,11 +100,11 @@ def means(shown: list[SideBySide], model: int) -> dict[str, tuple[list[int], dic
     return {name: (group, mean([outputs[i].figures for i in group])) for name, group in groups.items()}
 
 
-def labels(paths: list[Path], checkpoints: list[dict[str, Any]]) -> list[str]:
+def labels(paths: list[Path], checkpoints: list[Checkpoint]) -> list[str]:
     """Different labels for the models: run names; if some are equal, names with steps, folders with steps, or numbered."""
-    runs = [str(saved["config"]["name"]) for saved in checkpoints]
+    runs = [str(saved.settings["name"]) for saved in checkpoints]
     folders = [path.resolve().parent.parent.name for path in paths]
-    run_labels, folder_labels = ([f"{name} step {saved['step']}" for name, saved in zip(names, checkpoints, strict=True)]
+    run_labels, folder_labels = ([f"{name} step {saved.step}" for name, saved in zip(names, checkpoints, strict=True)]
                                  for names in (runs, folders))
     numbers = [f"{name} ({number})" for number, name in enumerate(run_labels, 1)]
     return next(names for names in (runs, run_labels, folder_labels, numbers) if len(set(names)) == len(names))

@@ -5,19 +5,19 @@ from typing import Any
 import torch
 
 from rave_lite.export.torchscript import Live
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 
 
-def describe(live: Live, model: RAVE, checkpoint: dict[str, Any], license_line: str | None, version: str) -> dict[str, Any]:
+def describe(live: Live, model: RAVE, checkpoint: Checkpoint, license_line: str | None, version: str) -> dict[str, Any]:
     """The card, which the archive stores as metadata.json. `version`: of rave_lite."""
-    run, principal = checkpoint["config"], model.principal
+    run, principal = checkpoint.settings, model.principal
     return {"name": run["name"], "sample_rate": live.sample_rate, "model_rate": model.sample_rate, "hop": live.hop,
             "block": live.block, "latency": live.latency, "latency_ms": round(1000 * live.latency / live.sample_rate, 2),
             "latent_size": live.latent_size, "latent_carried": round(principal.carried(live.latent_size), 4),
             "latent_std": [round(float(v) ** 0.5, 4) for v in principal.variance[: live.latent_size]],
             "channels": live.channels, "batch_size": live.batch_size, "precision": live.precision,
             "parameters": sum(p.numel() for p in model.parameters()), "training_minutes": round(run["minutes"], 2),
-            "step": checkpoint["step"], "license": license_line or "not stated",
+            "step": checkpoint.step, "license": license_line or "not stated",
             "rave_lite": version, "torch": torch.__version__.split("+")[0]}
 
 
@@ -37,14 +37,14 @@ def as_text(key: str, value: Any, card: dict[str, Any]) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def warnings(live: Live, checkpoint: dict[str, Any]) -> list[str]:
+def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
     """What a user should know before relying on the file, as sentences."""
-    messages, phase1_steps = [], checkpoint["config"]["phase1"]["steps"]
-    if checkpoint["phase"] == 1:
-        messages += [f"warning: step {checkpoint['step']} of the {phase1_steps} of phase 1: the sound is not finished"]
+    messages, phase1_steps = [], checkpoint.settings["phase1"]["steps"]
+    if checkpoint.phase == 1:
+        messages += [f"warning: step {checkpoint.step} of the {phase1_steps} of phase 1: the sound is not finished"]
     if live.hop & (live.hop - 1):
         messages += [f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are"]
-    if not live.core.rave.principal.measured():
+    if not live.core.rave.principal.measured:
         messages += ["note: its latents' directions are as imported, latent_carried and latent_std guessed: rave-lite "
                      "import ... data.root=DIR measures them"]
     if live.precision == "int8":

@@ -24,8 +24,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         raise InputError("reference_set: what is made of inputs=... is compared with it, and no inputs are given")
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
-    model = RAVE.from_state(checkpoint, path)
-    run, root, rate = checkpoint["config"], config.data.root, model.sample_rate
+    model = RAVE.from_checkpoint(checkpoint)
+    run, root, rate = checkpoint.settings, config.data.root, model.sample_rate
     cache = config.data.cache or run["data"]["cache"]
     inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "reference_set"))
     run_catalogue, clips = to_judge(run, rate, root, cache)

@@ -22,8 +22,8 @@ def export(config: DictConfig) -> dict[str, Any]:
     """Scripts the checkpoint's model, verifies the file in a new process, prints its card and returns it."""
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
-    model = RAVE.from_state(checkpoint, path)
-    out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{checkpoint['config']['name']}.ts"
+    model = RAVE.from_checkpoint(checkpoint)
+    out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{checkpoint.settings['name']}.ts"
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
                 latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision)
     for warning in warnings(live, checkpoint):

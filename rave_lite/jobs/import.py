@@ -4,7 +4,6 @@
 import sys
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from rave_lite.acids_rave import convert, read
@@ -28,12 +27,12 @@ def import_(config: DictConfig) -> RAVE:
         raise InputError(f"out: {out} is the run's own file; choose another")
     checkpoint = convert(run, name=config.name or out.stem, realign=config.realign, live=config.live)
     if config.data.root:  # the release stores the latent's directions in part or not at all
-        model = RAVE.from_state(checkpoint, out)
+        model = RAVE.from_checkpoint(checkpoint)
         clips = catalogue(config.data.root, model.sample_rate, cache=config.data.cache).train
         measure(model, Windows(clips, length=64 * model.hop, sample_rate=model.sample_rate))
-        checkpoint["state_dict"] |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
+        checkpoint.state_dict |= {f"model.principal.{k}": v for k, v in model.principal.state_dict().items()}
     with replacing(out) as aside:
-        torch.save(checkpoint, aside)
+        checkpoint.save(aside)
     model = RAVE.from_checkpoint(out)
     print(f"{out}: from {run.path}{', averaged weights' if run.averaged else ''}")
     for key, value in describe(checkpoint, model).items():

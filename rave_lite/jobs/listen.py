@@ -28,9 +28,9 @@ def listen(config: DictConfig) -> Path:
         raise InputError(f"out: {path.parent}: a file is there; name a folder")
     paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
-    models = [RAVE.from_state(saved, path) for saved, path in zip(checkpoints, paths, strict=True)]
+    models = [RAVE.from_checkpoint(saved) for saved in checkpoints]
     rate = max(model.sample_rate for model in models)
-    runs = [saved["config"] for saved in checkpoints]
+    runs = [saved.settings for saved in checkpoints]
     root, cache = config.data.root, config.data.cache or runs[0]["data"]["cache"]
     all_inputs = listed(config.inputs, "inputs", rate, cache)
     inputs = draw(all_inputs, config.files, config.seed)

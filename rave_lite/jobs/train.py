@@ -22,10 +22,10 @@ from rave_lite.training.resume import check_resumable, to_resume
 def train(config: DictConfig, brief: bool = False) -> float:
     """Composes the parts, prints a plan (unless `brief`), and trains. Returns the lowest held-out distance."""
     show, say = rank_zero_only(rich.print), rank_zero_only(print)
-    resume, saved = to_resume(config.resume, Path(config.out))
-    if saved and config.resume == "auto" and saved["step"] >= config.phase1.steps + config.phase2.steps:
-        say(f"{resume}: step {saved['step']}: this run is finished")
-        return saved["callbacks"]["Checkpoints"]["best"]
+    saved = to_resume(config.resume, Path(config.out))
+    if saved and config.resume == "auto" and saved.step >= (total := config.phase1.steps + config.phase2.steps):
+        say(f"{saved.path}: step {saved.step} of {total}: this run is finished")
+        return saved.best_distance
     prepare(config.seed)
     module = build_or_transfer(config, typed(), saved)
     settings, rate = module.config["data"], module.model.sample_rate
@@ -41,7 +41,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
             show(f"[yellow]warning:[/] {warning}")
     data = Recordings(recordings, window=settings["window"], batch_size=settings["batch_size"], gap=settings["gap"],
                       seed=config.seed, workers=settings["workers"], augmentation=augment)
-    for warning in check_resumable(module, saved, resume) if saved and resume else []:
+    for warning in check_resumable(module, saved) if saved else []:
         show(f"[yellow]warning:[/] {warning}")
     if not saved and not module.calibrated:
         module.calibrate(data.first(CALIBRATION_WINDOWS))
@@ -51,7 +51,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
         share = settings["batch_size"] // trainer.world_size
         show(plan(module, probe(module, settings["window"], share, trainer.strategy.root_device)))
     with signals_restored(), worker_errors_unwrapped():
-        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
     return next(c.best for c in callbacks if isinstance(c, Checkpoints))
 

@@ -1,4 +1,4 @@
-"""The residual unit of encoder and decoder."""
+"""The residual units of encoder and decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -25,3 +25,15 @@ class ResidualUnit(nn.Module):
         if skip.shape[-1] != x.shape[-1]:  # autograd would copy even for a slice that takes all
             skip = skip[..., : x.shape[-1]]
         return self.branch(x).add_(skip)
+
+
+class ResidualStack(nn.Sequential):
+    """Residual units, one for each of `dilations`. `(B, C, T) -> (B, C, T)`."""
+
+    def __init__(self, channels: int, dilations: list[int], *, alignment: str = "causal", delay: int = 0):
+        super().__init__()
+        for dilation in dilations:
+            unit = ResidualUnit(channels, dilation=dilation, alignment=alignment, delay=delay)
+            self.append(unit)
+            delay = unit.delay
+        self.delay = delay

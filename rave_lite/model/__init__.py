@@ -1,5 +1,6 @@
 """Encoder, latent, decoder, and the complete model RAVE."""
 
-from rave_lite.model.rave import RAVE, load_matching, load_plain, migrate, read_checkpoint
+from rave_lite.model.checkpoint import Checkpoint, load_matching, read_checkpoint
+from rave_lite.model.rave import RAVE
 
-__all__ = ["RAVE", "load_matching", "load_plain", "migrate", "read_checkpoint"]
+__all__ = ["RAVE", "Checkpoint", "load_matching", "read_checkpoint"]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit, leaky_relu
+from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, ResidualStack, leaky_relu
 
 
 class Decoder(nn.Module):
@@ -23,15 +23,13 @@ class Decoder(nn.Module):
                  noise: dict[str, Any] | None = None, alignment: str = "causal", delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
-        layers: list[Any] = [Conv1d(in_channels, channels, 3, alignment=alignment, delay=delay)]
-        delay = layers[-1].delay
+        self.first = Conv1d(in_channels, channels, 3, alignment=alignment, delay=delay)
+        self.stages, delay = nn.Sequential(), self.first.delay
         for ratio, stack in zip(reversed(ratios), reversed(dilations), strict=True):
-            up = ConvTranspose1d(channels, channels // 2, ratio, alignment=alignment, delay=delay)
-            layers, delay, channels = [*layers, leaky_relu(), up], up.delay, channels // 2
-            for dilation in stack:
-                unit = ResidualUnit(channels, dilation=dilation, alignment=alignment, delay=delay)
-                layers, delay = [*layers, unit], unit.delay
-        self.net = nn.Sequential(*layers, leaky_relu())
+            stage = DecoderStage(channels, ratio=ratio, dilations=stack, alignment=alignment, delay=delay)
+            self.stages.append(stage)
+            delay, channels = stage.units.delay, channels // 2
+        self.activation = leaky_relu()
         self.waveform = Conv1d(channels, 2 * n_bands, 7, alignment=alignment, delay=delay)
         with torch.no_grad():
             self.waveform.weight = self.waveform.weight * 0.1  # start quiet
@@ -44,9 +42,22 @@ class Decoder(nn.Module):
         self.waveform_skew = CausalPad(n_bands, self.delay - self.waveform.delay)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.net(z)
+        x = self.activation(self.stages(self.first(z)))
         waveform, amplitude = self.waveform(x).chunk(2, 1)
         y = self.waveform_skew(waveform * torch.sigmoid(amplitude))[..., : x.shape[-1]]
         if self.noise is not None:
             y = y + self.noise_skew(self.noise(x))[..., : x.shape[-1]]
         return torch.tanh(self.band_gain.to(y.dtype) * y)
+
+
+class DecoderStage(nn.Module):
+    """An upsampling layer before residual units. `(B, C, T) -> (B, C / 2, T * ratio)`."""
+
+    def __init__(self, channels: int, *, ratio: int, dilations: list[int], alignment: str, delay: int):
+        super().__init__()
+        self.activation = leaky_relu()
+        self.up = ConvTranspose1d(channels, channels // 2, ratio, alignment=alignment, delay=delay)
+        self.units = ResidualStack(channels // 2, dilations, alignment=alignment, delay=self.up.delay)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.units(self.up(self.activation(x)))

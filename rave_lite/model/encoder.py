@@ -1,10 +1,8 @@
 """Encoder: bands to latent parameters."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from rave_lite.layers import Conv1d, ResidualUnit, leaky_relu
+from rave_lite.layers import Conv1d, ResidualStack, leaky_relu
 
 
 class Encoder(nn.Module):
@@ -13,17 +11,28 @@ class Encoder(nn.Module):
     def __init__(self, n_bands: int, out_channels: int, *, capacity: int, ratios: list[int],
                  dilations: list[list[int]], alignment: str = "causal", delay: int = 0):
         super().__init__()
-        layers: list[Any] = [Conv1d(n_bands, capacity, 7, alignment=alignment, delay=delay)]
-        delay, channels = layers[-1].delay, capacity
+        self.first = Conv1d(n_bands, capacity, 7, alignment=alignment, delay=delay)
+        self.stages, delay, channels = nn.Sequential(), self.first.delay, capacity
         for ratio, stack in zip(ratios, dilations, strict=True):
-            for dilation in stack:
-                unit = ResidualUnit(channels, dilation=dilation, alignment=alignment, delay=delay)
-                layers, delay = [*layers, unit], unit.delay
-            down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, alignment=alignment, delay=delay)
-            layers, delay, channels = [*layers, leaky_relu(), down], down.delay, 2 * channels
-        last = Conv1d(channels, out_channels, 3, alignment=alignment, delay=delay)
-        self.net = nn.Sequential(*layers, leaky_relu(), last)
-        self.delay = last.delay
+            stage = EncoderStage(channels, ratio=ratio, dilations=stack, alignment=alignment, delay=delay)
+            self.stages.append(stage)
+            delay, channels = stage.down.delay, 2 * channels
+        self.activation = leaky_relu()
+        self.last = Conv1d(channels, out_channels, 3, alignment=alignment, delay=delay)
+        self.delay = self.last.delay
 
     def forward(self, bands: Tensor) -> Tensor:
-        return self.net(bands)
+        return self.last(self.activation(self.stages(self.first(bands))))
+
+
+class EncoderStage(nn.Module):
+    """Residual units before a strided layer. `(B, C, T) -> (B, 2 * C, T / ratio)`."""
+
+    def __init__(self, channels: int, *, ratio: int, dilations: list[int], alignment: str, delay: int):
+        super().__init__()
+        self.units = ResidualStack(channels, dilations, alignment=alignment, delay=delay)
+        self.activation = leaky_relu()
+        self.down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, alignment=alignment, delay=self.units.delay)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.activation(self.units(x)))

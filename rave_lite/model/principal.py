@@ -8,19 +8,21 @@ from torch import Tensor, nn
 class Principal(nn.Module):
     """Rotation of the latent onto its principal directions, exact both ways. `(B, size, T) -> (B, size, T)`.
 
-    `variance`: along each direction, descending. Before `fit` it is the identity with unit variances. The buffers are saved
-    in checkpoints.
+    `variance`: along each direction, descending. Before `fit` it is the identity with unit variances. `measured`: whether
+    `fit` has set it, rather than an import. The buffers are saved in checkpoints.
     """
 
     mean: Tensor
     directions: Tensor
     variance: Tensor
+    measured: Tensor
 
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("directions", torch.eye(size))  # a row each
         self.register_buffer("variance", torch.ones(size))
+        self.register_buffer("measured", torch.tensor(False))
 
     def forward(self, z: Tensor) -> Tensor:
         return F.linear(z.transpose(1, 2) - self.mean, self.directions).transpose(1, 2)
@@ -48,12 +50,7 @@ class Principal(nn.Module):
         self.mean.copy_(frames.mean(0))
         self.directions.copy_(directions * signs[:, None])
         self.variance.copy_(variance.flip(0).clamp_min(0))
-
-    @torch.jit.unused
-    def measured(self) -> bool:
-        """Whether the variances come from recordings: those of the identity and of an import add up to `size`."""
-        size = len(self.variance)
-        return abs(float(self.variance.sum()) - size) > 1e-5 * size
+        self.measured.fill_(True)
 
     @torch.jit.unused
     def spread(self) -> Tensor:

@@ -1,7 +1,6 @@
 """The complete model: a plain nn.Module from samples to samples."""
 
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from rave_lite.errors import InputError
 from rave_lite.layers import ALIGNMENTS, PQMF, Conv1d, ConvTranspose1d
+from rave_lite.model.checkpoint import Checkpoint, load_matching, read_checkpoint
 from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
 from rave_lite.model.latent import LATENTS, Variational
@@ -70,7 +70,7 @@ class RAVE(nn.Module):
     @torch.jit.unused
     def _receptive_field(self) -> int:
         branches = [b for b in (self.decoder.waveform, self.decoder.noise) if b is not None]
-        memory, rate = _memory([self.encoder, self.decoder.net], self.pqmf.n_bands)
+        memory, rate = _memory([self.encoder, self.decoder.first, self.decoder.stages], self.pqmf.n_bands)
         return 2 * self.pqmf.delay + memory + max(_memory([b], rate)[0] for b in branches) + self.hop - 1
 
     @torch.jit.unused
@@ -86,7 +86,7 @@ class RAVE(nn.Module):
     @torch.no_grad()
     def _scale_noise_weights(self) -> None:
         """Scale the decoder's first weights of noise channels, which outnumber the latents and would mask them."""
-        first: Any = self.decoder.net[0]
+        first: Any = self.decoder.first
         weight = first.weight.clone()
         weight[:, self.latent.size :] *= NOISE_START
         first.weight = weight
@@ -101,7 +101,7 @@ class RAVE(nn.Module):
         """
         if isinstance(self.latent, Variational):
             self.latent.shift.fill_(POSTERIOR_START)
-        last: Any = self.encoder.net[-1]
+        last: Any = self.encoder.last
         magnitudes = last.parametrizations.weight.original0
         bands = [self.pqmf(window) for window in x.split(1)]  # one by one to save memory
         latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])
@@ -119,20 +119,15 @@ class RAVE(nn.Module):
         return self(padded)[..., self.latency : self.latency + length]
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, *, ema: bool = True) -> "RAVE":
+    def from_checkpoint(cls, checkpoint: str | Path | Checkpoint, *, ema: bool = True) -> "RAVE":
         """The trained model, in eval mode on the CPU, with averaged weights where the run kept them and `ema` is true.
 
-        Raises InputError when the file is missing, is not a rave_lite checkpoint, or holds another architecture.
+        `checkpoint`: a file, or one that has been read. Raises InputError when the file is missing, is not a rave_lite
+        checkpoint, or holds another architecture.
         """
-        return cls.from_state(read_checkpoint(path), path, ema=ema)
-
-    @classmethod
-    def from_state(cls, checkpoint: dict[str, Any], name: str | Path, *, ema: bool = True) -> "RAVE":
-        """Like `from_checkpoint`, for a checkpoint that has been read; `name` is for messages."""
-        model = cls(**checkpoint["model"])
-        state = checkpoint["state_dict"]
-        prefix = "ema." if ema and any(k.startswith("ema.") for k in state) else "model."
-        load_matching(model, {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}, name)
+        saved = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
+        model = cls(**saved.architecture)
+        load_matching(model, saved.weights(ema=ema), saved.path)
         return model.eval()
 
 
@@ -145,50 +140,3 @@ def _memory(parts: list[nn.Module], rate: int) -> tuple[int, int]:
         elif isinstance(layer, ConvTranspose1d):
             total, rate = total + layer.past.length * rate, rate // layer.ratio
     return total, rate
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint's tensors and plain values. Raises InputError when it is missing or not one of rave_lite."""
-    checkpoint = load_plain(path)
-    if not isinstance(checkpoint, dict) or not {"model", "state_dict", "step"} <= checkpoint.keys():
-        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
-                         f"of acids-rave? rave-lite import reads those")
-    migrate(checkpoint)
-    return checkpoint
-
-
-def migrate(checkpoint: dict[str, Any]) -> None:
-    """Add what checkpoints of earlier versions lack, in place: band gains of 1, no shift of a variational posterior."""
-    state, last = checkpoint["state_dict"], "decoder.waveform.parametrizations.weight.original0"
-    for model in [name.removesuffix(last) for name in state if name.endswith(last)]:
-        state.setdefault(f"{model}decoder.band_gain", torch.ones(len(state[model + last]) // 2, 1))
-        if checkpoint["model"]["latent"]["name"] == "variational":
-            state.setdefault(f"{model}latent.shift", torch.tensor(0.0))
-
-
-def load_plain(path: str | Path) -> Any:
-    """Load a torch file of tensors and plain values. Raises InputError when it is missing or holds anything else."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such checkpoint")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: not a checkpoint of tensors and plain values") from error
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise InputError(f"{path}: not a checkpoint ({reason})") from error
-
-
-def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path) -> None:
-    """Load `state`, or raise InputError naming the first weight that differs."""
-    expected = module.state_dict()
-    for key, value in expected.items():
-        if key not in state:
-            raise InputError(f"{name}: another architecture: it has no {key}")
-        if isinstance(value, Tensor) and value.shape != state[key].shape:
-            raise InputError(f"{name}: another architecture: {key} is {tuple(state[key].shape)} there and "
-                             f"{tuple(value.shape)} here")
-    extra = next((key for key in state if key not in expected), None)
-    if extra:
-        raise InputError(f"{name}: another architecture: {extra} has no place here")
-    module.load_state_dict(state)

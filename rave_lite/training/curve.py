@@ -51,7 +51,7 @@ class Run:
         """The current step; 0 before the first checkpoint."""
         if self.distances.exists():
             return json.loads(self.distances.read_text())["step"]
-        return read_checkpoint(self.last)["step"] if self.last.exists() else 0
+        return read_checkpoint(self.last).step if self.last.exists() else 0
 
     def remaining(self) -> tuple[int, int]:
         """The remaining steps of each phase."""
@@ -232,7 +232,7 @@ def train_and_judge(runs: list[Run], train: Callable[[Run], object], catalogue: 
 def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.device) -> float:
     """Computes the held-out distance of the run's averaged weights, as validation does; writes it, with that of training."""
     checkpoint = read_checkpoint(run.last)
-    model, metric = RAVE.from_state(checkpoint, run.last).to(device), module.distance.to(device)
+    model, metric = RAVE.from_checkpoint(checkpoint).to(device), module.distance.to(device)
 
     @torch.no_grad()
     def distance(clips: list[Clip], max_pieces: int | None = None) -> float:
@@ -243,6 +243,6 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
                      for clip in chosen]
         return float(torch.stack(distances).mean())
 
-    report = {"step": checkpoint["step"], "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
+    report = {"step": checkpoint.step, "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}
     write_json(run.distances, report)
     return report["held_out"]

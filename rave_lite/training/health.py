@@ -79,7 +79,7 @@ class HealthMonitor(Callback):
             return
         message = [f"{finding}; the run ends"]
         if self.last_checkpoint.exists():
-            step = read_checkpoint(self.last_checkpoint)["step"]
+            step = read_checkpoint(self.last_checkpoint).step
             quality = "good" if step <= self.life.alive else "saved"
             message += [f"the last {quality} state is {self.last_checkpoint}, step {step}"]
         raise TrainingError("\n  ".join([*message, ADVICE, "to go on all the same: callbacks.alarms.dead=warn"]))
@@ -118,7 +118,7 @@ def refuse_broken(trainer: L.Trainer, pl_module: Any, last: Path) -> None:
     files = [list_files(trainer.datamodule.sources(s)) for s in (step, step - 1) if s >= 0]  # type: ignore[attr-defined]
     message = [f"step {step}: the loss is not finite, and the run ends. Files in its batch: {files[0]}"]
     message += [f"at the step before: {files[1]}"] if step else []
-    message += [f"the last good state is {last}, step {read_checkpoint(last)['step']}"] if last.exists() else []
+    message += [f"the last good state is {last}, step {read_checkpoint(last).step}"] if last.exists() else []
     message += [f"listen to these files; if they are sound, {'go on with resume=last,' if last.exists() else 'start again'} "
                 f"with a lower training.lr"]
     raise TrainingError("\n  ".join(message))

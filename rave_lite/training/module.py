@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE, migrate
+from rave_lite.model import RAVE
+from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.losses import (
     SpectralDistance,
@@ -59,7 +60,7 @@ class RAVETraining(L.LightningModule):
         self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
         self.ema_decay = ema or 0.0
         self.ada = ada
-        self.schedule = ParameterSchedule(freeze, lr_scale)
+        self.schedule = ParameterSchedule(freeze, lr_scale, names=layer_names(model.config))
         self.schedule.check(name for names in self.network_parameters() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = factor("pull", pull, 0.001)
@@ -246,8 +247,7 @@ class RAVETraining(L.LightningModule):
         migrate(checkpoint)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint |= {"model": self.model.config, "sample_rate": self.model.sample_rate, "config": self.config,
-                       "step": self.step, "phase": self.phase}
+        checkpoint |= header(self.model.config, self.config, self.step, self.phase)
 
 
 def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:

@@ -8,19 +8,21 @@ from typing import Any
 import torch
 
 from rave_lite.errors import InputError
+from rave_lite.model.checkpoint import current_name
 
 
 class ParameterSchedule:
     """Freezes parts of a model or scales their learning rate.
 
     `freeze`: steps for which a part keeps its weights; `scale`: factor of a part's learning rate. A part is a prefix of
-    parameter names: "encoder", "decoder.net.0", "discriminator". The longest matching prefix decides, in each setting by
+    parameter names: "encoder", "decoder.first", "discriminator". The longest matching prefix decides, in each setting by
     itself. The optimiser's state holds none of it, so a resumed run may change it. Raises InputError for invalid values.
     """
 
-    def __init__(self, freeze: dict[str, float] | None = None, scale: dict[str, float] | None = None):
-        self.freeze = by_part("freeze", freeze, 1000)
-        self.scale = by_part("lr_scale", scale, 0.1)
+    def __init__(self, freeze: dict[str, float] | None = None, scale: dict[str, float] | None = None, *,
+                 names: dict[str, str] | None = None):
+        self.freeze, self.scale = ({current_name(part, names or {}): value for part, value in values.items()} for values in
+                                   (by_part("freeze", freeze, 1000), by_part("lr_scale", scale, 0.1)))
 
     def check(self, names: Iterable[str]) -> None:
         """Raise InputError for a part that is a prefix of none of the parameter `names`."""
@@ -28,7 +30,7 @@ class ParameterSchedule:
         for part in {**self.freeze, **self.scale}:
             if not any(within(name, part) for name in all_names):
                 raise InputError(f"training.freeze, training.lr_scale: this model has no part {part!r}; it has encoder, "
-                                 f"decoder, discriminator, and what lies in them, such as encoder.net.0")
+                                 f"decoder, discriminator, and what lies in them, such as encoder.first or decoder.stages.0")
 
     def is_frozen(self, part: str, step: int) -> bool:
         """Whether a whole part, or a parameter, is frozen at this step."""

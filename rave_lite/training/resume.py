@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from rave_lite.errors import InputError
-from rave_lite.model import load_matching, read_checkpoint
+from rave_lite.model import Checkpoint, load_matching, read_checkpoint
 from rave_lite.training.module import RAVETraining
 
 
-def to_resume(resume: str | None, out: Path) -> tuple[Path, dict[str, Any]] | tuple[None, None]:
-    """The checkpoint to resume from, and its content: a path, `last` (of the run in `out`) or `auto` (last if there is one).
+def to_resume(resume: str | None, out: Path) -> Checkpoint | None:
+    """The checkpoint to resume from: a path, `last` (of the run in `out`) or `auto` (last if there is one).
 
     Raises InputError if it is missing or no run's, or if a new run would overwrite an old one.
     """
@@ -20,29 +20,29 @@ def to_resume(resume: str | None, out: Path) -> tuple[Path, dict[str, Any]] | tu
     if resume is None:
         if last.exists():
             raise InputError(f"{out} holds a run already: go on with resume=last, or choose another name=")
-        return None, None
+        return None
     path = last if resume == "last" else Path(resume).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint to resume from")
     checkpoint = read_checkpoint(path)
-    if "optimizer_states" not in checkpoint:
+    if checkpoint.optimizer_states is None:
         raise InputError(f"{path}: an imported model, without the state of a run; start one with transfer.from={path}")
-    return path, checkpoint
+    return checkpoint
 
 
-def check_resumable(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> list[str]:
+def check_resumable(module: RAVETraining, checkpoint: Checkpoint) -> list[str]:
     """Warnings about other training recordings than the checkpoint's run had.
 
     Raises InputError if `module` cannot go on from it: parts, shapes or optimisers differ.
     """
-    state, config = checkpoint["state_dict"], checkpoint["config"]
+    state, config, path = checkpoint.state_dict, checkpoint.settings, checkpoint.path
     saved_parts, parts = ({name.split(".")[0] for name in names} for names in (state, module.state_dict()))
     for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
         if (part in saved_parts) != (part in parts):
             given = f"training.{setting}={json.dumps(config['training'][setting])}".replace('"', "")
             raise InputError(f"{path}: this run began with {given}; to resume does not switch that on or off: say '{given}' "
                              f"again, or start a new run with transfer.from={path}")
-    if any(len(state["param_groups"]) > 1 for state in checkpoint["optimizer_states"]):
+    if any(len(state["param_groups"]) > 1 for state in checkpoint.optimizer_states or []):
         raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
                          f"resumed: start a new run with transfer.from={path}")
     load_matching(module, state, path)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
@@ -38,25 +38,27 @@ class TransferReport:
                           title=f"starting from {self.path}", caption="\n".join([*unused_lines, *self.notes]))
 
 
-def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> TransferReport:
+def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     """Copy a checkpoint's weights into `module` by name; returns a report.
 
     Copies the model's averaged weights, if any, else the trained ones, and the discriminators. A layer of another size
     (latent, bands, channels) takes what fits. Weights from new channels to copied ones are zero, so a wider model starts as
     the same function. Raises InputError for another sampling rate or hop, and where nothing fits.
     """
-    comparable(module.model, checkpoint["model"], path)
-    whole_source = initial_state(checkpoint["state_dict"])
-    incompatible, notes = differences(module.model.config, checkpoint["model"])
+    trained = checkpoint.architecture
+    comparable(module.model, trained, checkpoint.path)
+    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()}
+    whole_source |= {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
+    incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
-    copied, report = {}, TransferReport(path, notes)
+    copied, report = {}, TransferReport(checkpoint.path, notes)
     for name, value in target.items():
         part = name.split(".")[1] if name.startswith("model.") else "discriminators"
         if name in source and source[name].shape == value.shape:
             copied[name] = source[name]
             report.copied[part] += value.numel()
-        elif name in source and source[name].dim() == value.dim() and "principal" not in name:  # which is fitted anew
+        elif name in source and source[name].dim() == value.dim():
             report.resized[part] += value.numel()
         else:
             report.new[part] += value.numel()
@@ -64,9 +66,9 @@ def start_from(module: RAVETraining, checkpoint: dict[str, Any], path: Path) -> 
         part = ".".join(name.split(".")[1:3]) if name.startswith("model.") else "discriminators"
         report.unused[part] += whole_source[name].numel()
     if not copied:
-        raise InputError(f"transfer.from: {path}: no weight in it has a place in this model")
+        raise InputError(f"transfer.from: {checkpoint.path}: no weight in it has a place in this model")
     module.load_state_dict(copied, strict=False)
-    resize(module, source, copied, checkpoint["model"])
+    resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
         lengthen_directions(module)
     module.calibrated = True
@@ -91,23 +93,16 @@ def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:
 def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Name prefixes of weights that have another meaning in the trained model, and notes on differing arguments.
 
-    `model`, `trained`: arguments of `RAVE`. Layers are numbered consecutively, so one more dilation shifts all later ones.
+    `model`, `trained`: arguments of `RAVE`.
     """
     incompatible, notes = [], []
     if any(trained.get(k) != model.get(k) for k in BANK):
         incompatible.append("model.pqmf.")
+    if trained["latent"]["size"] != model["latent"]["size"]:
+        incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
-    if [len(stack) for stack in trained["dilations"]] != [len(stack) for stack in model["dilations"]]:
-        incompatible += ["model.encoder.net.", "model.decoder.net."]
-        notes[-1] = f"model.dilations was {trained['dilations']}: other layers, so encoder.net and decoder.net are new"
     return incompatible, notes
-
-
-def initial_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a checkpoint that a run starts from: model (averaged where available) and discriminators."""
-    averages = {f"model.{k[4:]}": v for k, v in state.items() if k.startswith("ema.")}
-    return {k: v for k, v in state.items() if k.startswith(("model.", "discriminator."))} | averages
 
 
 @torch.no_grad()
@@ -150,12 +145,11 @@ def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int,
     """Layers with several kinds of channels: their dimension, and the number of each kind here and in the source."""
     size, source_size = model.latent.size, trained["latent"]["size"]
     bands, source_bands = model.pqmf.n_bands, trained["n_bands"]
-    last_layer = f"model.encoder.net.{len(model.encoder.net) - 1}"
     groups = {"model.decoder.waveform": (0, [bands] * 2, [source_bands] * 2),  # waveform, amplitude
-              "model.decoder.net.0": (1, [size, model.latent.decoder_channels - size],
+              "model.decoder.first": (1, [size, model.latent.decoder_channels - size],
                                       [source_size, trained["latent"].get("noise_channels", 0)])}
     if model.latent.encoder_channels == 2 * size:
-        groups[last_layer] = (0, [size] * 2, [source_size] * 2)  # mean, scale
+        groups["model.encoder.last"] = (0, [size] * 2, [source_size] * 2)  # mean, scale
     return groups
 
 
@@ -176,23 +170,17 @@ def grow_weight(new: Tensor, old: Tensor, inputs: int) -> Tensor:
     return grown
 
 
-def architecture(model: dict[str, Any], checkpoint: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """The arguments of `RAVE` for a run that starts from `checkpoint`: the checkpoint's, changed by `overrides`.
+def architecture(model: dict[str, Any], trained: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    """The arguments of `RAVE` for a run that starts from a model: the `trained` one's, but for those of `keys`.
 
-    `model`: the configured arguments; `overrides`: as typed: `model=NAME` selects `model` as a whole, `model.KEY=...` or
-    `latent.KEY=...` one value of it.
+    `keys`: of the configured arguments `model` that count, dotted where they are nested, as "latent.size".
     """
-    keys = [o.lstrip("+~").split("=", 1)[0] for o in overrides]
-    if "model" in keys:
-        return model
-    arguments: dict[str, Any] = {"bank": None, **checkpoint["model"]}
-    for key in (f"model.{k}" if k.startswith("latent.") else k for k in keys):
-        if key.startswith("model."):
-            *path, last = key.split(".")[1:]
-            target, configured = arguments, model
-            for name in path:
-                target[name] = dict(target.get(name) or {})
-                target, configured = target[name], configured[name]
-            target[last] = configured[last]
+    arguments: dict[str, Any] = {"bank": None, **trained}
+    for key in keys:
+        *path, last = key.split(".")
+        target, configured = arguments, model
+        for name in path:
+            target[name] = dict(target.get(name) or {})
+            target, configured = target[name], configured[name]
+        target[last] = configured[last]
     return arguments
-

@@ -13,7 +13,7 @@ from rave_lite.acids_rave import convert, read
 from rave_lite.acids_rave.architecture import architecture
 from rave_lite.acids_rave.bank import skew, taps
 from rave_lite.layers import NoiseSynth, stream
-from rave_lite.model import RAVE, load_matching, read_checkpoint
+from rave_lite.model import RAVE, Checkpoint, load_matching, read_checkpoint
 from rave_lite.training.discriminators import Discriminator
 from tests.acids_rave.formula import CASES, before, signal, weights
 from tests.jobs.test_cli import fails, rave_lite
@@ -55,8 +55,8 @@ def imported(path: Path, **options) -> RAVE:
     return quiet(convert(read(path), name="it", **options))
 
 
-def quiet(checkpoint: dict) -> RAVE:
-    model = RAVE.from_state(checkpoint, "it")
+def quiet(checkpoint: Checkpoint) -> RAVE:
+    model = RAVE.from_checkpoint(checkpoint)
     set_noise(model, 0)
     return model
 
@@ -65,11 +65,10 @@ def error(output: Tensor, expected: Tensor, lo: int, hi: int, shift: int) -> flo
     return float((output[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
 
 
-def scores(checkpoint: dict) -> Tensor:
+def scores(checkpoint: Checkpoint) -> Tensor:
     """The first 32 scores of each discriminator, ordered as in tests/bench/release_oracle.py."""
-    discriminator = Discriminator(**checkpoint["config"]["discriminator"])
-    state = {k.removeprefix("discriminator."): v for k, v in checkpoint["state_dict"].items() if k.startswith("discr")}
-    load_matching(discriminator, state, "it")
+    discriminator = Discriminator(**checkpoint.settings["discriminator"])
+    load_matching(discriminator, checkpoint.part("discriminator"), "it")
     outputs = [f[-1] for f in discriminator(torch.from_numpy(signal())[..., :32768])]
     in_order = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < 5 else f.flatten() for i, f in enumerate(outputs)]
     return torch.cat([f[:32] for f in in_order])
@@ -85,7 +84,7 @@ def test_the_run_offline(case, run, golden):
     z, y = model.encode(x)[0, :4], model(x)[0, 0]
     edge, length = 36864, signal().shape[-1]
     assert error(z, golden[f"{case} z"], edge // model.hop, (length - edge) // model.hop, model.encoder.delay) <= TOLERANCE
-    shift = checkpoint["release"]["later"]
+    shift = checkpoint.release["later"]
     assert shift == model.latency - (528 if "causal" in case else model.pqmf.n_bands)
     expected = golden[f"{case} y"]
     at = EVERY * torch.arange(len(expected))
@@ -156,15 +155,15 @@ def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     state = {k: v for k, v in state.items() if not k.startswith("discriminator")}
     pads = {k: torch.zeros(1, 1, n) for k, n in SHAPES[case]["caches"].items()}
     part = Part(state | pads)
-    part.sampling_rate = convert(read(tmp_path / case), name="it")["sample_rate"]
+    part.sampling_rate = convert(read(tmp_path / case), name="it").sample_rate
     torch.jit.save(torch.jit.script(part), tmp_path / "it.ts")
     from_export = convert(read(tmp_path / "it.ts"), name="it")
     from_run = convert(read(tmp_path / case), name="it", live=True)
-    assert from_export["model"] == from_run["model"]
+    assert from_export.architecture == from_run.architecture
     with torch.no_grad():
         x = torch.from_numpy(signal())[..., :32768]
         assert torch.allclose(quiet(from_export)(x), quiet(from_run)(x), atol=1e-5)
-    assert not any(k.startswith("discriminator") for k in from_export["state_dict"])
+    assert not from_export.part("discriminator")
 
 
 @pytest.mark.parametrize("case", ["v2_small", "v2-noise"])
@@ -230,7 +229,7 @@ def test_a_latency_is_never_negative(run):
 @pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
     """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""
-    torch.save(convert(read(run(case)), name="it"), tmp_path / "it.ckpt")
+    convert(read(run(case)), name="it").save(tmp_path / "it.ckpt")
     for i in range(3):
         write(f"{i}.wav", 0.3)
     kind = "wasserstein" if "wasserstein" in case else "spherical" if "spherical" in case else "variational"
@@ -241,8 +240,8 @@ def test_it_goes_on_learning(case, run, write, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "discriminators" in done.stdout
     checkpoint = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
-    assert checkpoint["model"] == torch.load(tmp_path / "it.ckpt", weights_only=True)["model"]
-    assert all(v.isfinite().all() for v in checkpoint["state_dict"].values())
+    assert checkpoint.architecture == read_checkpoint(tmp_path / "it.ckpt").architecture
+    assert all(v.isfinite().all() for v in checkpoint.state_dict.values())
     done = rave_lite("evaluate", f"ckpt={tmp_path / 'it.ckpt'}", f"data.root={tmp_path / 'audio'}",
                      f"out={tmp_path / 'judged'}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -294,8 +293,8 @@ def test_directions_are_measured_where_recordings_are_given(case, run, write, tm
         assert ("as the release left them" in done.stdout) == (name == "plain")
         models[name] = RAVE.from_checkpoint(tmp_path / f"{name}.ckpt")
     plain, measured = models["plain"], models["measured"]
-    assert not plain.principal.measured()
-    assert measured.principal.measured()
+    assert not plain.principal.measured
+    assert measured.principal.measured
     assert measured.principal.variance.diff().max() <= 0
     others = {k: v for k, v in plain.state_dict().items() if not k.startswith("principal.")}
     assert all(torch.equal(v, measured.state_dict()[k]) for k, v in others.items())

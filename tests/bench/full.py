@@ -34,7 +34,7 @@ def train_ours(data: Path, out: Path, held_out: list[str], settings: dict[str, i
                     f"phase2.steps={settings['steps2']}", "trainer.val_check_interval=250", "logger=csv", "resume=auto"],
                    check=True)
     last = out / "run/checkpoints/last.ckpt"
-    if (step := read_checkpoint(last)["step"]) < settings["steps1"] + settings["steps2"]:
+    if (step := read_checkpoint(last).step) < settings["steps1"] + settings["steps2"]:
         sys.exit(f"{last}: stopped at step {step}; the same command goes on")
     subprocess.run([*run, "evaluate", f"ckpt={last}", f"out={out / 'evaluation'}"], check=True)
     shutil.copytree(out / "evaluation/wav", out / "reconstructions")

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
 from hydra import compose, initialize_config_dir
 
 from rave_lite.cli.build import build
 from rave_lite.cli.job import CONF
+from rave_lite.model import Checkpoint
 from tests.pages.browser import opened, until
 
 OPTIONS: dict[str, str] = {"seconds": "1", "files": "30", "models": "3", "recipe": "minute_cpu", "repeat": "5"}
@@ -47,8 +47,7 @@ def write_model(path: Path, drums: Path, held_out: int) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         module = build(compose("train", [*recipe, f"name={path.stem}", f"data.root={drums}", f"data.held_out=[{names}]",
                                          f"data.cache={path.parent / 'cache'}"]))
-    torch.save({"model": module.model.config, "state_dict": module.state_dict(), "step": 0, "phase": 1,
-                "config": module.config}, path)
+    Checkpoint(path, module.model.config, module.state_dict(), step=0, settings=module.config).save(path)
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ def compare(folder: Path, case: str) -> None:
     sources = [(folder / case, False), (folder / case, True), (next((folder / case).glob("*.ts")), True)]
     for source, live in sources:
         checkpoint = convert(read(source), name=case, live=live)
-        model = RAVE.from_state(checkpoint, case)
+        model = RAVE.from_checkpoint(checkpoint)
         set_noise(model, 0)
         n_bands = model.pqmf.n_bands
         edge = 0 if live else 36864

@@ -80,9 +80,9 @@ def test_the_middle_column_is_the_plain_reconstruction_with_its_noise():
 def test_a_move_is_what_an_exported_file_plays_with_that_bias(latent):
     """Also: `measure` works for every kind of latent."""
     model, sound = build(*SMALL, f"latent={latent}").eval(), drum(3)
-    assert not model.principal.measured()
+    assert not model.principal.measured
     measure(model, windows(model), SECONDS)
-    assert model.principal.measured()
+    assert model.principal.measured
     set_noise(model, 0)
     grid = moved(model, sound, directions=3)
     live, x = Live(model, batch_size=1), padded(model, sound[None])

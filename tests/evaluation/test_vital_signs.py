@@ -29,8 +29,8 @@ class Deaf(Decoder):
 
 @torch.no_grad()
 def killed(model: RAVE, how: str) -> RAVE:
-    gains = {"quiet": (model.decoder.waveform, 0.0), "exploded": (model.encoder.net[-1], 1e9),
-             "blind": (model.encoder.net[-1], 0.0), "saturated": (model.decoder.waveform, 1e9)}
+    gains = {"quiet": (model.decoder.waveform, 0.0), "exploded": (model.encoder.last, 1e9),
+             "blind": (model.encoder.last, 0.0), "saturated": (model.decoder.waveform, 1e9)}
     if how in gains:
         layer, gain = gains[how]
         layer.parametrizations.weight.original0.mul_(gain)

@@ -250,7 +250,7 @@ def test_an_unfinished_model_is_exported_with_a_warning_and_a_bad_one_not_at_all
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning: step 1 of the 6 of phase 1" in done.stderr
     for key, value in checkpoint["state_dict"].items():
-        if key.endswith("encoder.net.0.parametrizations.weight.original0"):
+        if key.endswith("encoder.first.parametrizations.weight.original0"):
             value.fill_(float("nan"))
     torch.save(checkpoint, tmp_path / "broken.ckpt")
     kept = (tmp_path / "early.ts").read_bytes()

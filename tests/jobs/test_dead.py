@@ -23,7 +23,7 @@ def dead(settings, tmp_path):  # noqa: F811
         path = tmp_path / "run/checkpoints/best.ckpt"
         saved = torch.load(path, weights_only=True)
         for part, ema in (("model.", False), ("ema.", True)):
-            model = killed(RAVE.from_state(saved, path, ema=ema), how)
+            model = killed(RAVE.from_checkpoint(path, ema=ema), how)
             saved["state_dict"] |= {part + name: value for name, value in model.state_dict().items()}
         torch.save(saved, path)
         return path

@@ -113,14 +113,14 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
 def test_runs_differ_by_what_they_are_said_to(project):
     assert rave_lite(*CURVE, "influence=true", "influence_steps=1", "seeds=[3]", cwd=project).returncode == 0
     out = project / "curves/curve"
-    half, whole = (read_checkpoint(out / f"fraction-{f}+seed-3/checkpoints/last.ckpt")["config"] for f in (0.5, 1))
+    half, whole = (read_checkpoint(out / f"fraction-{f}+seed-3/checkpoints/last.ckpt").settings for f in (0.5, 1))
     assert (half["seed"], half["data"]["subset_seed"], half["data"]["split_seed"]) == (3, 3, 0)
     assert (half["data"]["fraction"], whole["data"]["fraction"]) == (0.5, 1)
     assert half["minutes"] == pytest.approx(whole["minutes"] / 2, rel=0.01)
     assert not {"fractions", "seeds", "influence"} & half.keys()
     influence_run = out / "influence-1-steps/without-2.wav+seed-3/checkpoints/last.ckpt"
-    assert read_checkpoint(influence_run)["config"]["data"]["without"] == ["2.wav"]
-    assert read_checkpoint(influence_run)["step"] == 1
+    assert read_checkpoint(influence_run).settings["data"]["without"] == ["2.wav"]
+    assert read_checkpoint(influence_run).step == 1
     assert len(list((out / "influence-1-steps").iterdir())) == 5  # without each of four, and with all
     done = rave_lite("evaluate", f"ckpt={influence_run}", cwd=project)
     assert done.returncode == 0, done.stderr

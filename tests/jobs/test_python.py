@@ -26,8 +26,8 @@ def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
     done = command("train", *settings, f"out={tmp_path / 'two'}")
     assert done.returncode == 0, done.stderr
     from_python, from_command = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("one", "two"))
-    assert all(torch.equal(v, from_command["state_dict"][k]) for k, v in from_python["state_dict"].items())
-    assert from_python["step"] == 12
+    assert all(torch.equal(v, from_command.state_dict[k]) for k, v in from_python.state_dict.items())
+    assert from_python.step == 12
     run("train", *settings, "model.capacity=6", f"transfer.from={tmp_path / 'one/checkpoints/last.ckpt'}",
         f"out={tmp_path / 'wider'}")
     assert RAVE.from_checkpoint(tmp_path / "wider/checkpoints/last.ckpt").config["capacity"] == 6

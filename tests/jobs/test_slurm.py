@@ -147,7 +147,7 @@ def sweep(*arguments: str) -> list[str]:
 
 
 def steps(run: Path) -> int:
-    return read_checkpoint(run / "checkpoints/last.ckpt")["step"]
+    return read_checkpoint(run / "checkpoints/last.ckpt").step
 
 
 def test_a_sweep_on_slurm(slurm, project):
@@ -179,7 +179,7 @@ def test_a_sweep_on_slurm(slurm, project):
 
     assert {path.name for path in folder.iterdir()} == {"multirun.yaml", "slurm", short.name, long.name}
     for run, number, count in ((short, 0, 1), (long, 1, 300)):
-        config = read_checkpoint(run / "checkpoints/last.ckpt")["config"]
+        config = read_checkpoint(run / "checkpoints/last.ckpt").settings
         assert config["out"] == f"runs/kompang/{run.name}"
         assert (config["name"], config["phase1"]["steps"], config["phase2"]["steps"]) == ("kompang", 1, count)
         log = (folder / f"slurm/4242_{number}/4242_{number}_0_log.out").read_text()
@@ -198,9 +198,9 @@ def test_the_same_sweep_on_one_machine_and_its_resume(project):
     runs = [project / f"runs/kompang/seed-{seed}" for seed in (0, 1)]
     assert {path.name for path in (project / "runs/kompang").iterdir()} == {"multirun.yaml", "seed-0", "seed-1"}
     first, second = (read_checkpoint(run / "checkpoints/last.ckpt") for run in runs)
-    assert (first["config"]["seed"], second["config"]["seed"]) == (0, 1)
-    assert first["config"]["training"]["ema"] == second["config"]["training"]["ema"] == 0.9
-    assert not all(first["state_dict"][k].equal(v) for k, v in second["state_dict"].items() if k.startswith("model."))
+    assert (first.settings["seed"], second.settings["seed"]) == (0, 1)
+    assert first.settings["training"]["ema"] == second.settings["training"]["ema"] == 0.9
+    assert not all(first.state_dict[k].equal(v) for k, v in second.state_dict.items() if k.startswith("model."))
 
     stderr = fails("runs/kompang/seed-0 holds a run already", *sweep("seed=0,1", "phase2.steps=1"), cwd=project)
     assert "runs/kompang/seed-1 holds a run already" in stderr  # the other jobs run, whatever becomes of one

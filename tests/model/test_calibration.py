@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 from rave_lite.training.transfer import start_from
 from tests.conftest import build
 from tests.training.test_module import audio, training
@@ -76,7 +76,7 @@ def test_who_never_calibrated_does_by_the_first_batch_and_nobody_twice():
 def test_a_resumed_or_transferred_run_is_not_calibrated_again(transferred, tmp_path):
     module = training()
     if transferred:
-        start_from(module, {"state_dict": module.state_dict(), "model": module.model.config}, tmp_path)
+        start_from(module, Checkpoint(tmp_path, module.model.config, module.state_dict(), step=0))
     else:
         module.step = 3
     module.update_step(audio(), *module.configure_optimizers())

@@ -39,10 +39,10 @@ def test_its_run_goes_on(write, tmp_path):
                      "discriminator.capacity=1", "data.window=65536", "data.batch_size=2", "data.workers=0", "logger=csv",
                      "phase1.steps=3", "phase2.steps=5", "callbacks.listen.every=null", "trainer.accelerator=cpu"))
     checkpoint = read_checkpoint(out / "checkpoints/last.ckpt")
-    assert checkpoint["step"] == 8
-    before, after = read_checkpoint(OLD)["state_dict"], checkpoint["state_dict"]
+    assert checkpoint.step == 8
+    before, after = read_checkpoint(OLD).state_dict, checkpoint.state_dict
     assert torch.equal(after["model.decoder.band_gain"], torch.ones(16, 1))
-    assert torch.equal(after["model.encoder.net.0.parametrizations.weight.original1"],
-                       before["model.encoder.net.0.parametrizations.weight.original1"])  # frozen in phase 2
+    assert torch.equal(after["model.encoder.first.parametrizations.weight.original1"],
+                       before["model.encoder.first.parametrizations.weight.original1"])  # frozen in phase 2
     assert not torch.equal(after["model.decoder.waveform.parametrizations.weight.original1"],
                            before["model.decoder.waveform.parametrizations.weight.original1"])

@@ -7,8 +7,7 @@ from torch.nn.utils import parametrize
 
 from rave_lite import InputError, set_noise, stream
 from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit
-from rave_lite.model import RAVE
-from rave_lite.model.rave import load_matching
+from rave_lite.model import RAVE, load_matching
 from tests.conftest import build
 from tests.streaming import assert_streams
 

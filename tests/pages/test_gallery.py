@@ -189,7 +189,7 @@ def test_the_gallery_of_a_run(trained):
     done = rave_lite("gallery", "run=runs/mine", cwd=trained)
     assert done.returncode == 0, done.stderr
     path = trained / "runs/mine/gallery.html"
-    best = read_checkpoint(trained / "runs/mine/checkpoints/best.ckpt")["step"]
+    best = read_checkpoint(trained / "runs/mine/checkpoints/best.ckpt").step
     assert columns(path) == sorted({3, 6, 9, 12, best})
     assert "phase1" in done.stdout
     assert "keep" not in done.stdout
@@ -239,7 +239,7 @@ def test_without_kept_steps_it_is_made_of_what_was_logged_or_of_what_there_is(tr
     done = rave_lite("gallery", f"run={run}")
     assert done.returncode == 0, done.stderr
     assert "kept no checkpoints on the way" in done.stdout
-    assert columns(run / "gallery.html") == sorted({6, 12, read_checkpoint(run / "checkpoints/best.ckpt")["step"]})
+    assert columns(run / "gallery.html") == sorted({6, 12, read_checkpoint(run / "checkpoints/best.ckpt").step})
 
     for path in (run / "checkpoints").iterdir():
         path.unlink()

@@ -166,7 +166,7 @@ def test_a_resumed_run_goes_on_with_its_p(settings, tmp_path, monkeypatch):  # n
         stop_at(8, patch)
         run(tmp_path / "parts", *settings, *on)
     run(tmp_path / "parts", "resume=last", *settings, *on)
-    whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["state_dict"] for name in ("whole", "parts"))
+    whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt").state_dict for name in ("whole", "parts"))
     assert float(whole["ada.p"]) == pytest.approx(0.5)  # two of nine steps were the discriminators', of two windows each
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 

@@ -36,8 +36,8 @@ def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypat
     assert "step 9: phase 2 begins" in said
     assert "phase 2 ends" in said
     whole = read_checkpoint(tmp_path / "whole/checkpoints/last.ckpt")
-    assert whole["step"] == 18
-    assert read_checkpoint(tmp_path / "whole/checkpoints/phase1.ckpt")["step"] == 9
+    assert whole.step == 18
+    assert read_checkpoint(tmp_path / "whole/checkpoints/phase1.ckpt").step == 9
     rows = losses(tmp_path / "whole")
     assert "loss/adversarial" not in rows[9]
     assert "loss/adversarial" in rows[10]
@@ -46,9 +46,9 @@ def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypat
         run(tmp_path / "parts", *settings, *PLATEAU)
     run(tmp_path / "parts", *settings, *PLATEAU, "resume=last")
     parts = read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt")
-    assert parts["step"] == 18
-    for name, value in whole["state_dict"].items():
-        assert torch.equal(value, parts["state_dict"][name]), name
+    assert parts.step == 18
+    for name, value in whole.state_dict.items():
+        assert torch.equal(value, parts.state_dict[name]), name
 
 
 def test_a_phase_that_still_learns_is_not_ended():
@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(se
     assert any(f"{i}.wav" in done.stderr for i in range(4))
     assert (out / "checkpoints/last.ckpt").read_bytes() == kept
     run(out, *settings, "phase1.steps=6", "phase2.steps=0", "resume=last")
-    assert read_checkpoint(out / "checkpoints/last.ckpt")["step"] == 6
+    assert read_checkpoint(out / "checkpoints/last.ckpt").step == 6
 
 
 def test_the_first_broken_step_is_remembered():
@@ -158,7 +158,7 @@ def test_discriminators_that_win_are_told_of_once(capsys):
                                                         ("variational", [3, 7], False), ("variational", range(128), True)])
 def test_idle_latents_are_told_of(capsys, latent, idle, warned):
     module, alarms, trainer = training(f"latent={latent}"), HealthMonitor("nowhere"), SimpleNamespace(is_global_zero=True)
-    last = module.ema.encoder.net[-1]
+    last = module.ema.encoder.last
     with torch.no_grad():
         weight = last.weight.clone()
         weight[list(idle)] *= 1e-6

@@ -58,7 +58,7 @@ def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path,
     dies_at(8, monkeypatch)
     with pytest.raises(TrainingError, match=r"step 16: the model is dead, for 10 steps: it is silent"):
         run(tmp_path / "stop", *settings, *LONG)
-    steps = {path.name: read_checkpoint(path)["step"] for path in (tmp_path / "stop/checkpoints").iterdir()}
+    steps = {path.name: read_checkpoint(path).step for path in (tmp_path / "stop/checkpoints").iterdir()}
     assert steps == {"best.ckpt": 4, "last.ckpt": 5}
     capsys.readouterr()
     run(tmp_path / "warn", *settings, *LONG, "phase1.steps=20", "callbacks.alarms.dead=warn")
@@ -66,7 +66,7 @@ def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path,
     run(tmp_path / "off", *settings, *LONG, "phase1.steps=20", "callbacks.alarms.dead=off")
     assert "dead" not in capsys.readouterr().out
     for name in ("warn", "off"):
-        assert read_checkpoint(tmp_path / name / "checkpoints/last.ckpt")["step"] == 20
+        assert read_checkpoint(tmp_path / name / "checkpoints/last.ckpt").step == 20
 
 
 def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, monkeypatch, capsys):  # noqa: F811
@@ -76,7 +76,7 @@ def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, mo
     assert "step 12: the model looks dead: it is silent" in said
     assert "last.ckpt is written, since there is none" in said
     assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"last.ckpt"}
-    assert read_checkpoint(tmp_path / "checkpoints/last.ckpt")["step"] == 12
+    assert read_checkpoint(tmp_path / "checkpoints/last.ckpt").step == 12
 
 
 def looks(module, life: Life, distances: list[float], monkeypatch) -> list[tuple[bool, bool]]:

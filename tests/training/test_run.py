@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from rave_lite.cli.build import build
 from rave_lite.data import catalogue
 from rave_lite.jobs.train import train
 from rave_lite.model import read_checkpoint
+from rave_lite.model.checkpoint import layer_names
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured
 
@@ -73,19 +75,39 @@ def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_leve
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("stopped", [3, 8])
-def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped):
+def number_layers(path: Path) -> None:
+    """Rename the layers in a checkpoint file as earlier versions did."""
+    content = torch.load(path, weights_only=True)
+    numbers = {new: old for old, new in layer_names(content["model"]).items() if not new.endswith("activation")}
+    layer = re.compile(r"\b(?:encoder|decoder)\.(?:first|last|stages\.\d+\.(?:up|down|units\.\d+))\b")
+    old = lambda name: layer.sub(lambda match: numbers[match[0]], name)
+    content["state_dict"] = {old(name): value for name, value in content["state_dict"].items()}
+    groups = [group for optimizer in content["optimizer_states"] for group in optimizer["param_groups"]]
+    for group in groups:
+        group["param_names"] = [old(name) for name in group["param_names"]]
+    weight = "parametrizations.weight.original0"
+    assert {f"model.encoder.net.0.{weight}", f"ema.decoder.net.2.{weight}"} <= content["state_dict"].keys()
+    assert f"encoder.net.1.branch.1.{weight}" in groups[0]["param_names"]
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(("stopped", "numbered"), [(3, False), (8, False), (8, True)])
+def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped, numbered):
+    """Also from a file of an earlier version, whose layers had numbers, and where a part is named in the settings."""
+    settings = [*settings, "training.freeze={decoder.first: 10}"] if numbered else settings
     run(tmp_path / "whole", *settings)
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)
         run(tmp_path / "parts", *settings)
-    assert read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt")["step"] == stopped
+    assert read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt").step == stopped
+    if numbered:
+        number_layers(tmp_path / "parts/checkpoints/last.ckpt")
     run(tmp_path / "parts", "resume=last", *settings)
     whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "parts"))
-    assert whole["state_dict"].keys() == parts["state_dict"].keys()
-    for name, value in whole["state_dict"].items():
-        assert torch.equal(value, parts["state_dict"][name]), name
-    for one, two in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
+    assert whole.state_dict.keys() == parts.state_dict.keys()
+    for name, value in whole.state_dict.items():
+        assert torch.equal(value, parts.state_dict[name]), name
+    for one, two in zip(whole.optimizer_states, parts.optimizer_states, strict=True):
         for key, state in one["state"].items():
             assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(two["state"][key][k])) for k, v in state.items())
     first, second = losses(tmp_path / "whole"), losses(tmp_path / "parts")
@@ -102,14 +124,14 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
     folder = out / "checkpoints"
     kept = {f"step-{n:07d}.ckpt" for n in (4, 8, 12)}
     assert {p.name for p in folder.iterdir()} == {"last.ckpt", "best.ckpt", "phase1.ckpt"} | kept
-    assert [read_checkpoint(folder / name)["step"] for name in sorted(kept)] == [4, 8, 12]
-    steps = {p.stem: read_checkpoint(p)["step"] for p in folder.iterdir()}
+    assert [read_checkpoint(folder / name).step for name in sorted(kept)] == [4, 8, 12]
+    steps = {p.stem: read_checkpoint(p).step for p in folder.iterdir()}
     assert steps["last"] == 12
     assert steps["phase1"] == 6
     assert steps["best"] in (4, 8, 12)
     checkpoint = read_checkpoint(folder / "last.ckpt")
-    assert checkpoint["sample_rate"] == 44100
-    assert checkpoint["config"]["phase1"]["steps"] == 6
+    assert checkpoint.sample_rate == 44100
+    assert checkpoint.settings["phase1"]["steps"] == 6
     model, raw = RAVE.from_checkpoint(folder / "last.ckpt"), RAVE.from_checkpoint(folder / "last.ckpt", ema=False)
     assert not torch.equal(model.decoder.waveform.weight, raw.decoder.waveform.weight)
     rows = losses(out)
@@ -130,9 +152,9 @@ def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_he
     run(out, *settings, "callbacks.checkpoints.every=4")
     steps = losses(out)
     best = read_checkpoint(out / "checkpoints/best.ckpt")
-    assert best["step"] == min((4, 8, 12), key=lambda step: float(steps[step]["held_out/distance"]))
+    assert best.step == min((4, 8, 12), key=lambda step: float(steps[step]["held_out/distance"]))
     module = build(configured("train", *settings))
-    module.load_state_dict(read_checkpoint(out / "checkpoints/last.ckpt")["state_dict"])
+    module.load_state_dict(read_checkpoint(out / "checkpoints/last.ckpt").state_dict)
     recordings = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
     for clips, name in ((recordings.held_out, "held_out/distance"), (recordings.train, "train/distance")):
         with torch.no_grad():
@@ -147,7 +169,7 @@ def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_he
 
 def test_phase_2_leaves_the_encoder_as_it_was(settings, tmp_path):
     run(tmp_path / "run", *settings)
-    boundary, last = (read_checkpoint(tmp_path / f"run/checkpoints/{n}.ckpt")["state_dict"] for n in ("phase1", "last"))
+    boundary, last = (read_checkpoint(tmp_path / f"run/checkpoints/{n}.ckpt").state_dict for n in ("phase1", "last"))
     moved = {k.split(".")[1] for k in last if k.startswith("model.") and not torch.equal(boundary[k], last[k])}
     assert moved == {"decoder"}
     assert any(not torch.equal(boundary[k], last[k]) for k in last if k.startswith("discriminator."))
@@ -181,7 +203,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypat
     assert (out / "checkpoints/last.ckpt").read_bytes() == before
     assert {p.name for p in (out / "checkpoints").iterdir()} <= {"last.ckpt", "best.ckpt"}
     run(out, "resume=last", *settings)
-    assert read_checkpoint(out / "checkpoints/last.ckpt")["step"] == 12
+    assert read_checkpoint(out / "checkpoints/last.ckpt").step == 12
 
 
 def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monkeypatch):
@@ -207,7 +229,7 @@ def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sen
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "stopping after this step" in said
-    step = read_checkpoint(out / "checkpoints/last.ckpt")["step"]
+    step = read_checkpoint(out / "checkpoints/last.ckpt").step
     assert step >= 5
     assert f"step {step} of" in said
 
@@ -243,9 +265,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     assert max(killed_in[:2]) < 40 <= min(killed_in[2:]) <= max(killed_in) < 80, killed_in
     run(out, *settings, *steps, "resume=last")
     whole, resumed = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "killed"))
-    assert whole["state_dict"].keys() == resumed["state_dict"].keys()
-    for name, value in whole["state_dict"].items():
-        assert torch.equal(value, resumed["state_dict"][name]), name
+    assert whole.state_dict.keys() == resumed.state_dict.keys()
+    for name, value in whole.state_dict.items():
+        assert torch.equal(value, resumed.state_dict[name]), name
     expected, logged = losses(tmp_path / "whole"), losses(out)
     after = [step for step in range(killed_in[-1] + 1, 81) if step in logged]
     assert len(after) > 10
@@ -255,4 +277,4 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
 
 def saved_step(checkpoint: Path) -> int:
     """Where a checkpoint stands, 0 where there is none yet; a half-written one would raise."""
-    return read_checkpoint(checkpoint)["step"] if checkpoint.exists() else 0
+    return read_checkpoint(checkpoint).step if checkpoint.exists() else 0

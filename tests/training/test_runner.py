@@ -96,7 +96,7 @@ def test_tf32_is_for_networks_and_gradients_only():
     for name in ("encoder", "decoder", "pqmf"):
         getattr(module.model, name).register_forward_hook(lambda *_, name=name: note(name))
     module.distance.register_forward_hook(lambda *_: note("distance"))
-    module.model.encoder.net[0].parametrizations.weight.original1.register_hook(lambda _: note("gradient"))
+    module.model.encoder.first.parametrizations.weight.original1.register_hook(lambda _: note("gradient"))
     before = flags()
     module.update_step(audio(), *module.configure_optimizers())
     assert allowed == {"encoder": {True}, "decoder": {True}, "gradient": {True}, "pqmf": {False}, "distance": {False}}
