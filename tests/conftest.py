@@ -23,6 +23,10 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True) 
 hypothesis.settings.load_profile("steady")
 torch.set_num_threads(1)
 
+SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
+            "data.workers=0", "phase1.steps=6", "phase2.steps=6", "trainer.val_check_interval=4",
+            "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-skipped", action="store_true", help="a skipped test fails, unless it needs a GPU")
@@ -63,3 +67,11 @@ def write(tmp_path: Path):
         return path
 
     return write_file
+
+
+@pytest.fixture
+def settings(write, tmp_path) -> list[str]:
+    """Overrides for a run of 12 small steps on four short files."""
+    for i in range(4):
+        write(f"{i}.wav", 0.4)
+    return [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}", *SETTINGS]

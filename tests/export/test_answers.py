@@ -6,8 +6,7 @@ from rave_lite.export.answers import answers
 from rave_lite.export.torchscript import load
 from rave_lite.export.verify import DEAD, findings
 from tests.conftest import build
-from tests.evaluation.test_vital_signs import killed
-from tests.export.test_export import written
+from tests.models import killed, written
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "int8"])

@@ -14,6 +14,7 @@ from rave_lite.export.torchscript import Live, export, load
 from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
+from tests.models import written
 
 SMALL = "model.capacity=6"
 BLOCKS = 60  # for the memory check
@@ -27,12 +28,6 @@ def audible(*overrides: str) -> RAVE:
         model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
     model.fit_principal(torch.randn(2, 1, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
     return model
-
-
-def written(model: RAVE, folder: Path, live: type[Live] = Live, **options) -> Path:
-    path = folder / "live.ts"
-    export(live(model, **{"batch_size": 4, **options}), path, {"name": "x"})
-    return path
 
 
 def failed(file: Path, model: RAVE | None, blocks: int = BLOCKS) -> dict[str, str]:

@@ -9,13 +9,13 @@ import torch
 
 from rave_lite.export.torchscript import Live, export
 from rave_lite.model import RAVE
-from tests.evaluation.test_vital_signs import killed
-from tests.jobs.test_cli import fails, rave_lite
-from tests.training.test_run import run, settings  # noqa: F401
+from tests.commands import fails, rave_lite
+from tests.models import killed
+from tests.runs import run
 
 
 @pytest.fixture
-def dead(settings, tmp_path):  # noqa: F811
+def dead(settings, tmp_path):
     """The run's checkpoint after a few steps, its weights killed."""
     run(tmp_path / "run", *settings, "phase1.steps=2", "phase2.steps=0")
 

@@ -12,7 +12,7 @@ from PIL import Image
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from rave_lite.training.module import RAVETraining
-from tests.jobs.test_cli import fails, rave_lite
+from tests.commands import fails, rave_lite
 
 pytestmark = pytest.mark.slow
 

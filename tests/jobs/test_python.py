@@ -12,11 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 import rave_lite
 from rave_lite import RAVE, InputError, augmentation, run
 from rave_lite.model import read_checkpoint
-from tests.jobs.test_cli import rave_lite as command
-from tests.training.test_run import SETTINGS, settings  # noqa: F401
+from tests.commands import rave_lite as command
 
 
-def test_a_run_is_that_of_the_command(settings, tmp_path):  # noqa: F811
+def test_a_run_is_that_of_the_command(settings, tmp_path):
     """The typed settings are known, so a transfer respects them. Hydra's state is restored."""
     before = HydraConfig.instance().cfg
     run("train", *settings, f"out={tmp_path / 'one'}")

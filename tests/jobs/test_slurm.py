@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
-from tests.jobs.test_cli import fails, rave_lite
+from tests.commands import fails, rave_lite
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,8 @@ from rave_lite.export.torchscript import Live
 from rave_lite.live.engine import Engine
 from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
+from tests.commands import fails
 from tests.conftest import build
-from tests.jobs.test_cli import fails
 
 HOP, PERIOD, RATE = 64, 512, 44100  # PERIOD: of JACK's dummy card
 

@@ -7,8 +7,7 @@ import pytest
 
 from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, ModelOutput, SideBySide
 from rave_lite.pages import listen
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.sounds import NASTY, RATE, bell, drum
 
 MODELS = ["a <i>model</i>", "b's \"last\" </script>&amp;", "c 🥁"]
 FIGURES = {"spectral": 7.25, "mel_db": 5.5, "loud_db": 3.0, "onset_f1": 1.0}

@@ -6,7 +6,7 @@ import torch
 from rave_lite.jobs.train import build
 from rave_lite.training import bench
 from tests.conftest import configured
-from tests.training.test_module import audio, training
+from tests.runs import audio, training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -14,7 +14,7 @@ import torch
 from rave_lite import InputError
 from rave_lite.data import catalogue
 from rave_lite.data.module import Recordings
-from tests.training.test_run import run, settings  # noqa: F401
+from tests.runs import run
 
 MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
 SETTINGS = ["training.warmup=30", "data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5",
@@ -54,7 +54,7 @@ def ended(folder: Path) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_path):  # noqa: F811
+def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_path):
     done = torchrun(2, tmp_path / "two", *settings, *SETTINGS, *MEANS)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("phase 2 begins") == 1  # one of them speaks
@@ -80,7 +80,7 @@ def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_p
             assert torch.equal(value, parts["weights"][name]), name
 
 
-def test_a_batch_that_cannot_be_shared(settings):  # noqa: F811
+def test_a_batch_that_cannot_be_shared(settings):
     root, cache = (o.split("=")[1] for o in settings[:2])
     data = Recordings(catalogue(root, 44100, cache=cache), window=8192, batch_size=3, gap=0.1, seed=0)
     data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(step=0), global_rank=0, world_size=2)

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.jobs.train import build
@@ -17,9 +16,8 @@ from rave_lite.training.callbacks import Plateau
 from rave_lite.training.health import HealthMonitor, refuse_broken
 from rave_lite.training.metric_logging import MetricLogging
 from tests.conftest import configured
-from tests.memory import LiveBytes
-from tests.training.test_module import audio, training
-from tests.training.test_run import losses, run, settings, stop_at  # noqa: F401
+from tests.memory import LiveBytes, Reads
+from tests.runs import audio, losses, run, stop_at, training
 
 PLATEAU = ["phase1.steps=100", "phase2.steps=100", "phase1.until=plateau", "phase2.until=plateau",
            "callbacks.plateau.patience=2", "+callbacks.plateau.least=0.9", "trainer.val_check_interval=3",
@@ -27,7 +25,7 @@ PLATEAU = ["phase1.steps=100", "phase2.steps=100", "phase1.until=plateau", "phas
 
 
 @pytest.mark.parametrize("stopped", [8, 9, 11])
-def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypatch, capsys, stopped):  # noqa: F811
+def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypatch, capsys, stopped):
     """Nothing falls by nine tenths in three steps: each phase ends with its third validation."""
     run(tmp_path / "whole", *settings, *PLATEAU)
     said = capsys.readouterr().out
@@ -66,7 +64,7 @@ def test_a_phase_that_still_learns_is_not_ended():
         Plateau("never", "steps", patience=2)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(settings, tmp_path):  # noqa: F811
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(settings, tmp_path):
     out = tmp_path / "run"
     run(out, *settings, "phase1.steps=4", "phase2.steps=0")
     kept = (out / "checkpoints/last.ckpt").read_bytes()
@@ -100,19 +98,6 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     next(module.model.decoder.parameters()).data[0] = float("inf")
     with pytest.raises(TrainingError, match=r"step 2: .*2\.wav\n.*1\.wav\n.*start again with a lower"):
         refuse_broken(trainer, module, tmp_path / "last.ckpt")
-
-
-class Reads(TorchDispatchMode):
-    """Counts how often a value is read from a tensor: on a GPU, each time the processor waits for it."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default,
-                               torch.ops.aten.nonzero.default)
-        return func(*args, **(kwargs or {}))
 
 
 def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():

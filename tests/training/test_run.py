@@ -1,8 +1,6 @@
 """Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk."""
 
-import csv
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -16,48 +14,11 @@ import torch
 
 from rave_lite import RAVE, InputError
 from rave_lite.data import catalogue
-from rave_lite.jobs.train import build, train
+from rave_lite.jobs.train import build
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from tests.conftest import configured
-
-SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
-            "data.workers=0", "phase1.steps=6", "phase2.steps=6", "trainer.val_check_interval=4",
-            "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5"]
-
-
-@pytest.fixture
-def settings(write, tmp_path) -> list[str]:
-    """Overrides for a run of 12 small steps on four short files."""
-    for i in range(4):
-        write(f"{i}.wav", 0.4)
-    return [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}", *SETTINGS]
-
-
-def run(out: Path, *overrides: str) -> None:
-    train(configured("train", f"out={out}", *overrides))
-
-
-def losses(out: Path) -> dict[int, dict[str, str]]:
-    """Logged losses by step; a resumed run's lines follow the first part's."""
-    rows: dict[int, dict[str, str]] = {}
-    files = sorted((out / "logs/csv").glob("*/metrics.csv"))
-    for row in (row for file in files for row in csv.DictReader(file.open())):
-        metrics = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/", "train/", "gap"))}
-        rows.setdefault(int(row["step"]), {}).update(metrics)
-    return rows
-
-
-def stop_at(step: int, monkeypatch) -> None:
-    """Ask for an end as Ctrl-C does, in the middle of `step`."""
-    inner = ProgressLine.on_train_batch_end
-
-    def spy(self, trainer, pl_module, *arguments):
-        if pl_module.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        inner(self, trainer, pl_module, *arguments)
-
-    monkeypatch.setattr(ProgressLine, "on_train_batch_end", spy)
+from tests.runs import losses, run, stop_at
 
 
 def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_levels(settings, write, tmp_path):

@@ -13,10 +13,9 @@ from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
-from tests.conftest import configured
-from tests.training.test_run import SETTINGS, run, settings, stop_at
+from tests.conftest import SETTINGS, configured
+from tests.runs import run, stop_at
 
-__all__ = ["settings"]
 TINY = ["data.root=x", *SETTINGS]
 
 
