@@ -16,7 +16,8 @@ SMALL = ["model=tiny", "model.capacity=4", "discriminator.capacity=2"]
 
 
 def run(out: Path, *overrides: str) -> None:
-    train(configured("train", f"out={out}", *overrides))
+    """Trains, without the table of recordings and the estimate of time and memory."""
+    train(configured("train", f"out={out}", *overrides), brief=True)
 
 
 def losses(out: Path) -> dict[int, dict[str, str]]:

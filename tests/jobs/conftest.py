@@ -8,7 +8,7 @@ from tests.commands import rave_lite
 from tests.conftest import SETTINGS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Path:
     """The folder of a small run on the built-in drums, trained by the commands themselves."""
     folder = tmp_path_factory.mktemp("project")

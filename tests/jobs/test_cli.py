@@ -332,6 +332,7 @@ def test_an_unknown_recipe_is_refused():
     fails("Could not find 'recipe/minut_cpu'", "train", "recipe=minut_cpu", "data.root=x")
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_finds_its_configuration(tmp_path):
     """Built and unpacked away from the checkout, the commands find conf/ and recipes/."""
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,

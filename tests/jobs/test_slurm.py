@@ -19,8 +19,6 @@ from rave_lite.jobs.sweep import folder_name
 from rave_lite.model import read_checkpoint
 from tests.commands import fails, rave_lite
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=1", "trainer.val_check_interval=1000", "trainer.accelerator=cpu", "logger=csv",
             "callbacks.checkpoints.every=1", "+callbacks.checkpoints.principal_seconds=1"]
@@ -150,6 +148,7 @@ def steps(run: Path) -> int:
     return read_checkpoint(run / "checkpoints/last.ckpt")["step"]
 
 
+@pytest.mark.slow
 def test_a_sweep_on_slurm(slurm, project):
     """Two real jobs: one trains to its end, the other is warned of its time limit, queued again, and goes on."""
     folder = project / "runs/kompang"
@@ -192,6 +191,7 @@ def test_a_sweep_on_slurm(slurm, project):
     assert "step 2 of 2; checkpoints in" in (folder / "slurm/4242_0/4242_0_0_log.out").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_sweep_on_one_machine_and_its_resume(project):
     done = rave_lite(*sweep("seed=0,1", "training.ema=0.9", "phase2.steps=1"), cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr

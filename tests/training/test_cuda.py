@@ -8,7 +8,7 @@ from rave_lite.training import bench
 from tests.conftest import configured
 from tests.runs import audio, training
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = pytest.mark.gpu
 
 
 def test_a_step_never_waits_for_the_gpu():

@@ -13,7 +13,7 @@ from rave_lite.model import read_checkpoint
 from rave_lite.training.health import HealthMonitor
 from rave_lite.training.life import Life
 from rave_lite.training.module import RAVETraining
-from tests.commands import rave_lite_process
+from tests.commands import rave_lite
 from tests.memory import Reads
 from tests.models import killed
 from tests.runs import audio, run, training
@@ -42,8 +42,7 @@ def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(setti
     out = tmp_path / "run"
     run(out, *settings, "phase1.steps=4", "phase2.steps=0")
     before = kept(out / "checkpoints")
-    done = rave_lite_process("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]",
-                             "training.warmup=0", cwd=tmp_path)
+    done = rave_lite("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]", "training.warmup=0")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "the model is dead, for" in done.stderr

@@ -269,13 +269,13 @@ def test_the_architecture_is_the_trained_ones_but_for_what_is_typed():
     assert trained["model"]["latent"]["size"] == 4
 
 
-def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
+def test_a_run_from_a_run_and_its_resume(settings, whole, tmp_path):
     """The model is the first run's whatever the configuration says; the second goes on without the first one's file."""
-    run(tmp_path / "first", *settings)
-    first = tmp_path / "first/checkpoints/last.ckpt"
+    first = tmp_path / "first.ckpt"
+    shutil.copy(whole / "checkpoints/last.ckpt", first)
     second = [f"transfer.from={first}", *(s for s in settings if not s.startswith("model"))]
     run(tmp_path / "second", *second, "phase1.steps=0", "phase2.steps=1")  # the discriminators' step: the model stays
-    transferred, original = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("second", "first"))
+    transferred, original = (read_checkpoint(path) for path in (tmp_path / "second/checkpoints/last.ckpt", first))
     assert transferred["model"] == original["model"] | {"bank": None}
     for name, value in transferred["state_dict"].items():
         if name.startswith("model.") and "principal" not in name:
