@@ -300,7 +300,7 @@ def test_a_bad_name_is_refused(tmp_path):
         export(Live(build("model=tiny", "model.capacity=2"), batch_size=1), tmp_path / "x.pt", {})
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_file_plays_on_cuda_without_waiting_for_it(tiny):
     """Moved as hosts do, `.to`, after loading; a block inside may not synchronise."""
     model, path, _ = tiny

@@ -110,7 +110,7 @@ def test_the_player_is_the_file(tmp_path):
         assert output == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_player_on_cuda(file, signal_in):
     player = Player(file, "cuda")
     player.warm_up(1024)
