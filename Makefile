@@ -1,5 +1,5 @@
 # make demo   set up .venv and run the main job on the built-in drum set
-# make test   set up .venv and run the tests, but for the slow ones
+# make test   set up .venv and run the tests, but for the slow ones: five minutes on two cores
 # make test-all   run all tests; PYTEST=--fail-skipped fails where a program that they need is missing
 # make notebooks STEPS=5000   run the notebooks, and keep one picture of each
 # make lint   style, types, and who may import whom
@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --compile-bytecode --editable '.[dev]'
 	touch $(READY)
 
 DEMO := demo
@@ -32,7 +32,7 @@ demo: $(READY)
 	@echo 'kingfishers as drums:        $(DEMO)/birds_as_drums'
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not host'
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST)

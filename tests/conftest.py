@@ -3,8 +3,10 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy starts its threads: two test processes share two cores
 os.environ["WANDB_MODE"] = "offline"
 
+import copy
+import functools
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import hypothesis
@@ -23,23 +25,39 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True) 
 hypothesis.settings.load_profile("steady")
 torch.set_num_threads(1)
 
+SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
+            "data.workers=0", "phase1.steps=6", "phase2.steps=6", "trainer.val_check_interval=4",
+            "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5", "+callbacks.checkpoints.principal_seconds=1"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-skipped", action="store_true", help="a skipped test fails, unless it needs a GPU")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the fixtures, which may draw, too
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    torch.manual_seed(0)
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.skipped and item.config.getoption("fail_skipped") and "CUDA" not in str(report.longrepr):
+    if report.skipped and item.config.getoption("fail_skipped") and not item.get_closest_marker("gpu"):
         report.outcome, report.longrepr = "failed", f"skipped although --fail-skipped: {report.longrepr}"
     return report
 
 
-def configured(job: str, *overrides: str) -> DictConfig:
-    """A job's configuration as the command line composes it."""
+@functools.cache
+def composed(job: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(job, list(overrides))
+
+
+def configured(job: str, *overrides: str) -> DictConfig:
+    """A job's configuration as the command line composes it."""
+    return copy.deepcopy(composed(job, *overrides))
 
 
 def build(*overrides: str) -> RAVE:
@@ -47,19 +65,34 @@ def build(*overrides: str) -> RAVE:
     return instantiate(configured("train", *overrides).model)
 
 
+def write_audio(folder: Path, name: str, seconds: float = 0.5, *, rate: int = 44100, channels: int = 1, samples=None,
+                **options) -> Path:
+    """Write a wav (or other) file: the samples, or `seconds` of noise that decays anew each second."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if samples is None:
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        t = np.arange(round(seconds * rate)) / rate
+        samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * (t % 1))[:, None]
+    soundfile.write(path, samples, rate, format={"AIF": "AIFF"}.get(path.suffix[1:].upper()), **options)
+    return path
+
+
 @pytest.fixture
-def write(tmp_path: Path):
-    """Write a wav (or other) file under tmp_path/audio: the samples, or `seconds` of noise that decays anew each second."""
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """`write_audio` under tmp_path/audio."""
+    return functools.partial(write_audio, tmp_path / "audio")
 
-    def write_file(name: str, seconds: float = 0.5, *, rate: int = 44100, channels: int = 1, samples=None,
-                   **options) -> Path:
-        path = tmp_path / "audio" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if samples is None:
-            rng = np.random.default_rng(zlib.crc32(name.encode()))
-            t = np.arange(round(seconds * rate)) / rate
-            samples = 0.3 * rng.standard_normal((len(t), channels)) * np.exp(-4 * (t % 1))[:, None]
-        soundfile.write(path, samples, rate, format={"AIF": "AIFF"}.get(path.suffix[1:].upper()), **options)
-        return path
 
-    return write_file
+def small_run(folder: Path) -> list[str]:
+    """Overrides for a run of 12 small steps on four short files, which listens to little."""
+    for i in range(4):
+        write_audio(folder / "audio", f"{i}.wav", 0.4)
+    return [f"data.root={folder / 'audio'}", f"data.cache={folder / 'cache'}", *SETTINGS, "~logger.tensorboard",
+            "callbacks.listen.count=1", "callbacks.listen.judged=0"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> list[str]:
+    """`small_run` in tmp_path."""
+    return small_run(tmp_path)

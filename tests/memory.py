@@ -1,4 +1,4 @@
-"""Memory that tensors take, counted; and a device that has no more than so much."""
+"""Modes that count the memory of tensors, limit it, and count how often a tensor is read."""
 
 import math
 import weakref
@@ -42,3 +42,16 @@ class LiveBytes(TorchDispatchMode):
             if isinstance(leaf, Tensor):
                 self.add(leaf)
         return out
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a value is read from a tensor: on a GPU, each time the processor waits for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default,
+                               torch.ops.aten.nonzero.default)
+        return func(*args, **(kwargs or {}))

@@ -16,7 +16,7 @@ from rave_lite.layers import NoiseSynth, stream
 from rave_lite.model import RAVE, Checkpoint, load_matching, read_checkpoint
 from rave_lite.training.discriminators import Discriminator
 from tests.acids_rave.formula import CASES, before, signal, weights
-from tests.jobs.test_cli import fails, rave_lite
+from tests.commands import fails, rave_lite
 from tests.streaming import assert_streams
 
 HERE = Path(__file__).parent

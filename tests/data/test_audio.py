@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rave_lite import InputError
 from rave_lite.data import audio
+from tests.sounds import broken
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "a.AIF", "a.WAV"])
@@ -37,26 +38,6 @@ def test_long_files_come_in_blocks(write):
     blocks = list(audio.blocks(path, 44100))
     assert max(map(len, blocks)) <= audio.BLOCK
     assert np.array_equal(np.concatenate(blocks)[:, 0], soundfile.read(path, dtype="float32")[0])
-
-
-def broken(kind: str, write):
-    path = write("broken.wav", 1.0)
-    content = path.read_bytes()
-    if kind == "text":
-        path.write_text("this is not audio\n" * 100)
-    elif kind == "zero bytes":
-        path.write_bytes(b"")
-    elif kind == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif kind == "truncated header":
-        path.write_bytes(content[:20])
-    elif kind == "no samples":
-        soundfile.write(path, np.zeros(0), 44100)
-    elif kind == "NaN":
-        samples = np.zeros(4410, np.float32)
-        samples[441:443] = np.nan
-        soundfile.write(path, samples, 44100, subtype="FLOAT")
-    return path
 
 
 @pytest.mark.parametrize(("kind", "reason"), [

@@ -17,10 +17,9 @@ from rave_lite.data.augmentation import Augmentation
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.augmentation.rhythm import onsets
 from rave_lite.data.module import Recordings
-from tests.conftest import configured
-from tests.data.test_windows import clip
-from tests.jobs.test_cli import fails, rave_lite
-from tests.training.test_run import SETTINGS
+from tests.commands import fails, rave_lite
+from tests.conftest import SETTINGS, configured
+from tests.sounds import clip_file
 
 RATE, LENGTH = 44100, 32768
 NAMES = list(configured("train").augmentation)
@@ -344,7 +343,7 @@ def test_others_generators_are_left_as_they_were_and_do_not_matter():
 @pytest.fixture
 def clips(tmp_path):
     rng = np.random.default_rng(0)
-    return [clip(tmp_path, str(i), 0.2 * rng.standard_normal(n) * np.exp(-np.arange(n) / 2000))
+    return [clip_file(tmp_path, str(i), 0.2 * rng.standard_normal(n) * np.exp(-np.arange(n) / 2000))
             for i, n in enumerate([900, 3000, 50000])]
 
 

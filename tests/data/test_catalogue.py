@@ -8,19 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from rave_lite import InputError
 from rave_lite.data import Clip, audio, catalogue
 from rave_lite.data.catalogue import split
 from rave_lite.data.local import Decoded
-from tests.data.test_audio import broken
-
-
-def printed(recordings) -> str:
-    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(recordings.table())
-    return console.export_text()
+from tests.sounds import broken, printed
 
 
 def test_a_folder_tree_is_indexed_and_told(write, tmp_path):

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from rave_lite import InputError
 from rave_lite.data import manifest
 from rave_lite.data.manifest import Hit
+from tests.sounds import NASTY
 
-NASTY = ['a, b.wav', 'so "quoted".wav', "two\nlines.wav", "cr\r\nlf.wav", "pukulan kompang é 🥁.wav",
-         "'; <b>x</b> &amp;.wav", " spaces .wav", "tab\t;.wav", "\u2028line\x0bends.wav", "deep/er/x.wav"]
 times = st.integers(0, 10**6).map(lambda ms: ms / 1000)
 
 

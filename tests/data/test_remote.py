@@ -24,8 +24,7 @@ from rave_lite.data import Windows, audio, catalogue, network, redact_url, resol
 from rave_lite.data.module import Recordings
 from rave_lite.data.network import RemoteFile, is_url
 from rave_lite.data.store import ABANDONED, Store
-from tests.data.test_audio import broken
-from tests.data.test_catalogue import printed
+from tests.sounds import broken, printed
 
 CHUNK = 4096  # samples, 16 KiB
 PAIRS = [("wav", 44100), ("flac", 44100), ("ogg", 44100), ("mp3", 44100), ("wav", 48000), ("flac", 96000), ("aiff", 22050),

@@ -13,7 +13,7 @@ from rave_lite import InputError
 from rave_lite.data import Windows, audio, catalogue
 from rave_lite.data.module import Recordings
 from rave_lite.data.silence import LevelMeter, sounding
-from tests.data.test_catalogue import printed
+from tests.sounds import printed
 
 RATE = 8000
 ROOM = 10 ** (-70 / 20)

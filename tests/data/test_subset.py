@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rave_lite import InputError
 from rave_lite.data import Catalogue, Clip, catalogue, select_training_subset
 from rave_lite.data.local import Decoded
-from tests.data.test_catalogue import printed
+from tests.sounds import printed
 
 RATE = 44100
 

@@ -11,17 +11,12 @@ from hypothesis import strategies as st
 from rave_lite.data import Clip, Pieces, Windows, match_lengths, pieces, subsample
 from rave_lite.data.local import Decoded
 from rave_lite.data.windows import FADE, CountFrom, lay
-
-
-def clip(folder: Path, name: str, samples: np.ndarray) -> Clip:
-    path = folder / f"{name}.f32"
-    samples.astype(np.float32).tofile(path)
-    return Clip(name, Decoded(path), 0, len(samples))
+from tests.sounds import clip_file
 
 
 def test_windows_depend_on_seed_and_number_alone(tmp_path):
     rng = np.random.default_rng(0)
-    clips = [clip(tmp_path, str(i), rng.standard_normal(n)) for i, n in enumerate([900, 3000, 50000])]
+    clips = [clip_file(tmp_path, str(i), rng.standard_normal(n)) for i, n in enumerate([900, 3000, 50000])]
     first, second = (Windows(clips, length=4096, sample_rate=44100, seed=3) for _ in range(2))
     later = [first[i] for i in range(20)][10:]
     assert all(torch.equal(a, second[i]) for a, i in zip(later, range(10, 20), strict=True))
@@ -31,7 +26,7 @@ def test_windows_depend_on_seed_and_number_alone(tmp_path):
 
 
 def test_short_hits_are_whole_and_apart(tmp_path):
-    windows = Windows([clip(tmp_path, "hit", np.full(1000, 0.5))], length=8192, sample_rate=44100, gap=0.01)
+    windows = Windows([clip_file(tmp_path, "hit", np.full(1000, 0.5))], length=8192, sample_rate=44100, gap=0.01)
     silences = set()
     for i in range(20):
         edges = np.flatnonzero(np.diff(windows[i][0].numpy() > 0))
@@ -45,7 +40,7 @@ def test_short_hits_are_whole_and_apart(tmp_path):
 
 
 def test_windows_cover_every_part_of_a_long_file_tail_and_head_included(tmp_path):
-    ramp = clip(tmp_path, "ramp", np.arange(1, 40001) / 40000)
+    ramp = clip_file(tmp_path, "ramp", np.arange(1, 40001) / 40000)
     windows = Windows([ramp], length=2048, sample_rate=44100, gap=0.0)
     covered = np.zeros(40000, bool)
     for i in range(800):
@@ -58,7 +53,7 @@ def test_windows_cover_every_part_of_a_long_file_tail_and_head_included(tmp_path
 
 def test_long_files_count_by_length_and_short_hits_are_not_lost(tmp_path):
     """A clip four windows long is drawn four times as often as one of a window, and so is a hit of a sixteenth."""
-    clips = [clip(tmp_path, str(n), np.ones(n)) for n in (4096, 16384, 256)]
+    clips = [clip_file(tmp_path, str(n), np.ones(n)) for n in (4096, 16384, 256)]
     windows = Windows(clips, length=4096, sample_rate=44100)
     assert windows.probability == pytest.approx([1 / 9, 4 / 9, 4 / 9])
 
@@ -66,7 +61,7 @@ def test_long_files_count_by_length_and_short_hits_are_not_lost(tmp_path):
 @settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(-400, 299))
 def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
-    source = clip(tmp_path_factory.mktemp("clips"), "x", np.ones(length))
+    source = clip_file(tmp_path_factory.mktemp("clips"), "x", np.ones(length))
     window = np.zeros(300, np.float32)
     if position + length <= 0:
         return
@@ -78,7 +73,7 @@ def test_laying_a_clip_is_a_faded_copy(tmp_path_factory, length, position):
 
 
 def test_pieces_cover_each_clip(tmp_path):
-    clips = [clip(tmp_path, "a", np.arange(25)), clip(tmp_path, "b", np.arange(7))]
+    clips = [clip_file(tmp_path, "a", np.arange(25)), clip_file(tmp_path, "b", np.arange(7))]
     dataset = Pieces(pieces(clips, 10, 1.0))
     assert [(len(x[0]), name) for x, name in (dataset[i] for i in range(len(dataset)))] == [
         (8, "a"), (8, "a"), (9, "a"), (7, "b")]

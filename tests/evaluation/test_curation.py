@@ -7,21 +7,7 @@ from rich.console import Console
 from rave_lite.data import Clip, manifest
 from rave_lite.evaluation.curation import LINKED, MAX_GROUPS, by_group, curate, groups, outliers, standardised, table
 from rave_lite.evaluation.hits import hits
-from tests.evaluation.test_embedding import RATE, bell, drum
-
-
-class Memory:
-    """Samples of a recording in memory."""
-
-    def __init__(self, samples: np.ndarray):
-        self.samples = samples.astype(np.float32)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self.samples[start:stop]
-
-
-def clip(name: str, samples: np.ndarray) -> Clip:
-    return Clip(name, Memory(samples), 0, len(samples))
+from tests.sounds import RATE, bell, clip, drum
 
 
 def rhythm(times: list[float], seconds: float) -> np.ndarray:

@@ -9,25 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rave_lite.evaluation.embedding import embed
-
-RATE = 44100
-
-
-def drum(seed: int, seconds: float = 0.4) -> np.ndarray:
-    """A falling tone with a noisy attack, a little different for each seed."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * RATE)) / RATE
-    tone = np.sin(2 * np.pi * rng.uniform(90, 110) * t * (1 + 0.3 * np.exp(-30 * t)))
-    attack = 0.2 * rng.standard_normal(len(t)) * np.exp(-80 * t)
-    return (tone + attack) * np.exp(-rng.uniform(9, 12) * t) * (1 - t / t[-1])
-
-
-def bell(seed: int, seconds: float = 1.0) -> np.ndarray:
-    """Inharmonic partials that ring."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(round(seconds * RATE)) / RATE
-    partials = [np.sin(2 * np.pi * rng.uniform(0.95, 1.05) * f * t) for f in (1200, 2750, 4100, 6700)]
-    return np.sum(partials, 0) * np.exp(-3 * t)
+from tests.sounds import RATE, bell, drum
 
 
 @given(st.floats(1e-6, 1e3), st.booleans())

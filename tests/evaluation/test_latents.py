@@ -8,32 +8,14 @@ import torch
 from torch import Tensor
 
 from rave_lite import set_noise
-from rave_lite.data import Windows
 from rave_lite.evaluation import latents, pictures
 from rave_lite.evaluation.latents import MOVES, measure, moved, walk
 from rave_lite.evaluation.reconstruct import padded, reconstruct
 from rave_lite.export.torchscript import Live
 from rave_lite.model import RAVE
 from tests.conftest import build
-from tests.evaluation.test_curation import clip
-from tests.evaluation.test_embedding import bell, drum
-
-SMALL = ("model=tiny", "model.capacity=4")
-SECONDS = 3.0
-
-
-def windows(model: RAVE) -> Windows:
-    clips = [clip(f"{n}.wav", sound) for n in range(4) for sound in (drum(n), bell(n))]
-    return Windows(clips, length=16 * model.hop, sample_rate=model.sample_rate)
-
-
-def measured(*overrides: str) -> RAVE:
-    """A random model that is not nearly silent."""
-    model = build(*SMALL, *overrides).eval()
-    with torch.no_grad():
-        model.decoder.waveform.weight = model.decoder.waveform.weight * 30
-    measure(model, windows(model), SECONDS)
-    return model
+from tests.models import SECONDS, SMALL, measured, windows
+from tests.sounds import bell, drum
 
 
 def by_hand(model: RAVE) -> tuple[Tensor, Tensor, Tensor]:

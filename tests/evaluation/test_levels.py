@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rave_lite.evaluation.levels import CEILING, MAX_GAIN_DB, integrated, matched, unclipped
-from tests.evaluation.test_embedding import RATE, drum
+from tests.sounds import RATE, drum
 
 
 def sine(hertz: float, seconds: float, level: float = 1.0, rate: int = RATE) -> np.ndarray:

@@ -8,14 +8,13 @@ import pytest
 from rave_lite.data import Clip
 from rave_lite.evaluation.hits import embeddings
 from rave_lite.evaluation.memorisation import known, memorisation, played
-from tests.data.test_windows import clip
-from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.sounds import RATE, bell, clip_file, drum
 
 
 @pytest.fixture
 def sets(tmp_path) -> tuple[list[Clip], list[Clip]]:
     """Strokes as different as those of a drum kit: 16 held out, 24 to train on."""
-    clips = [clip(tmp_path, f"stroke{n}", stroke(n)) for n in range(40)]
+    clips = [clip_file(tmp_path, f"stroke{n}", stroke(n)) for n in range(40)]
     return clips[:16], clips[16:]
 
 
@@ -91,8 +90,8 @@ def test_a_model_that_makes_the_same_of_everything_treats_both_alike(sets):
 def test_training_hits_are_compared_with_other_files_but_for_a_lone_one(tmp_path):
     """Hits of the same file are excluded, since repeats within it would look like copying; a lone file has no others."""
     loop = np.concatenate([0.3 * drum(0)] * 12 + [0.3 * drum(1)] * 2)  # 5.6 s, cut at its onsets
-    copies, other = clip(tmp_path, "loop", loop), clip(tmp_path, "bell", 0.3 * bell(0))
-    unheard = clip(tmp_path, "unheard", 0.3 * drum(5))
+    copies, other = clip_file(tmp_path, "loop", loop), clip_file(tmp_path, "bell", 0.3 * bell(0))
+    unheard = clip_file(tmp_path, "unheard", 0.3 * drum(5))
     play = noisy(lambda x: x, 0.3)
     assert judged(play, [unheard], [copies, other])["training_share"] == 0
     half = Clip(copies.source, copies.samples, 0, len(copies) // 2)
@@ -106,7 +105,7 @@ def test_training_hits_are_compared_with_other_files_but_for_a_lone_one(tmp_path
 
 
 def test_a_training_hit_without_others_is_no_baseline(tmp_path):
-    lone, unheard = clip(tmp_path, "lone", 0.3 * drum(0)), clip(tmp_path, "unheard", 0.3 * drum(5))
+    lone, unheard = clip_file(tmp_path, "lone", 0.3 * drum(0)), clip_file(tmp_path, "unheard", 0.3 * drum(5))
     report = judged(noisy(lambda x: x, 0.3), [unheard], [lone])
     assert report["training_hits"] == 1
     assert 0 <= report["held_out_share"] <= 1
@@ -115,7 +114,7 @@ def test_a_training_hit_without_others_is_no_baseline(tmp_path):
 
 def test_hits_are_cut_from_the_reconstruction_as_from_the_clip(tmp_path):
     """For a clip that starts within its recording."""
-    recording = clip(tmp_path, "all", np.concatenate([0.3 * make(n) for n in range(6) for make in (drum, bell)]))
+    recording = clip_file(tmp_path, "all", np.concatenate([0.3 * make(n) for n in range(6) for make in (drum, bell)]))
     part = Clip(recording.source, recording.samples, 30000, len(recording))
     result = played(part, part.read(), RATE)
     assert len(result.hits) > 8

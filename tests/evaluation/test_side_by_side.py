@@ -11,8 +11,7 @@ from rave_lite.evaluation import side_by_side
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import ELSEWHERE, HELD_OUT, TRAINED_ON, UNKNOWN, ModelOutput, SideBySide, location
 from tests.conftest import build
-from tests.evaluation.test_curation import clip
-from tests.evaluation.test_embedding import RATE, drum
+from tests.sounds import RATE, clip, drum
 
 
 def parts(name: str, start: int, stop: int):

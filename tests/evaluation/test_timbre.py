@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rave_lite.evaluation.metrics import high_share, loudness, loudness_correlation
 from rave_lite.evaluation.timbre import FRAME, MAX_FRAMES, frames, kernel_distance, timbre
-from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.sounds import RATE, bell, drum
 
 
 def slow(x: np.ndarray, target: np.ndarray) -> float:

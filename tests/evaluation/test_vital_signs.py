@@ -4,44 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from rave_lite import RAVE, InputError, set_noise
 from rave_lite.evaluation.vital_signs import of_model, warnings
-from rave_lite.model.decoder import Decoder
 from tests.conftest import build
-from tests.training.test_module import audio, training
+from tests.models import killed
+from tests.runs import audio, training
 
 SILENT, SAME, EXPLODED, FULL, BROKEN = "is silent", "the same of everything", "latents of", "full scale", "not finite"
-
-
-class Constant(Decoder):
-    def forward(self, z: Tensor) -> Tensor:
-        return torch.full_like(super().forward(z), 0.1)
-
-
-class Deaf(Decoder):
-    """Ignores the latents; uses only the noise channels beside them."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return super().forward(torch.cat([0 * z[:, :16], z[:, 16:]], 1))
-
-
-@torch.no_grad()
-def killed(model: RAVE, how: str) -> RAVE:
-    gains = {"quiet": (model.decoder.waveform, 0.0), "exploded": (model.encoder.last, 1e9),
-             "blind": (model.encoder.last, 0.0), "saturated": (model.decoder.waveform, 1e9)}
-    if how in gains:
-        layer, gain = gains[how]
-        layer.parametrizations.weight.original0.mul_(gain)
-    if how == "zeroed":
-        for weight in model.decoder.parameters():
-            weight.zero_()
-    if how == "broken":
-        next(model.encoder.parameters())[0] = float("nan")
-    if how in ("constant", "deaf"):
-        model.decoder.__class__ = {"constant": Constant, "deaf": Deaf}[how]
-    return model
 
 
 @pytest.mark.parametrize("model", ["tiny", "v2_small", "low_latency", "v2"])

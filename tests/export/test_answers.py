@@ -1,20 +1,23 @@
 """A dead model's file is detected in every precision; young models pass."""
 
+import functools
+
 import pytest
 
 from rave_lite.export.answers import answers
 from rave_lite.export.torchscript import load
 from rave_lite.export.verify import DEAD, findings
 from tests.conftest import build
-from tests.evaluation.test_vital_signs import killed
-from tests.export.test_export import written
+from tests.models import killed, written
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", slow("bfloat16"), slow("float16"), "int8"])
 @pytest.mark.parametrize(("latent", "how", "why"), [
     ("wasserstein", None, ""), ("variational", None, ""), ("wasserstein", "quiet", "is silent"),
     ("wasserstein", "blind", "the same of everything"),
-    ("wasserstein", "exploded", ""), ("variational", "exploded", ""), ("wasserstein", "saturated", "")])
+    ("wasserstein", "exploded", ""), slow("variational", "exploded", ""), slow("wasserstein", "saturated", "")])
 def test_every_precision(precision, latent, how, why, tmp_path):
     model = build("model=tiny", f"latent={latent}", "model.capacity=6").eval()
     said, lives = answers(load(written(killed(model, how or ""), tmp_path, precision=precision, batch_size=1)))
@@ -22,7 +25,8 @@ def test_every_precision(precision, latent, how, why, tmp_path):
     assert why in said
 
 
-@pytest.mark.parametrize("options", [{"sample_rate": 48000}, {"channels": 2, "batch_size": 2}, {"sample_rate": 88200}])
+@pytest.mark.parametrize("options", [{"sample_rate": 48000}, {"channels": 2, "batch_size": 2},
+                                     slow({"sample_rate": 88200})])
 @pytest.mark.parametrize("how", ["", "exploded", "quiet", "zeroed"])
 def test_every_kind_of_file(options, how, tmp_path):
     """Also those without `encode`."""

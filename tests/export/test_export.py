@@ -14,6 +14,7 @@ from rave_lite.export.torchscript import Live, export, load
 from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
+from tests.models import written
 
 SMALL = "model.capacity=6"
 BLOCKS = 60  # for the memory check
@@ -27,12 +28,6 @@ def audible(*overrides: str) -> RAVE:
         model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
     model.fit_principal(torch.randn(2, 1, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
     return model
-
-
-def written(model: RAVE, folder: Path, live: type[Live] = Live, **options) -> Path:
-    path = folder / "live.ts"
-    export(live(model, **{"batch_size": 4, **options}), path, {"name": "x"})
-    return path
 
 
 def failed(file: Path, model: RAVE | None, blocks: int = BLOCKS) -> dict[str, str]:
@@ -305,7 +300,7 @@ def test_a_bad_name_is_refused(tmp_path):
         export(Live(build("model=tiny", "model.capacity=2"), batch_size=1), tmp_path / "x.pt", {})
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_file_plays_on_cuda_without_waiting_for_it(tiny):
     """Moved as hosts do, `.to`, after loading; a block inside may not synchronise."""
     model, path, _ = tiny

@@ -17,6 +17,7 @@ from rave_lite.export.torchscript import Live, export
 from tests.conftest import build
 
 fcntl = pytest.importorskip("fcntl", reason="the C++ host is built under a POSIX file lock")
+pytestmark = pytest.mark.host
 HERE = Path(__file__).parent
 TOLERANCE = 1e-6
 
@@ -341,7 +342,7 @@ def test_wrong_words_are_told(host, exported, tmp_path):
     assert "no whole number" in run(host, path, wav, out, "--block", "many", code=2).stderr
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_it_plays_on_cuda(host, exported, tmp_path):
     path, hop = exported
     soundfile.write(tmp_path / "in.wav", noise(8 * hop, 1), 44100, subtype="FLOAT")

@@ -1,79 +1,26 @@
 """The commands as a person types them, in real processes."""
 
-import contextlib
-import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import rich
 import soundfile
 import torch
 
 from rave_lite import set_noise
-from rave_lite.__main__ import JOBS, main
+from rave_lite.__main__ import JOBS
 from rave_lite.data import catalogue
 from rave_lite.evaluation.reconstruct import Reconstruction, reconstruct
 from rave_lite.model import RAVE
-from tests.data.test_audio import broken
-from tests.training.test_run import SETTINGS
+from tests.commands import fails, rave_lite, rave_lite_process
+from tests.conftest import SETTINGS
+from tests.sounds import broken
 
 ROOT = Path(__file__).parents[2]
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def rave_lite(*arguments: object, cwd: Path | None = None) -> Done:
-    """Runs the command in this process, which is faster than a new one; returns its exit code and output."""
-    out, err = io.StringIO(), io.StringIO()
-    code: object = 0
-    with (pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)):
-        patch.setattr(sys, "argv", ["rave-lite", *map(str, arguments)])
-        patch.setenv("COLUMNS", "120")
-        patch.setattr(rich, "_console", None)
-        patch.chdir(cwd or Path.cwd())
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-    return Done(0 if code is None else int(str(code)), out.getvalue(), err.getvalue())
-
-
-def rave_lite_process(*arguments: object, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "rave_lite", *map(str, arguments)], capture_output=True, text=True,
-                          cwd=cwd, env={**os.environ, **(env or {})}, check=False)
-
-
-def fails(message: str, *arguments: object, cwd: Path | None = None) -> str:
-    """The command ends with exit code 2 and one screen that holds `message`, without a traceback."""
-    done = rave_lite(*arguments, cwd=cwd)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in done.stderr.replace("\n", " ") + done.stdout, done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) < 25
-    return done.stderr
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    """The folder of a small run on the built-in drums, trained by the commands themselves."""
-    folder = tmp_path_factory.mktemp("project")
-    done = rave_lite("drums", "out=set", "hits=1", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    done = rave_lite("train", "data.root=set/drums", "name=mine", f"data.cache={folder}/cache", *SETTINGS, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "min to train on" in done.stdout
-    assert "phase 2" in done.stdout
-    return folder
 
 
 def test_the_whole_way(trained):
@@ -390,6 +337,7 @@ def test_an_unknown_recipe_is_refused():
     fails("Could not find 'recipe/minut_cpu'", "train", "recipe=minut_cpu", "data.root=x")
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_finds_its_configuration(tmp_path):
     """Built and unpacked away from the checkout, the commands find conf/ and recipes/."""
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,

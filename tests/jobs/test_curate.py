@@ -12,9 +12,9 @@ import torch
 from rave_lite.data import Windows, catalogue, manifest
 from rave_lite.data.manifest import Hit
 from rave_lite.evaluation.evaluate import names_of
-from tests.evaluation.test_embedding import RATE, bell, drum
-from tests.jobs.test_cli import fails, rave_lite
-from tests.training.test_run import SETTINGS
+from tests.commands import fails, rave_lite
+from tests.conftest import SETTINGS
+from tests.sounds import RATE, bell, drum
 
 NAMES = ["a, \"b\".wav", "'c' 🥁.wav", "deep/er/<i>d.wav", "e=$f, {g}.wav", "two\nlines.wav", "h.wav", "loceng.wav"]
 

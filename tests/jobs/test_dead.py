@@ -9,15 +9,24 @@ import torch
 
 from rave_lite.export.torchscript import Live, export
 from rave_lite.model import RAVE
-from tests.evaluation.test_vital_signs import killed
-from tests.jobs.test_cli import fails, rave_lite
-from tests.training.test_run import run, settings  # noqa: F401
+from tests.commands import fails, rave_lite
+from tests.conftest import small_run
+from tests.models import killed
+from tests.runs import run
+
+
+@pytest.fixture(scope="module")
+def alive(tmp_path_factory) -> Path:
+    """The folder of a run of two steps, and of its recordings."""
+    folder = tmp_path_factory.mktemp("alive")
+    run(folder / "run", *small_run(folder), "phase1.steps=2", "phase2.steps=0")
+    return folder
 
 
 @pytest.fixture
-def dead(settings, tmp_path):  # noqa: F811
-    """The run's checkpoint after a few steps, its weights killed."""
-    run(tmp_path / "run", *settings, "phase1.steps=2", "phase2.steps=0")
+def dead(alive, tmp_path):
+    """A copy of the run's checkpoint, its weights killed."""
+    shutil.copytree(alive, tmp_path, dirs_exist_ok=True)
 
     def kill(how: str) -> Path:
         path = tmp_path / "run/checkpoints/best.ckpt"
@@ -31,8 +40,9 @@ def dead(settings, tmp_path):  # noqa: F811
     return kill
 
 
-@pytest.mark.parametrize(("how", "why"), [("quiet", "is silent"), ("zeroed", "plays no numbers"),
-                                          ("exploded", "has latents of")])
+@pytest.mark.parametrize(("how", "why"), [
+    pytest.param("quiet", "is silent", marks=pytest.mark.slow), ("zeroed", "plays no numbers"),
+    pytest.param("exploded", "has latents of", marks=pytest.mark.slow)])
 def test_export_keeps_no_file(dead, how, why, tmp_path):
     checkpoint = dead(how)
     for precision in ("float32", "int8"):

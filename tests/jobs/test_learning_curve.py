@@ -13,13 +13,12 @@ from rave_lite import run
 from rave_lite.model import read_checkpoint
 from rave_lite.training.callbacks import ProgressLine
 from rave_lite.training.module import RAVETraining
-from tests.jobs.test_cli import fails, rave_lite
-
-pytestmark = pytest.mark.slow
+from tests.commands import fails, rave_lite
 
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=2", "phase2.steps=0", "trainer.val_check_interval=1000",
-            "trainer.accelerator=cpu", "+callbacks.checkpoints.principal_seconds=1", "data.root=audio", "data.cache=cache"]
+            "trainer.accelerator=cpu", "+callbacks.checkpoints.principal_seconds=1", "data.root=audio", "data.cache=cache",
+            "logger=csv", "callbacks.listen.count=1", "callbacks.listen.judged=0"]
 CURVE = ["learning-curve", *SETTINGS, "fractions=[0.5,1]", "seeds=[0,1]", "data.held_out=['[b] 1.wav']"]
 FOLDERS = {f"fraction-{f}+seed-{s}" for f in ("0.5", "1") for s in (0, 1)}
 
@@ -49,6 +48,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open()))
 
 
+@pytest.mark.slow
 def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypatch, capsys):
     plan = rave_lite(*CURVE, "influence=true", "plan_only=true", cwd=project)
     assert plan.returncode == 0, plan.stderr
@@ -171,6 +171,7 @@ def test_a_lone_file_and_a_manifest(write, tmp_path):
     assert whole * 60 == pytest.approx(4, abs=0.1)  # 6 s are kept, of which 1 s is held out behind 1 s
 
 
+@pytest.mark.slow
 def test_through_a_launcher(project, monkeypatch):
     """The launcher trains the runs in the same folders as this process would; the next command judges them."""
     launched: list[list[str]] = []

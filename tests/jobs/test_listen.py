@@ -16,14 +16,14 @@ from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import labels
 from rave_lite.model import RAVE
-from tests.evaluation.test_curation import clip
-from tests.jobs.test_cli import fails, rave_lite, trained  # noqa: F401
+from tests.commands import fails, rave_lite
 from tests.pages.browser import Parsed
+from tests.sounds import clip
 
 CHECKPOINT = "runs/mine/checkpoints/last.ckpt"
 
 
-def altered(trained: Path, path: Path, **changes) -> Path:  # noqa: F811
+def altered(trained: Path, path: Path, **changes) -> Path:
     """A copy of the run's checkpoint; `changes`: dotted keys, with __ for dots, and their values."""
     checkpoint = torch.load(trained / CHECKPOINT, weights_only=True)
     for keys, value in changes.items():
@@ -51,22 +51,22 @@ class Shown:
         self.seconds = [float(article["data-seconds"]) for article in Parsed(text).all("article") if "data-name" in article]
 
 
-def listen(trained: Path, out: Path, *arguments: object) -> Shown:  # noqa: F811
-    done = rave_lite("listen", *arguments, f"out={out}", cwd=trained)
+def listen(trained: Path, out: Path, *arguments: object) -> Shown:
+    done = rave_lite("listen", "walks=0", *arguments, f"out={out}", cwd=trained)
     assert done.returncode == 0, done.stderr
     assert f"{out}/index.html" in done.stdout
     return Shown(out)
 
 
 @pytest.fixture(scope="module")
-def judged(trained) -> dict:  # noqa: F811
+def judged(trained) -> dict:
     """The report of `evaluate` on the same run."""
     done = rave_lite("evaluate", f"ckpt={CHECKPOINT}", "max_train_clips=0", cwd=trained)
     assert done.returncode == 0, done.stderr
     return json.loads((trained / "runs/mine/evaluation/figures.json").read_text())
 
 
-def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_path, judged):  # noqa: F811
+def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_path, judged):
     shown = listen(trained, tmp_path / "my page, (1)", f"ckpt={CHECKPOINT}", "max_train_clips=3")
     count = len(judged["files"])
     assert shown.names[:count] == list(judged["files"])
@@ -77,7 +77,7 @@ def test_held_out_clips_come_first_with_the_figures_of_evaluate(trained, tmp_pat
     assert shown.versions == [["original", "mine"]] * len(shown.names)
 
 
-def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  # noqa: F811
+def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):
     """Another split trained on what this run held out; a run on another folder on none of it; an import is unknown."""
     held_out = list(judged["files"])
     files = sorted(str(path.relative_to(trained / "set/drums")) for path in (trained / "set/drums").rglob("*.wav"))
@@ -96,7 +96,7 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):  
     assert ["not of its set", "not of its set", "held out", "not known"] in shown.marks
 
 
-def test_a_model_of_another_rate(trained, tmp_path, judged):  # noqa: F811
+def test_a_model_of_another_rate(trained, tmp_path, judged):
     low = altered(trained, tmp_path / "low/checkpoints/x.ckpt", model__sample_rate=32000, config__name="low")
     shown = listen(trained, tmp_path / "page", CHECKPOINT, low, "max_train_clips=0", "files=2")
     assert shown.versions == [["original", "mine", "low"]] * 2
@@ -108,7 +108,7 @@ def test_a_model_of_another_rate(trained, tmp_path, judged):  # noqa: F811
         assert second["spectral"] == f"{figures(x, y, 44100)['spectral']:.2f}"
 
 
-def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa: F811
+def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):
     click = write("deep/a = 'b', $c.wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
     write("</script> 🥁.wav", 3.0)
     folder = click.parents[1].rename(click.parents[1].with_name("my, sounds (1)"))
@@ -135,7 +135,7 @@ def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):  # noqa:
     assert {mark for (mark,) in shown.marks} == {"held out", "trained on"}
 
 
-def test_wrong_input(trained, tmp_path, write):  # noqa: F811
+def test_wrong_input(trained, tmp_path, write):
     imported = altered(trained, tmp_path / "import.ckpt", config__data__root=None)
     moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))
     hush = write("hush.wav", samples=np.zeros(44100)).parent
@@ -155,7 +155,7 @@ def test_wrong_input(trained, tmp_path, write):  # noqa: F811
     fails("a file is there", "listen", CHECKPOINT, f"out={tmp_path / 'page'}", cwd=trained)
 
 
-def test_the_latent_of_each_model_around_the_chosen_hit(trained, tmp_path):  # noqa: F811
+def test_the_latent_of_each_model_around_the_chosen_hit(trained, tmp_path):
     """The hit is chosen by name, and resampled for a model of another rate; without walks there is no latent section."""
     slower = altered(trained, tmp_path / "slower.ckpt", model__sample_rate=22050, sample_rate=22050, config__name="slower")
     listen(trained, tmp_path / "a", CHECKPOINT, slower, "seconds=0.5")

@@ -4,11 +4,9 @@ import pytest
 from hydra.errors import ConfigCompositionException
 
 from rave_lite.cli.job import CONF
+from tests.commands import fails
 from tests.conftest import configured
-from tests.jobs.test_cli import fails
-from tests.training.test_run import settings
 
-__all__ = ["settings"]
 RECIPES = sorted(path.stem for path in (CONF / "recipe").glob("*.yaml"))
 
 

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 from rave_lite.files import folder_name
 from rave_lite.model import read_checkpoint
-from tests.jobs.test_cli import fails, rave_lite
-
-pytestmark = pytest.mark.slow
+from tests.commands import fails, rave_lite
 
 SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
             "data.workers=0", "phase1.steps=1", "trainer.val_check_interval=1000", "trainer.accelerator=cpu", "logger=csv",
@@ -150,6 +148,7 @@ def steps(run: Path) -> int:
     return read_checkpoint(run / "checkpoints/last.ckpt").step
 
 
+@pytest.mark.slow
 def test_a_sweep_on_slurm(slurm, project):
     """Two real jobs: one trains to its end, the other is warned of its time limit, queued again, and goes on."""
     folder = project / "runs/kompang"
@@ -192,6 +191,7 @@ def test_a_sweep_on_slurm(slurm, project):
     assert "step 2 of 2; checkpoints in" in (folder / "slurm/4242_0/4242_0_0_log.out").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_sweep_on_one_machine_and_its_resume(project):
     done = rave_lite(*sweep("seed=0,1", "training.ema=0.9", "phase2.steps=1"), cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr

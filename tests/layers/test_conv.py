@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit, weight_norm
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"))]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
 def assert_same(output, expected, inputs: list[torch.Tensor]) -> None:

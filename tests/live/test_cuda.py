@@ -10,8 +10,6 @@ from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
 from tests.conftest import build
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
@@ -20,7 +18,7 @@ def file(tmp_path_factory):
     return path
 
 
-@needs_cuda
+@pytest.mark.gpu
 def test_the_recording_plays_as_the_file_does(file):
     plain = Player(file)
     block = 4 * plain.hop
@@ -38,7 +36,7 @@ def test_the_recording_plays_as_the_file_does(file):
         assert recorded.process(x) == pytest.approx(plain.process(x), abs=1e-3)
 
 
-@needs_cuda
+@pytest.mark.gpu
 def test_blocks_that_cannot_be_recorded(file, tmp_path):
     with pytest.raises(InputError, match="no multiple of its hop"):
         CudaPlayer(file, 100)
@@ -47,7 +45,7 @@ def test_blocks_that_cannot_be_recorded(file, tmp_path):
         CudaPlayer(tmp_path / "x.ts", 2048)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_gpu_it_says_so(file):
+def test_without_a_gpu_it_says_so(file, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="there is no 'cuda' here"):
         CudaPlayer(file, 2048)

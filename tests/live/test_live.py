@@ -22,8 +22,8 @@ from rave_lite.export.torchscript import Live
 from rave_lite.live.engine import Engine
 from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
+from tests.commands import fails
 from tests.conftest import build
-from tests.jobs.test_cli import fails
 
 HOP, PERIOD, RATE = 64, 512, 44100  # PERIOD: of JACK's dummy card
 
@@ -110,7 +110,7 @@ def test_the_player_is_the_file(tmp_path):
         assert output == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_player_on_cuda(file, signal_in):
     player = Player(file, "cuda")
     player.warm_up(1024)

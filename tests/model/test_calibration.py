@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from rave_lite.model import RAVE, Checkpoint
 from rave_lite.training.transfer import start_from
 from tests.conftest import build
-from tests.training.test_module import audio, training
+from tests.runs import audio, training
 
 
 def levels(model: RAVE, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

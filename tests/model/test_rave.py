@@ -149,7 +149,7 @@ def test_inconsistent_model_settings():
         build("model.ratios=[4,4]")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_streams_on_cuda():
     rave = build("model=tiny", SMALL).cuda()
     set_noise(rave, 0)

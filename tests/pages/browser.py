@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))),
                None)
-in_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+in_browser = pytest.mark.browser
 
 
 class Parsed(HTMLParser):

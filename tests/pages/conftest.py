@@ -7,12 +7,17 @@ import pytest
 
 from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, ModelOutput, SideBySide
 from rave_lite.pages import listen
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_embedding import RATE, bell, drum
+from tests.pages.browser import BROWSER
+from tests.sounds import NASTY, RATE, bell, drum
 
 MODELS = ["a <i>model</i>", "b's \"last\" </script>&amp;", "c 🥁"]
 FIGURES = {"spectral": 7.25, "mel_db": 5.5, "loud_db": 3.0, "onset_f1": 1.0}
 SECONDS = 1.5
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser") and BROWSER is None:
+        pytest.skip("no Chromium here")
 
 
 def ramp() -> np.ndarray:

@@ -16,11 +16,10 @@ from rave_lite.evaluation.history import History, Moment, evenly, moment
 from rave_lite.evaluation.reconstruct import reconstruct
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import gallery as page
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_embedding import RATE, drum
-from tests.jobs.test_cli import fails, rave_lite
+from tests.commands import fails, rave_lite
+from tests.conftest import SETTINGS
 from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
-from tests.training.test_run import SETTINGS
+from tests.sounds import NASTY, RATE, drum
 
 STEPS = [0, 100, 200, 300, 1000]
 SEEN = """

@@ -12,10 +12,8 @@ from PIL import Image
 from rave_lite.data import manifest
 from rave_lite.data.manifest import Hit
 from rave_lite.pages import hits as page
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_curation import clip
-from tests.evaluation.test_embedding import RATE, bell, drum
 from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
+from tests.sounds import NASTY, RATE, bell, clip, drum
 
 SEEN = """
   const seen = {plain: manifest()}, boxes = [...document.querySelectorAll("li input")], all = document.querySelector(".all");

@@ -12,11 +12,9 @@ from rave_lite.evaluation.latents import moved
 from rave_lite.evaluation.metrics import level_db
 from rave_lite.evaluation.reconstruct import reconstruct
 from rave_lite.pages import latents, page
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_curation import clip
-from tests.evaluation.test_embedding import RATE, bell, drum
-from tests.evaluation.test_latents import measured
+from tests.models import measured
 from tests.pages.browser import Parsed, in_browser, seen_by_browser, self_contained
+from tests.sounds import NASTY, RATE, bell, clip, drum
 
 NAME = "<i>'x'&\"y\"</i>"
 SEEN = """

@@ -14,10 +14,9 @@ from PIL import Image
 from rave_lite.evaluation.levels import CEILING
 from rave_lite.evaluation.side_by_side import HELD_OUT, TRAINED_ON, ModelOutput, SideBySide
 from rave_lite.pages import listen
-from tests.data.test_manifest import NASTY
-from tests.evaluation.test_embedding import RATE, bell
 from tests.pages.browser import Parsed, in_browser, opened, self_contained, until
 from tests.pages.conftest import MODELS, SECONDS, ramp
+from tests.sounds import NASTY, RATE, bell
 
 # The page's clock stands still until a test lets it run: then its output is rendered, sample by sample.
 OFFLINE = f"""window.AudioContext = class extends OfflineAudioContext {{

@@ -9,8 +9,8 @@ import soundfile
 
 from rave_lite import AudioPlayers
 from rave_lite.evaluation.metrics import level_db
-from tests.evaluation.test_embedding import RATE, bell
 from tests.pages.browser import Parsed
+from tests.sounds import RATE, bell
 
 
 @pytest.mark.parametrize("peak", [0.9, 3.0])

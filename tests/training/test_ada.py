@@ -8,8 +8,7 @@ import torch
 from rave_lite import InputError
 from rave_lite.model import read_checkpoint
 from rave_lite.training.ada import MAX_EQ_DB, MAX_GAIN_DB, MAX_P, MAX_SILENCE, AdaptiveAugmentation
-from tests.training.test_module import audio, gradients, training
-from tests.training.test_run import losses, run, settings, stop_at  # noqa: F401
+from tests.runs import audio, gradients, run, stop_at, training
 
 ON = "training.ada={target: 0.6, ramp: 20}"
 
@@ -159,7 +158,7 @@ def test_off_it_is_no_part_of_the_state():
     assert float(other.ada.p) == pytest.approx(0.3)
 
 
-def test_a_resumed_run_goes_on_with_its_p(settings, tmp_path, monkeypatch):  # noqa: F811
+def test_a_resumed_run_goes_on_with_its_p(settings, tmp_path, monkeypatch):
     on = ["training.ada={target: -0.99, ramp: 8}", "phase1.steps=3", "augmentation=light"]
     run(tmp_path / "whole", *settings, *on)
     with monkeypatch.context() as patch:

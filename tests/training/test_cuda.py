@@ -6,9 +6,9 @@ import torch
 from rave_lite.cli.build import build
 from rave_lite.training import bench
 from tests.conftest import configured
-from tests.training.test_module import audio, training
+from tests.runs import audio, training
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = pytest.mark.gpu
 
 
 def test_a_step_never_waits_for_the_gpu():

@@ -14,7 +14,8 @@ import torch
 from rave_lite import InputError
 from rave_lite.data import catalogue
 from rave_lite.data.module import Recordings
-from tests.training.test_run import run, settings  # noqa: F401
+from tests.conftest import small_run
+from tests.runs import run
 
 MEANS = [f"loss.weights.{name}=0" for name in ("linear", "bands", "penalty", "feature_matching")]  # the others are means
 SETTINGS = ["training.warmup=30", "data.batch_size=4", "latent.noise_channels=0", "phase1.steps=5", "phase2.steps=5",
@@ -54,13 +55,21 @@ def ended(folder: Path) -> list[dict]:
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 
-def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_path):  # noqa: F811
-    done = torchrun(2, tmp_path / "two", *settings, *SETTINGS, *MEANS)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory) -> tuple[Path, list[str], str, list[dict]]:
+    """A run of two processes: its folder, settings, output, and how each process ended."""
+    folder = tmp_path_factory.mktemp("together")
+    settings = [s for s in small_run(folder) if s != "~logger.tensorboard"]
+    done = torchrun(2, folder / "two", *settings, *SETTINGS, *MEANS)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("phase 2 begins") == 1  # one of them speaks
-    assert done.stdout.count("both") == 1
-    assert [len(list((tmp_path / "two/logs" / kind).iterdir())) for kind in ("csv", "tensorboard")] == [1, 1]  # one writes
-    first, second = ended(tmp_path)
+    return folder / "two", settings, done.stdout, ended(folder)
+
+
+def test_two_processes_end_alike_and_learn_what_one_learns(together, tmp_path):
+    two, settings, said, (first, second) = together
+    assert said.count("phase 2 begins") == 1  # one of them speaks
+    assert said.count("both") == 1
+    assert [len(list((two / "logs" / kind).iterdir())) for kind in ("csv", "tensorboard")] == [1, 1]  # one writes
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name
     run(tmp_path / "one", *settings, *SETTINGS, *MEANS, "+callbacks.dump._target_=tests.training.test_ddp.Dump",
@@ -68,19 +77,23 @@ def test_two_processes_end_alike_learn_what_one_learns_and_go_on(settings, tmp_p
     single = torch.load(tmp_path / "0.pt")
     for whole, *halves in zip(single["batches"], first["batches"], second["batches"], strict=True):
         assert torch.equal(whole, torch.cat(halves))
-    start, alone, together = (parameters(weights) for weights in (single["start"], single["weights"], first["weights"]))
+    start, alone, both = (parameters(weights) for weights in (single["start"], single["weights"], first["weights"]))
     assert (alone - start).norm() > 0.1
-    assert (together - alone).norm() < 0.01 * (alone - start).norm()
+    assert (both - alone).norm() < 0.01 * (alone - start).norm()
 
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_if_they_had_not_stopped(together, tmp_path):
+    _, settings, _, whole_run = together
     for more in (["phase2.steps=2"], ["resume=last"]):
         done = torchrun(2, tmp_path / "parts", *settings, *SETTINGS, *MEANS, *more)
         assert done.returncode == 0, done.stdout + done.stderr
-    for whole, parts in zip((first, second), ended(tmp_path), strict=True):
+    for whole, parts in zip(whole_run, ended(tmp_path), strict=True):
         for name, value in whole["weights"].items():
             assert torch.equal(value, parts["weights"][name]), name
 
 
-def test_a_batch_that_cannot_be_shared(settings):  # noqa: F811
+def test_a_batch_that_cannot_be_shared(settings):
     root, cache = (o.split("=")[1] for o in settings[:2])
     data = Recordings(catalogue(root, 44100, cache=cache), window=8192, batch_size=3, gap=0.1, seed=0)
     data.trainer = SimpleNamespace(lightning_module=SimpleNamespace(step=0), global_rank=0, world_size=2)

@@ -1,13 +1,13 @@
 """Knowing where a run is: its plan, the end of a phase on a plateau, warnings, a loss not finite, too little memory."""
 
+import contextlib
+import io
 import math
-import subprocess
-import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rave_lite.cli.build import build
 from rave_lite.errors import InputError, TrainingError
@@ -16,36 +16,45 @@ from rave_lite.training import bench
 from rave_lite.training.callbacks import Plateau
 from rave_lite.training.health import HealthMonitor, refuse_broken
 from rave_lite.training.metric_logging import MetricLogging
-from tests.conftest import configured
-from tests.memory import LiveBytes
-from tests.training.test_module import audio, training
-from tests.training.test_run import losses, run, settings, stop_at  # noqa: F401
+from tests.commands import rave_lite
+from tests.conftest import configured, small_run
+from tests.memory import LiveBytes, Reads
+from tests.runs import audio, losses, run, stop_at, training
 
 PLATEAU = ["phase1.steps=100", "phase2.steps=100", "phase1.until=plateau", "phase2.until=plateau",
            "callbacks.plateau.patience=2", "+callbacks.plateau.least=0.9", "trainer.val_check_interval=3",
-           "callbacks.checkpoints.every=3", "logger=csv"]
+           "callbacks.checkpoints.every=3"]
 
 
-@pytest.mark.parametrize("stopped", [8, 9, 11])
-def test_phases_end_on_a_plateau_also_after_a_stop(settings, tmp_path, monkeypatch, capsys, stopped):  # noqa: F811
-    """Nothing falls by nine tenths in three steps: each phase ends with its third validation."""
-    run(tmp_path / "whole", *settings, *PLATEAU)
-    said = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def plateau(tmp_path_factory) -> tuple[Path, str]:
+    """A run whose phases end on a plateau, and what it printed. Nothing falls by nine tenths in three steps."""
+    folder, printed = tmp_path_factory.mktemp("plateau"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run(folder / "run", *small_run(folder), *PLATEAU)
+    return folder / "run", printed.getvalue()
+
+
+def test_each_phase_ends_with_its_third_validation(plateau):
+    out, said = plateau
     assert "step 9: the held-out distance has not fallen below" in said
     assert "in 2 validations: phase 1 ends" in said
     assert "step 9: phase 2 begins" in said
     assert "phase 2 ends" in said
-    whole = read_checkpoint(tmp_path / "whole/checkpoints/last.ckpt")
-    assert whole.step == 18
-    assert read_checkpoint(tmp_path / "whole/checkpoints/phase1.ckpt").step == 9
-    rows = losses(tmp_path / "whole")
+    assert read_checkpoint(out / "checkpoints/last.ckpt").step == 18
+    assert read_checkpoint(out / "checkpoints/phase1.ckpt").step == 9
+    rows = losses(out)
     assert "loss/adversarial" not in rows[9]
     assert "loss/adversarial" in rows[10]
+
+
+@pytest.mark.parametrize("stopped", [pytest.param(8, marks=pytest.mark.slow), 9, pytest.param(11, marks=pytest.mark.slow)])
+def test_phases_end_on_a_plateau_also_after_a_stop(settings, plateau, tmp_path, monkeypatch, stopped):
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)
         run(tmp_path / "parts", *settings, *PLATEAU)
     run(tmp_path / "parts", *settings, *PLATEAU, "resume=last")
-    parts = read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt")
+    whole, parts = (read_checkpoint(out / "checkpoints/last.ckpt") for out in (plateau[0], tmp_path / "parts"))
     assert parts.step == 18
     for name, value in whole.state_dict.items():
         assert torch.equal(value, parts.state_dict[name]), name
@@ -66,13 +75,12 @@ def test_a_phase_that_still_learns_is_not_ended():
         Plateau("never", "steps", patience=2)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(settings, tmp_path):  # noqa: F811
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_state(settings, tmp_path):
     out = tmp_path / "run"
     run(out, *settings, "phase1.steps=4", "phase2.steps=0")
     kept = (out / "checkpoints/last.ckpt").read_bytes()
-    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=40", "phase2.steps=0",
-               "trainer.log_every_n_steps=5", "training.lr=[1e18,1e18]", "callbacks.checkpoints.every=50", "resume=last"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = rave_lite("train", f"out={out}", *settings, "phase1.steps=40", "phase2.steps=0", "trainer.log_every_n_steps=5",
+                     "training.lr=[1e18,1e18]", "callbacks.checkpoints.every=50", "resume=last")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "the loss is not finite" in done.stderr
@@ -100,19 +108,6 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     next(module.model.decoder.parameters()).data[0] = float("inf")
     with pytest.raises(TrainingError, match=r"step 2: .*2\.wav\n.*1\.wav\n.*start again with a lower"):
         refuse_broken(trainer, module, tmp_path / "last.ckpt")
-
-
-class Reads(TorchDispatchMode):
-    """Counts how often a value is read from a tensor: on a GPU, each time the processor waits for it."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default,
-                               torch.ops.aten.nonzero.default)
-        return func(*args, **(kwargs or {}))
 
 
 def test_nothing_waits_for_the_gpu_between_two_entries_of_the_journal():

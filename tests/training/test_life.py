@@ -13,11 +13,10 @@ from rave_lite.model import read_checkpoint
 from rave_lite.training.health import HealthMonitor
 from rave_lite.training.life import Life
 from rave_lite.training.module import RAVETraining
-from tests.evaluation.test_vital_signs import killed
-from tests.jobs.test_cli import rave_lite_process
-from tests.training.test_health import Reads
-from tests.training.test_module import audio, training
-from tests.training.test_run import run, settings  # noqa: F401
+from tests.commands import rave_lite
+from tests.memory import Reads
+from tests.models import killed
+from tests.runs import audio, run, training
 
 LONG = ["phase1.steps=60", "phase2.steps=0", "callbacks.alarms.dead_after=10", "trainer.log_every_n_steps=2"]
 
@@ -39,12 +38,11 @@ def dies_at(step: int, monkeypatch) -> None:
     monkeypatch.setattr(RAVETraining, "update_step", update_step)
 
 
-def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(settings, tmp_path):  # noqa: F811
+def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(settings, tmp_path):
     out = tmp_path / "run"
     run(out, *settings, "phase1.steps=4", "phase2.steps=0")
     before = kept(out / "checkpoints")
-    done = rave_lite_process("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]",
-                             "training.warmup=0", cwd=tmp_path)
+    done = rave_lite("train", f"out={out}", *settings, *LONG, "resume=last", "training.lr=[0.5,0.5]", "training.warmup=0")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert "the model is dead, for" in done.stderr
@@ -54,7 +52,7 @@ def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(setti
     assert kept(out / "checkpoints") == before
 
 
-def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path, monkeypatch, capsys):
     dies_at(8, monkeypatch)
     with pytest.raises(TrainingError, match=r"step 16: the model is dead, for 10 steps: it is silent"):
         run(tmp_path / "stop", *settings, *LONG)
@@ -69,7 +67,7 @@ def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path,
         assert read_checkpoint(tmp_path / name / "checkpoints/last.ckpt").step == 20
 
 
-def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, monkeypatch, capsys):
     dies_at(1, monkeypatch)
     run(tmp_path, *settings)
     said = capsys.readouterr().out

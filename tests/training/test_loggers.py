@@ -20,8 +20,9 @@ from tensorboard.backend.event_processing.event_accumulator import AUDIO, IMAGES
 
 from rave_lite.model import read_checkpoint
 from rave_lite.training.loggers import Tables, TensorBoard, WeightsAndBiases, in_netrc
+from tests.conftest import SETTINGS
+from tests.runs import run, stop_at
 from tests.training import wandb_file
-from tests.training.test_run import SETTINGS, run, settings, stop_at  # noqa: F401
 
 NAMES = ["tabla é 🥁", "it's a <b>bold</b> one".replace("/", " "), 'q"uote a.b,c', "鼓" * 83]
 LISTENED = [0, 5, 10, 12]  # every 5 steps of 12, and at the first and last; validations are at 4, 8 and 12
@@ -173,7 +174,7 @@ def test_without_an_account_nobody_is_called_or_asked(logged):
     assert ends == [0]
 
 
-def test_weights_and_biases_goes_on_in_the_same_run_and_another_run_is_another(settings, tmp_path, monkeypatch):  # noqa: F811
+def test_weights_and_biases_goes_on_in_the_same_run_and_another_run_is_another(settings, tmp_path, monkeypatch):
     """Also in one process, as a sweep has it."""
     with monkeypatch.context() as patch:
         stop_at(3, patch)

@@ -5,24 +5,9 @@ import torch
 from hydra.utils import instantiate
 
 from rave_lite import InputError
-from rave_lite.jobs import build as job
-from rave_lite.training.module import RAVETraining, check_window
+from rave_lite.training.module import check_window
 from tests.conftest import build, configured
-
-SMALL = ["model=tiny", "model.capacity=4", "discriminator.capacity=2"]
-
-
-def training(*overrides: str) -> RAVETraining:
-    torch.manual_seed(0)
-    return job.build(configured("train", *SMALL, "phase1.steps=10", "phase2.steps=10", *overrides))
-
-
-def audio(batch: int = 2, length: int = 8192) -> torch.Tensor:
-    return 0.1 * torch.randn(batch, 1, length, generator=torch.Generator().manual_seed(1))
-
-
-def gradients(module: torch.nn.Module) -> set[bool]:
-    return {p.grad is not None for p in module.parameters()}
+from tests.runs import audio, gradients, training
 
 
 def test_phase_1_trains_encoder_and_decoder():

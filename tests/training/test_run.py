@@ -1,8 +1,6 @@
 """Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk."""
 
-import csv
 import json
-import os
 import re
 import resource
 import signal
@@ -18,59 +16,21 @@ import torch
 from rave_lite import RAVE, InputError
 from rave_lite.cli.build import build
 from rave_lite.data import catalogue
-from rave_lite.jobs.train import train
 from rave_lite.model import read_checkpoint
 from rave_lite.model.checkpoint import layer_names
 from rave_lite.training.callbacks import ProgressLine
+from tests.commands import rave_lite
 from tests.conftest import configured
-
-SETTINGS = ["model=tiny", "model.capacity=4", "discriminator.capacity=2", "data.window=8192", "data.batch_size=2",
-            "data.workers=0", "phase1.steps=6", "phase2.steps=6", "trainer.val_check_interval=4",
-            "trainer.log_every_n_steps=1", "callbacks.checkpoints.every=5"]
+from tests.runs import losses, run, stop_at
 
 
-@pytest.fixture
-def settings(write, tmp_path) -> list[str]:
-    """Overrides for a run of 12 small steps on four short files."""
-    for i in range(4):
-        write(f"{i}.wav", 0.4)
-    return [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}", *SETTINGS]
-
-
-def run(out: Path, *overrides: str) -> None:
-    train(configured("train", f"out={out}", *overrides))
-
-
-def losses(out: Path) -> dict[int, dict[str, str]]:
-    """Logged losses by step; a resumed run's lines follow the first part's."""
-    rows: dict[int, dict[str, str]] = {}
-    files = sorted((out / "logs/csv").glob("*/metrics.csv"))
-    for row in (row for file in files for row in csv.DictReader(file.open())):
-        metrics = {k: v for k, v in row.items() if v and k.startswith(("loss/", "held_out/", "train/", "gap"))}
-        rows.setdefault(int(row["step"]), {}).update(metrics)
-    return rows
-
-
-def stop_at(step: int, monkeypatch) -> None:
-    """Ask for an end as Ctrl-C does, in the middle of `step`."""
-    inner = ProgressLine.on_train_batch_end
-
-    def spy(self, trainer, pl_module, *arguments):
-        if pl_module.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        inner(self, trainer, pl_module, *arguments)
-
-    monkeypatch.setattr(ProgressLine, "on_train_batch_end", spy)
-
-
-def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_levels(settings, write, tmp_path):
-    run(tmp_path / "first", *settings)
+def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_levels(settings, whole, write, tmp_path):
     for i in range(2):
         write(f"../quiet/{i}.wav", samples=np.random.default_rng(i).normal(0, 1e-3, 30000))
     run(tmp_path / "second", *settings, f"data.root={tmp_path / 'quiet'}",
-        f"transfer.from={tmp_path / 'first/checkpoints/last.ckpt'}")
-    first, second = (RAVE.from_checkpoint(tmp_path / name / "checkpoints/last.ckpt").decoder.band_gain
-                     for name in ("first", "second"))
+        f"transfer.from={whole / 'checkpoints/last.ckpt'}")
+    first, second = (RAVE.from_checkpoint(out / "checkpoints/last.ckpt").decoder.band_gain
+                     for out in (whole, tmp_path / "second"))
     assert (first != 1).all()
     assert torch.equal(first, second)
 
@@ -92,25 +52,27 @@ def number_layers(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stopped", "numbered"), [(3, False), (8, False), (8, True)])
-def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch, stopped, numbered):
+def test_a_resumed_run_is_the_uninterrupted_one(settings, whole, tmp_path, monkeypatch, stopped, numbered):
     """Also from a file of an earlier version, whose layers had numbers, and where a part is named in the settings."""
-    settings = [*settings, "training.freeze={decoder.first: 10}"] if numbered else settings
-    run(tmp_path / "whole", *settings)
+    first, second = whole, tmp_path / "parts"
+    if numbered:
+        settings, first = [*settings, "training.freeze={decoder.first: 10}"], tmp_path / "whole"
+        run(first, *settings)
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)
-        run(tmp_path / "parts", *settings)
-    assert read_checkpoint(tmp_path / "parts/checkpoints/last.ckpt").step == stopped
+        run(second, *settings)
+    assert read_checkpoint(second / "checkpoints/last.ckpt").step == stopped
     if numbered:
-        number_layers(tmp_path / "parts/checkpoints/last.ckpt")
-    run(tmp_path / "parts", "resume=last", *settings)
-    whole, parts = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "parts"))
+        number_layers(second / "checkpoints/last.ckpt")
+    run(second, "resume=last", *settings)
+    whole, parts = (read_checkpoint(out / "checkpoints/last.ckpt") for out in (first, second))
     assert whole.state_dict.keys() == parts.state_dict.keys()
     for name, value in whole.state_dict.items():
         assert torch.equal(value, parts.state_dict[name]), name
     for one, two in zip(whole.optimizer_states, parts.optimizer_states, strict=True):
         for key, state in one["state"].items():
             assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(two["state"][key][k])) for k, v in state.items())
-    first, second = losses(tmp_path / "whole"), losses(tmp_path / "parts")
+    first, second = losses(first), losses(second)
     assert second.keys() == first.keys()  # nothing that the first part logged is lost
     differ = [(step, key) for step, row in second.items() for key, value in row.items()
               if key in first[step] and first[step][key] != value]  # to stop may add a validation
@@ -118,10 +80,8 @@ def test_a_resumed_run_is_the_uninterrupted_one(settings, tmp_path, monkeypatch,
     assert all({"loss/linear", "loss/discriminator"} & second[step].keys() for step in range(1, 13))
 
 
-def test_a_run_leaves_what_people_need(settings, tmp_path):
-    out = tmp_path / "run"
-    run(out, *settings, "callbacks.checkpoints.keep=4")  # at validations
-    folder = out / "checkpoints"
+def test_a_run_leaves_what_people_need(whole):
+    folder = whole / "checkpoints"
     kept = {f"step-{n:07d}.ckpt" for n in (4, 8, 12)}
     assert {p.name for p in folder.iterdir()} == {"last.ckpt", "best.ckpt", "phase1.ckpt"} | kept
     assert [read_checkpoint(folder / name).step for name in sorted(kept)] == [4, 8, 12]
@@ -134,7 +94,7 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
     assert checkpoint.settings["phase1"]["steps"] == 6
     model, raw = RAVE.from_checkpoint(folder / "last.ckpt"), RAVE.from_checkpoint(folder / "last.ckpt", ema=False)
     assert not torch.equal(model.decoder.waveform.weight, raw.decoder.waveform.weight)
-    rows = losses(out)
+    rows = losses(whole)
     assert {"loss/linear", "loss/mel", "loss/bands", "loss/penalty"} <= rows[3].keys()
     assert {"loss/adversarial", "loss/feature_matching"} <= rows[8].keys()
     assert "loss/discriminator" in rows[9]
@@ -146,15 +106,13 @@ def test_a_run_leaves_what_people_need(settings, tmp_path):
         assert held_out != train
 
 
-def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_held_out_one(settings, tmp_path):
+def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_held_out_one(settings, whole, tmp_path):
     """Measured again from the checkpoint of their step, piece by piece, on the recordings as they are."""
-    out = tmp_path / "run"
-    run(out, *settings, "callbacks.checkpoints.every=4")
-    steps = losses(out)
-    best = read_checkpoint(out / "checkpoints/best.ckpt")
+    steps = losses(whole)
+    best = read_checkpoint(whole / "checkpoints/best.ckpt")
     assert best.step == min((4, 8, 12), key=lambda step: float(steps[step]["held_out/distance"]))
     module = build(configured("train", *settings))
-    module.load_state_dict(read_checkpoint(out / "checkpoints/last.ckpt").state_dict)
+    module.load_state_dict(read_checkpoint(whole / "checkpoints/last.ckpt").state_dict)
     recordings = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache")
     for clips, name in ((recordings.held_out, "held_out/distance"), (recordings.train, "train/distance")):
         with torch.no_grad():
@@ -167,35 +125,36 @@ def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_he
         assert min(abs(logged - distance) for distance in distances) < 1e-4 * logged  # so of one piece each
 
 
-def test_phase_2_leaves_the_encoder_as_it_was(settings, tmp_path):
-    run(tmp_path / "run", *settings)
-    boundary, last = (read_checkpoint(tmp_path / f"run/checkpoints/{n}.ckpt").state_dict for n in ("phase1", "last"))
+def test_phase_2_leaves_the_encoder_as_it_was(whole):
+    boundary, last = (read_checkpoint(whole / f"checkpoints/{n}.ckpt").state_dict for n in ("phase1", "last"))
     moved = {k.split(".")[1] for k in last if k.startswith("model.") and not torch.equal(boundary[k], last[k])}
     assert moved == {"decoder"}
     assert any(not torch.equal(boundary[k], last[k]) for k in last if k.startswith("discriminator."))
 
 
-def test_a_second_run_does_not_overwrite_the_first(settings, tmp_path):
-    run(tmp_path / "run", *settings)
+def test_a_second_run_does_not_overwrite_the_first(settings, whole, tmp_path):
     with pytest.raises(InputError, match=r"holds a run already: go on with resume=last"):
-        run(tmp_path / "run", *settings)
+        run(whole, *settings)
     with pytest.raises(InputError, match=r"nowhere\.ckpt: no such checkpoint to resume"):
         run(tmp_path / "other", "resume=nowhere.ckpt", *settings)
     with pytest.raises(InputError, match=r"another architecture: .* there and .* here"):
-        run(tmp_path / "other", f"resume={tmp_path / 'run/checkpoints/last.ckpt'}", *settings, "model.capacity=6")
+        run(tmp_path / "other", f"resume={whole / 'checkpoints/last.ckpt'}", *settings, "model.capacity=6")
 
 
 def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypatch):
-    """A real process that the system lets write no more than 100 kB to a file: its writes fail as on a full disk."""
+    """The system lets this process write no more than 100 kB to a file: its writes fail as on a full disk."""
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         stop_at(5, patch)
         run(out, *settings)
     before = (out / "checkpoints/last.ckpt").read_bytes()
     assert len(before) > 200_000
-    command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", "resume=last", *settings]
-    done = subprocess.run(command, capture_output=True, text=True, check=False,
-                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        done = rave_lite("train", f"out={out}", "resume=last", *settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert done.returncode == 2, done.stderr
     assert "phase1.ckpt: could not be written" in done.stderr
     assert "what it held before is untouched" in done.stderr
@@ -216,7 +175,7 @@ def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monk
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000",
@@ -234,7 +193,7 @@ def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sen
     assert f"step {step} of" in said
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_a_run_on_cuda(settings, tmp_path):
     run(tmp_path / "run", *settings, "trainer.accelerator=gpu")
     model = RAVE.from_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
@@ -242,10 +201,10 @@ def test_a_run_on_cuda(settings, tmp_path):
     assert json.dumps(model.config)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
     """SIGKILL at random moments, twice in each phase, resume=last after each: it ends bit for bit as the whole run."""
-    steps = ["phase1.steps=40", "phase2.steps=40", "callbacks.checkpoints.every=3", "callbacks.listen.every=null",
-             "logger=csv"]
+    steps = ["phase1.steps=40", "phase2.steps=40", "callbacks.checkpoints.every=3", "callbacks.listen.every=null"]
     run(tmp_path / "whole", *settings, *steps)
     out, rng = tmp_path / "killed", np.random.default_rng(0)
     last = out / "checkpoints/last.ckpt"

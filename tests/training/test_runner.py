@@ -9,7 +9,7 @@ from rave_lite import InputError
 from rave_lite.layers import ResidualUnit, set_noise
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.runner import NetworkRunner
-from tests.training.test_module import audio, training
+from tests.runs import audio, training
 
 STEPS = {"phase 1": 1, "discriminators": 12, "phase 2": 13}
 

@@ -7,7 +7,7 @@ from rave_lite.cli.build import build
 from rave_lite.data.drums.kit import write
 from tests.bench.stability import course, state
 from tests.conftest import configured
-from tests.training.test_module import audio
+from tests.runs import audio
 
 
 @pytest.fixture(scope="module")

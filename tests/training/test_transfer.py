@@ -14,10 +14,9 @@ from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
-from tests.conftest import configured
-from tests.training.test_run import SETTINGS, run, settings, stop_at
+from tests.conftest import SETTINGS, configured
+from tests.runs import run, stop_at
 
-__all__ = ["settings"]
 TINY = ["data.root=x", *SETTINGS]
 
 
@@ -294,13 +293,13 @@ def test_a_model_that_is_typed_as_a_whole_counts(tmp_path):
     assert module.model.config == build(configured("train", *TINY)).model.config
 
 
-def test_a_run_from_a_run_and_its_resume(settings, tmp_path, monkeypatch):
+def test_a_run_from_a_run_and_its_resume(settings, whole, tmp_path):
     """The model is the first run's whatever the configuration says; the second goes on without the first one's file."""
-    run(tmp_path / "first", *settings)
-    first = tmp_path / "first/checkpoints/last.ckpt"
+    first = tmp_path / "first.ckpt"
+    shutil.copy(whole / "checkpoints/last.ckpt", first)
     second = [f"transfer.from={first}", *(s for s in settings if not s.startswith("model"))]
     run(tmp_path / "second", *second, "phase1.steps=0", "phase2.steps=1")  # the discriminators' step: the model stays
-    transferred, original = (read_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("second", "first"))
+    transferred, original = (read_checkpoint(path) for path in (tmp_path / "second/checkpoints/last.ckpt", first))
     assert transferred.architecture == original.architecture | {"bank": None}
     for name, value in transferred.state_dict.items():
         if name.startswith("model.") and "principal" not in name:
