@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}: could not be written ({reason}); what it held before is untouched") from error
+        raise InputError(f"could not be written ({reason}); what it held before is untouched", where=path) from error
     finally:
         with suppress(OSError):  # such as a file in place of the folder, reported above
             temporary.unlink()

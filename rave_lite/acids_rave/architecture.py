@@ -29,10 +29,10 @@ def architecture(run: Run) -> dict[str, Any]:
     layers = [convs[name] for _, name in main]
     n_bands, capacity = run.state["pqmf.hk"].shape[0], layers[0].shape[0]
     if layers[0].shape[1] != n_bands:
-        raise InputError(f"{run.path}: {layers[0].shape[1] // n_bands} channels of audio at once; supported: one")
+        raise InputError(f"{layers[0].shape[1] // n_bands} channels of audio at once; supported: one", where=run.path)
     ratios = [w.shape[2] // 2 for w in layers[1:-1]]
     if math.prod(ratios) % 2:
-        raise InputError(f"{run.path}: ratios {ratios}; supported are those of an even product")
+        raise InputError(f"ratios {ratios}; supported are those of an even product", where=run.path)
     return {"sample_rate": sample_rate(run), "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100),
             "capacity": capacity, "ratios": ratios, "dilations": dilations(run, [at for at, _ in main][1:-1]),
             "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs),
@@ -43,7 +43,7 @@ def sample_rate(run: Run) -> int:
     """Hz, from config.gin. Raises InputError if it is no integer."""
     rate = run.setting("SAMPLING_RATE", run.setting("RAVE.sampling_rate", 44100))
     if not isinstance(rate, int):
-        raise InputError(f"{run.path}: config.gin gives a sampling rate of {rate!r}")
+        raise InputError(f"config.gin gives a sampling rate of {rate!r}", where=run.path)
     return rate
 
 
@@ -58,8 +58,8 @@ def dilations(run: Run, strided: list[int]) -> list[list[int]]:
     per_layer = configured if isinstance(configured, list) else [DEFAULT_DILATIONS[: len(stack)] for stack in stacks]
     per_layer = [per_layer] * len(stacks) if per_layer and isinstance(per_layer[0], int) else per_layer
     if [len(d) for d in per_layer] != [len(s) for s in stacks]:
-        raise InputError(f"{run.path}: dilations {per_layer} in config.gin, but {[len(s) for s in stacks]} residual units; "
-                         f"{SUPPORTED}")
+        raise InputError(f"dilations {per_layer} in config.gin, but {[len(s) for s in stacks]} residual units; "
+                         f"{SUPPORTED}", where=run.path)
     return per_layer
 
 
@@ -69,8 +69,8 @@ def latent(run: Run, encoded: int, decoded: int) -> dict[str, Any]:
     if encoded == 2 * size and decoded == size:
         return {"name": "variational", "size": size}
     if encoded != size or decoded < size:
-        raise InputError(f"{run.path}: an encoder of {encoded} channels before a decoder of {decoded}, with {size} latents; "
-                         f"{SUPPORTED}")
+        raise InputError(f"an encoder of {encoded} channels before a decoder of {decoded}, with {size} latents; "
+                         f"{SUPPORTED}", where=run.path)
     spherical = "encoder.warmed_up" not in run.state  # all other encoders have it
     if spherical:
         return {"name": "spherical", "size": size}
@@ -93,7 +93,7 @@ def alignment(run: Run) -> str:
         return "release-centered" if skip_is_delayed else "release-causal"
     mode = run.setting("get_padding.mode", "centered")
     if mode not in ("causal", "centered"):
-        raise InputError(f"{run.path}: config.gin gives a padding {mode!r}, neither causal nor centered")
+        raise InputError(f"config.gin gives a padding {mode!r}, neither causal nor centered", where=run.path)
     return f"release-{mode}"
 
 

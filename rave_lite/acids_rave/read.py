@@ -49,7 +49,7 @@ def read(path: Path, *, ema: bool = False) -> Run:
     if path.is_dir():
         path = newest(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such run; {SUPPORTED}")
+        raise InputError(f"no such run; {SUPPORTED}", where=path)
     run = exported(path) if path.suffix == ".ts" else checkpoint(path, ema)
     check(run)
     return run
@@ -59,7 +59,7 @@ def newest(folder: Path) -> Path:
     """The `last.ckpt` of a run, else its newest checkpoint."""
     checkpoints = sorted(folder.rglob("*.ckpt"), key=lambda p: (p.stem == "last", p.stat().st_mtime))
     if not checkpoints:
-        raise InputError(f"{folder}: no checkpoint (.ckpt) in it; {SUPPORTED}")
+        raise InputError(f"no checkpoint (.ckpt) in it; {SUPPORTED}", where=folder)
     return checkpoints[-1]
 
 
@@ -70,9 +70,9 @@ def checkpoint(path: Path, ema: bool) -> Run:
     except InputError as error:
         raise InputError(f"{error}; {SUPPORTED}") from error
     if isinstance(content, dict) and content.keys() >= REQUIRED:
-        raise InputError(f"{path}: a rave_lite checkpoint already; {SUPPORTED}")
+        raise InputError(f"a rave_lite checkpoint already; {SUPPORTED}", where=path)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise InputError(f"{path}: a torch file, but not a Lightning checkpoint; {SUPPORTED}")
+        raise InputError(f"a torch file, but not a Lightning checkpoint; {SUPPORTED}", where=path)
     state = dict(content["state_dict"])
     if ema:
         state |= averages(path, content, state)
@@ -87,7 +87,7 @@ def averages(path: Path, content: dict[str, Any], state: dict[str, Tensor]) -> d
             averaged = {k: v for k, v in callback_state.items() if k in state and isinstance(v, Tensor)}
             if averaged:
                 return averaged
-    raise InputError(f"{path}: holds no averaged weights: import without ema=true")
+    raise InputError("holds no averaged weights: import without ema=true", where=path)
 
 
 def exported(path: Path) -> Run:
@@ -95,15 +95,16 @@ def exported(path: Path) -> Run:
     try:
         module = torch.jit.load(str(path), map_location="cpu")
     except RuntimeError as error:
-        raise InputError(f"{path}: not a TorchScript file that torch {torch.__version__} can load; {SUPPORTED}") from error
+        raise InputError(f"not a TorchScript file that torch {torch.__version__} can load; {SUPPORTED}",
+                         where=path) from error
     state = {k: v for k, v in module.state_dict().items() if not k.startswith("fake_adain.")}
     caches = {f"{name}.{key}": int(value.shape[-1]) for name, part in module.named_modules()
               for key, value in part.named_buffers(recurse=False) if key == "pad"}
     rate = getattr(module, "sampling_rate", None) or getattr(module, "sr", None)
     config = {"SAMPLING_RATE": int(rate)} if isinstance(rate, int | float) else {}
     if not caches and "pqmf.hk" in state:
-        raise InputError(f"{path}: an export of the release without streaming, which does not tell its alignment: import "
-                         f"its run; {SUPPORTED}")
+        raise InputError(f"an export of the release without streaming, which does not tell its alignment: import "
+                         f"its run; {SUPPORTED}", where=path)
     return Run(path, state, config, caches=caches)
 
 
@@ -124,10 +125,10 @@ def check(run: Run) -> None:
     keys = list(run.state)
     for pattern, kind in UNSUPPORTED:
         if any(re.search(pattern, key) for key in keys):
-            raise InputError(f"{run.path}: {kind}; {SUPPORTED}")
+            raise InputError(f"{kind}; {SUPPORTED}", where=run.path)
     parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca", "latent_mean", "fidelity")
     if not all(any(k.startswith(part) for k in keys) for part in parts):
-        raise InputError(f"{run.path}: not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "
-                         f"{SUPPORTED}")
+        raise InputError(f"not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "
+                         f"{SUPPORTED}", where=run.path)
     if "pqmf.hk" not in run.state:
-        raise InputError(f"{run.path}: a model without filter bank; {SUPPORTED}")
+        raise InputError(f"a model without filter bank; {SUPPORTED}", where=run.path)

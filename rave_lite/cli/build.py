@@ -37,13 +37,13 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     if path is None:
         return build(config)
     if not path:
-        raise InputError("transfer.from: needs a value, as in transfer.from=percussion.ckpt")
+        raise InputError("needs a value, as in transfer.from=percussion.ckpt", where="transfer.from")
     source = Path(path).expanduser()
     checkpoint = resumed or read_checkpoint(source)
     kind, configured = checkpoint.architecture["latent"]["name"], config.model.latent.name
     if kind != configured:
-        raise InputError(f"transfer.from: {path} has a {kind} latent, this run's losses are for a {configured} one: add "
-                         f"latent={kind}")
+        raise InputError(f"{path} has a {kind} latent, this run's losses are for a {configured} one: add "
+                         f"latent={kind}", where="transfer.from")
     keys = model_keys(overrides)
     if keys is not None:
         plain: Any = OmegaConf.to_container(config.model, resolve=True)

@@ -32,7 +32,7 @@ def check_numbers(config: DictConfig, **least: float) -> None:
     for key, bound in least.items():
         value, number_type = config[key], int if isinstance(bound, int) else int | float
         if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
-            raise InputError(f"{key}: {value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on")
+            raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
 
 
 def missing_value_message(error: MissingMandatoryValue, job: str) -> str:

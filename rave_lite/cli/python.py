@@ -66,5 +66,5 @@ def augmentation(name: str, sample_rate: int = 44100) -> Augmentation:
         settings: Any = OmegaConf.to_container(config.augmentation, resolve=True)
     augment = build_augmentation(settings, sample_rate)
     if augment is None:
-        raise InputError(f"augmentation: {name} has no transforms; say light or strong")
+        raise InputError(f"{name} has no transforms; say light or strong", where="augmentation")
     return augment

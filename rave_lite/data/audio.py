@@ -49,7 +49,7 @@ def find(root: Path) -> list[Path]:
     Raises InputError when `root` does not exist, or for a name that is not UTF-8: it could be neither shown nor listed.
     """
     if not root.is_file() and not root.is_dir():
-        raise InputError(f"{root}: no such file or folder")
+        raise InputError("no such file or folder", where=root)
     paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
     for path in paths:
         if str(path) != str(path).encode(errors="replace").decode():
@@ -85,14 +85,14 @@ def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
     try:
         with soundfile.SoundFile(source) as file:
             if file.frames == 0:
-                raise UnreadableError(f"{name}: empty (0 samples)")
+                raise UnreadableError("empty (0 samples)", where=name)
             if CUT_SHORT.search(file.extra_info):
-                raise UnreadableError(f"{name}: truncated: it ends before its header says")
+                raise UnreadableError("truncated: it ends before its header says", where=name)
             yield file
     except soundfile.SoundFileError as error:
-        raise UnreadableError(f"{name}: not readable as audio ({str(error).split(': ')[-1].strip()})") from error
+        raise UnreadableError(f"not readable as audio ({str(error).split(': ')[-1].strip()})", where=name) from error
     except OSError as error:
-        raise UnreadableError(f"{name}: {error.strerror}") from error
+        raise UnreadableError(error.strerror or str(error), where=name) from error
 
 
 def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0,
@@ -110,11 +110,11 @@ def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 
         bad = np.flatnonzero(~np.isfinite(block).all(1))
         if len(bad):
             seconds = (start + frames_read + bad[0]) / file.samplerate
-            raise UnreadableError(f"{name}: NaN or infinite samples, the first at {seconds:.3f} s")
+            raise UnreadableError(f"NaN or infinite samples, the first at {seconds:.3f} s", where=name)
         frames_read += len(block)
         yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
     if frames_read < frame_count - file.samplerate // 10:  # mp3 headers may be off by a few packets
-        raise UnreadableError(f"{name}: truncated: {start + frames_read} of {file.frames} samples")
+        raise UnreadableError(f"truncated: {start + frames_read} of {file.frames} samples", where=name)
     if file.samplerate != sample_rate:
         yield resampler.resample_chunk(np.zeros((0, file.channels), np.float32), last=True)
 

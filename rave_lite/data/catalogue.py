@@ -91,7 +91,7 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     clips = without_silence(root, clips, entries, sample_rate)
     if kept is not None:
         if not clips:
-            raise InputError("data.manifest: all that it keeps is silent")
+            raise InputError("all that it keeps is silent", where="data.manifest")
         kept_sources = {clip.source for clip in clips}
         entries = {name: entry if entry.skipped or name in kept_sources else
                    replace(entry, skipped="not kept by the manifest") for name, entry in entries.items()}
@@ -125,7 +125,8 @@ def keep_regions(clips: list[Clip], kept: Kept, sample_rate: int, entries: dict[
     """Cuts whole recordings to the regions of a manifest. Raises InputError if a file is missing, unusable or too short."""
     for name in sorted(kept.keys() - {clip.source for clip in clips}):
         why = f"cannot be used ({entries[name].skipped})" if name in entries else "is not in data.root"
-        raise InputError(f"data.manifest: it keeps regions of {name!r}, which {why}; put it there, or say no under keep")
+        raise InputError(f"it keeps regions of {name!r}, which {why}; put it there, or say no under keep",
+                         where="data.manifest")
     return [_region(clip, start, end, sample_rate) for clip in clips for start, end in kept.get(clip.source, [])]
 
 
@@ -144,7 +145,7 @@ def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
     stop = len(clip) if end > seconds - ROUNDING else round(end * sample_rate)
     region = replace(clip, start=round(start * sample_rate), stop=stop)
     if fault := audio.fault(len(region) / sample_rate + ROUNDING):
-        raise InputError(f"{prefix}: {fault}")
+        raise InputError(fault, where=prefix)
     return region
 
 
@@ -160,10 +161,10 @@ def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed
         held = [c for c in clips if c.source in held_sources]
         train = [c for c in clips if c.source not in held_sources]
         if not train or not held:
-            raise InputError("data.held_out: it must leave files on both sides, to train on and to hold out")
+            raise InputError("it must leave files on both sides, to train on and to hold out", where="data.held_out")
         return train, held
     if not 0 < held_out < 1:
-        raise InputError(f"data.held_out: {held_out} is not a fraction between 0 and 1")
+        raise InputError(f"{held_out} is not a fraction between 0 and 1", where="data.held_out")
     names = list(dict.fromkeys(clip.source for clip in clips))
     if len(names) == 1:
         return _split_lone(clips, sample_rate, held_out)
@@ -203,8 +204,8 @@ def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[l
     end = start - round(GUARD * sample_rate)
     train = _part(clips, 0, end, sample_rate)
     if clips[-1].stop - clips[0].start < MIN_LONE_FILE_SECONDS * sample_rate or not train:
-        raise InputError(f"{clip.source}: {total / sample_rate:.1f} s of one file cannot be split into training and "
-                         f"held-out parts; add a second file, or {MIN_LONE_FILE_SECONDS:.0f} s at least")
+        raise InputError(f"{total / sample_rate:.1f} s of one file cannot be split into training and "
+                         f"held-out parts; add a second file, or {MIN_LONE_FILE_SECONDS:.0f} s at least", where=clip.source)
     return train, _part(clips, start, clips[-1].stop, sample_rate)
 
 

@@ -90,7 +90,7 @@ class Cache:
                     file.write(mono.tobytes())
                     meter.add(mono)
         except audio.UnreadableError as error:
-            return Entry(0, 0, 0, str(error).removeprefix(f"{path}: "))
+            return Entry(0, 0, 0, error.what)
         info, fault = soundfile.info(path), audio.fault(meter.samples / self.sample_rate, meter.peak)
         if fault:
             samples_path.unlink()

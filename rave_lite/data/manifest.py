@@ -48,9 +48,9 @@ def read(path: Path) -> list[Hit]:
     try:
         text = path.read_bytes().decode("utf-8-sig")  # a name may contain line ends, which must not be translated
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(error.strerror or str(error), where=path) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; a spreadsheet saves it as 'CSV UTF-8'") from error
+        raise InputError("not UTF-8 text; a spreadsheet saves it as 'CSV UTF-8'", where=path) from error
     rows = _rows(path, text)
     line, header = next(rows, (1, []))
     columns = [name.strip().lower() for name in header]
@@ -87,7 +87,7 @@ def load(path: Path) -> Kept:
     """The regions that the manifest at `path` keeps. Raises InputError also when it keeps nothing."""
     hits = read(path)
     if not any(hit.keep for hit in hits):
-        raise InputError(f"{path}: nothing is kept: none of its {len(hits)} rows says yes under keep")
+        raise InputError(f"nothing is kept: none of its {len(hits)} rows says yes under keep", where=path)
     return kept(hits)
 
 

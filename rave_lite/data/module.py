@@ -29,7 +29,7 @@ class Recordings(L.LightningDataModule):
                  augmentation: Callable[[np.ndarray, int, int], np.ndarray] | None = None):
         super().__init__()
         if batch_size < 1:
-            raise InputError(f"data.batch_size: {batch_size}; at least 1")
+            raise InputError(f"{batch_size}; at least 1", where="data.batch_size")
         self.batch_size, self.workers = batch_size, workers
         self.windows = Windows(catalogue.train, length=window, sample_rate=catalogue.sample_rate, gap=gap, seed=seed,
                                augmentation=augmentation)
@@ -59,8 +59,8 @@ class Recordings(L.LightningDataModule):
         step: Any = self.trainer.lightning_module.step if self.trainer else 0
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if self.batch_size % world:
-            raise InputError(f"data.batch_size: {self.batch_size} windows cannot be shared equally by {world} processes; "
-                             f"say {-(-self.batch_size // world) * world}")
+            raise InputError(f"{self.batch_size} windows cannot be shared equally by {world} processes; "
+                             f"say {-(-self.batch_size // world) * world}", where="data.batch_size")
         share = CountFrom(step * self.batch_size, every=self.batch_size, share=rank, shares=world)
         return self._loader(self.windows, self.batch_size // world, sampler=share)
 

@@ -24,8 +24,9 @@ T = TypeVar("T")
 class RemoteError(InputError):
     """An error at a URL, without secrets. From a worker process it comes as a traceback's text: only the message is kept."""
 
-    def __init__(self, message: str):
-        super().__init__(redact_url(message.split(f"{__name__}.RemoteError: ")[-1].rstrip()))
+    def __init__(self, what: str, where: object = None):
+        what = what.split(f"{__name__}.RemoteError: ")[-1].rstrip()
+        super().__init__(redact_url(what), None if where is None else redact_url(str(where)))
 
 
 def is_url(root: str | Path) -> bool:
@@ -47,7 +48,7 @@ def _connected(root: str, process: int) -> tuple[Any, str]:  # a fork must not s
     try:
         return fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:
-        raise RemoteError(f"{root}: {error}") from error
+        raise RemoteError(str(error), where=root) from error
 
 
 def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -> T:
@@ -58,10 +59,10 @@ def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -
         raise
     except Exception as error:  # every file system raises its own
         if isinstance(error, FileNotFoundError) and not error.__cause__:  # with a cause it was the connection
-            raise RemoteError(f"{url}: no such file or folder") from error
+            raise RemoteError("no such file or folder", where=url) from error
         if isinstance(error, PermissionError) or not pauses:
-            raise RemoteError(f"{url}: could not be read ({type(error).__name__}: {error}); look at the connection and at "
-                              "fsspec's settings for this place") from error
+            raise RemoteError(f"could not be read ({type(error).__name__}: {error}); look at the connection and at "
+                              "fsspec's settings for this place", where=url) from error
     time.sleep(pauses[0])
     return retry(action, url, pauses[1:])
 

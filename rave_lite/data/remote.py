@@ -50,7 +50,7 @@ class File:
             try:
                 ranges = RemoteFile(raw)
             except ValueError as error:
-                raise audio.UnreadableError(f"{self.url}: empty, or given only as a whole by its server") from error
+                raise audio.UnreadableError("empty, or given only as a whole by its server", where=self.url) from error
             try:
                 with audio.opened(ranges, self.url) as file:
                     yield file
@@ -68,7 +68,7 @@ class File:
         try:
             return retry(read, self.url)
         except audio.UnreadableError as error:
-            return Entry(0, 0, 0, str(error).removeprefix(f"{self.url}: "))
+            return Entry(0, 0, 0, error.what)
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,14 @@ class Chunked:
         try:
             return self.store.get(name, stop - start, lambda: retry(lambda: self._decode(start, stop), self.file.url))
         except audio.UnreadableError as error:
-            raise RemoteError(f"{error}; repair that file or take it away, and start again") from error
+            raise RemoteError(f"{error.what}; repair that file or take it away, and start again", error.where) from error
         except InputError as error:
-            raise RemoteError(str(error)) from error
+            raise RemoteError(error.what, error.where) from error
 
     def _decode(self, start: int, stop: int) -> np.ndarray:
         with self.file.opened(BODY) as file:
             if audio.length(file, self.sample_rate) != self.samples:
-                raise audio.UnreadableError(f"{self.file.url}: changed since its header was read")
+                raise audio.UnreadableError("changed since its header was read", where=self.file.url)
             return audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
 
 
@@ -115,7 +115,7 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     Raises InputError when the URL cannot be read, or a package for it is missing.
     """
     if not limit > 0:
-        raise InputError(f"data.cache_gb: {limit / 2**30:g} is no room; say 20")
+        raise InputError(f"{limit / 2**30:g} is no room; say 20", where="data.cache_gb")
     store = Store(folder / "chunks", limit)
     files = retry(lambda: find(root), root)
     memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"

@@ -18,7 +18,8 @@ def load_catalogue(root: str, settings: dict[str, Any], sample_rate: int) -> Cat
     root = resolve_root(root)
     settings["root"] = redact_url(root)
     if settings["manifest"] == "":
-        raise InputError("data.manifest: needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one")
+        raise InputError("needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one",
+                         where="data.manifest")
     if settings["manifest"]:
         settings["manifest"] = resolve_root(settings["manifest"])
         settings["kept"] = manifest.load(Path(settings["manifest"]))

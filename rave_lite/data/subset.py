@@ -25,21 +25,21 @@ def select_training_subset(recordings: Catalogue, *, fraction: float = 1.0, seed
         left_out = named(without, sources, "data.without: no training file")
         train = [clip for clip in train if clip.source not in left_out]
         if not train:
-            raise InputError(f"data.without: {', '.join(map(str, without))}: nothing is left to train on")
+            raise InputError(f"{', '.join(map(str, without))}: nothing is left to train on", where="data.without")
     return replace(recordings, train=train)
 
 
 def share(clips: list[Clip], fraction: float, seed: int, sample_rate: int) -> list[Clip]:
     """Selects whole files, their number rounded half up; of a single file a stretch. See `select_training_subset`."""
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
-        raise InputError(f"data.fraction: {fraction!r} is no share above 0, up to 1")
+        raise InputError(f"{fraction!r} is no share above 0, up to 1", where="data.fraction")
     names = sorted({clip.source for clip in clips})
     if len(names) == 1:
         return _stretch(clips, fraction, seed, sample_rate)
     count = file_count(fraction, len(names))
     if not count:
-        raise InputError(f"data.fraction: {fraction:g} of {len(names)} training files is none; say {1 / len(names):.2g} or "
-                         f"more")
+        raise InputError(f"{fraction:g} of {len(names)} training files is none; say {1 / len(names):.2g} or "
+                         f"more", where="data.fraction")
     chosen = {names[i] for i in _rng(seed).permutation(len(names))[:count]}
     return [clip for clip in clips if clip.source in chosen]
 
@@ -61,8 +61,8 @@ def _stretch(clips: list[Clip], fraction: float, seed: int, sample_rate: int) ->
             kept.append(replace(clip, start=clip.start + first, stop=clip.start + last))
         before += len(clip)
     if not kept:
-        raise InputError(f"data.fraction: {fraction:g} of {clips[0].source!r}, the only training file, is "
-                         f"{length / sample_rate:.3f} s: too short to train on")
+        raise InputError(f"{fraction:g} of {clips[0].source!r}, the only training file, is "
+                         f"{length / sample_rate:.3f} s: too short to train on", where="data.fraction")
     return kept
 
 

@@ -88,10 +88,11 @@ def read_history(folder: Path, root: str | None = None, cache: str | None = None
     now, if they have moved. Raises InputError if there is no run, or its recordings are not known.
     """
     if not (folder / "checkpoints").is_dir():
-        raise InputError(f"run: {folder}: no folder of a run, which would have checkpoints/ in it; say run=runs/NAME")
+        raise InputError(f"{folder}: no folder of a run, which would have checkpoints/ in it; say run=runs/NAME",
+                         where="run")
     saved, sounds = _checkpoints(folder / "checkpoints"), _sound_folders(folder / "logs/csv")
     if not saved and not sounds:
-        raise InputError(f"run: {folder}: no checkpoints in it, nor sounds that were logged; {HINT}")
+        raise InputError(f"{folder}: no checkpoints in it, nor sounds that were logged; {HINT}", where="run")
     boundary = saved.get(folder / "checkpoints/phase1.ckpt")
     kept = any(path.stem.startswith(STEP_PREFIX) for path in saved)
     if not kept and len(sounds) > len(set(saved.values())):
@@ -123,7 +124,7 @@ def _reconstructed(step: int, paths: list[Path], originals: list[np.ndarray], sa
     """The moment of `paths`, the checkpoints of one step. Prints a warning if the model is dead."""
     model = RAVE.from_checkpoint(paths[0])
     if model.sample_rate != sample_rate:
-        raise InputError(f"{paths[0]}: made for {model.sample_rate} Hz, the last one for {sample_rate}: two runs?")
+        raise InputError(f"made for {model.sample_rate} Hz, the last one for {sample_rate}: two runs?", where=paths[0])
     for warning in vital_signs.warnings(model, paths[0].name):
         print(f"warning: {warning}")
     reconstruct = Reconstruction(model)

@@ -24,7 +24,7 @@ class Reconstruction:
     def __call__(self, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
         hop, latency, length = self.model.hop, self.model.latency, signal.shape[1]
         if block is not None and (block <= 0 or block % hop):
-            raise InputError(f"block: {block} is no multiple of this model's hop, {hop}")
+            raise InputError(f"{block} is no multiple of this model's hop, {hop}", where="block")
         reset(self.live)
         seed_noise(self.live, seed)
         device = next(self.live.buffers()).device

@@ -71,7 +71,7 @@ def to_judge(run: dict[str, Any], sample_rate: int, root: str | None,
     """The run's recordings, if `known`; and the clips to judge by: the held-out ones, or all clips of another `root`."""
     run_catalogue = known(run, sample_rate, root=root, cache=cache)
     if run_catalogue is None and not root:
-        raise InputError(f"{run['name']}: {IMPORTED}")
+        raise InputError(f"{IMPORTED}", where=run['name'])
     if run_catalogue is not None and are_at(root, run_catalogue):
         return run_catalogue, run_catalogue.held_out
     return run_catalogue, listed(root, "data.root", sample_rate, cache, whole=False)
@@ -96,7 +96,7 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, w
     try:
         _, entries, clips = usable(str(root), sample_rate, cache=cache)
     except InputError as error:
-        raise InputError(f"{key}: {error}") from error
+        raise InputError(str(error), where=key) from error
     for name, entry in entries.items():
         if entry.skipped is not None:
             show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")

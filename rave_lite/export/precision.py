@@ -19,7 +19,7 @@ def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
     a CPU. Raises InputError for an unknown name, or when torch has no engine for int8 products here.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"precision: {precision!r} is none of {', '.join(PRECISIONS)}")
+        raise InputError(f"{precision!r} is none of {', '.join(PRECISIONS)}", where="precision")
     if precision == "int8":
         quantize(rave)
     for part in (rave.encoder, rave.decoder, rave.latent):

@@ -150,22 +150,22 @@ class Live(Attributes):
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
     for name, value in (("batch_size", batch_size), ("channels", channels)):
         if value < 1:
-            raise InputError(f"{name}: {value} must be at least 1")
+            raise InputError(f"{value} must be at least 1", where=name)
     if sample_rate is not None and not 8000 <= sample_rate <= 384000:
-        raise InputError(f"sample_rate: {sample_rate} Hz is no rate of a host (8000 to 384000)")
+        raise InputError(f"{sample_rate} Hz is no rate of a host (8000 to 384000)", where="sample_rate")
     if latent_size is not None and not 1 <= latent_size <= model.latent_size:
-        raise InputError(f"latent_size: {latent_size}; this model has 1 to {model.latent_size}")
+        raise InputError(f"{latent_size}; this model has 1 to {model.latent_size}", where="latent_size")
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Any:
     """The module in a TorchScript file, ready to play. Raises InputError where there is none."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; rave-lite export makes one")
+        raise InputError("no such file; rave-lite export makes one", where=path)
     try:
         return torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
-        raise InputError(f"{path}: not a TorchScript file that torch {torch.__version__} can load; "
-                         f"rave-lite export makes one") from error
+        raise InputError(f"not a TorchScript file that torch {torch.__version__} can load; "
+                         f"rave-lite export makes one", where=path) from error
 
 
 def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None) -> None:
@@ -177,7 +177,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
     to its GPU, and `stream` has folded the weight norm already.
     """
     if path.suffix != ".ts":
-        raise InputError(f"out: {path} must end in .ts: live hosts look for that")
+        raise InputError(f"{path} must end in .ts: live hosts look for that", where="out")
     scripted = torch.jit.script(live.eval().requires_grad_(False))
     per_direction(scripted, live.latent_size)
     with replacing(path) as temporary:

@@ -61,7 +61,7 @@ def load_own_export(file: Path) -> Any:
     """A file that `rave-lite export` wrote, loaded. Raises InputError when it is missing or something else."""
     live = load(file)
     if not hasattr(live, "receptive_field"):
-        raise InputError(f"{file}: TorchScript, but not a file that this version of rave-lite export wrote")
+        raise InputError("TorchScript, but not a file that this version of rave-lite export wrote", where=file)
     return live
 
 

@@ -22,7 +22,7 @@ def bench(config: DictConfig) -> dict[str, Any]:
     """
     names = [config.files] if isinstance(config.files, str) else list(config.files)
     if not names:
-        raise InputError("files: name at least one .ts or .ckpt")
+        raise InputError("name at least one .ts or .ckpt", where="files")
     with exported(names) as files:
         rows = measure(files, device=config.device, blocks=config.blocks and list(config.blocks), count=config.count,
                        seconds=config.seconds)

@@ -21,7 +21,7 @@ def curate(config: DictConfig) -> list[manifest.Hit]:
     """Writes manifest.csv and hits.html, and returns the hits. An existing manifest, maybe edited, is not overwritten."""
     check_numbers(config, longer=0.1, seconds=0.1)
     if not isinstance(config.keep_below, int | float | None):
-        raise InputError(f"keep_below: {config.keep_below!r} is no outlier score; say 2.0")
+        raise InputError(f"{config.keep_below!r} is no outlier score; say 2.0", where="keep_below")
     out = Path(config.out).expanduser()
     manifest_path, page_path = out / "manifest.csv", out / "hits.html"
     if manifest_path.exists() and not config.overwrite:

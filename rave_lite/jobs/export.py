@@ -42,7 +42,7 @@ def verify_or_raise(trial: Path, checkpoint: Path, out: Path, blocks: int) -> No
     print(report(findings))
     failed = [f for f in findings if not f.well]
     if failed:
-        raise InputError(f"{out}: not written, because it failed:\n{report(failed)}")
+        raise InputError(f"not written, because it failed:\n{report(failed)}", where=out)
 
 
 main = job(export)

@@ -21,10 +21,10 @@ def import_(config: DictConfig) -> RAVE:
     """Converts the run, writes the checkpoint, reads it back and prints its properties. Returns the model."""
     path, out = Path(config.run).expanduser(), Path(config.out).expanduser()
     if config.realign not in (None, *ALIGNMENTS[:2]):
-        raise InputError(f"realign: {config.realign!r}; it may be {' or '.join(ALIGNMENTS[:2])}")
+        raise InputError(f"{config.realign!r}; it may be {' or '.join(ALIGNMENTS[:2])}", where="realign")
     run = read(path, ema=config.ema)
     if out.exists() and out.samefile(run.path):
-        raise InputError(f"out: {out} is the run's own file; choose another")
+        raise InputError(f"{out} is the run's own file; choose another", where="out")
     checkpoint = convert(run, name=config.name or out.stem, realign=config.realign, live=config.live)
     if config.data.root:  # the release stores the latent's directions in part or not at all
         model = RAVE.from_checkpoint(checkpoint)

@@ -22,10 +22,10 @@ def listen(config: DictConfig) -> Path:
     """
     check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
     if not config.ckpt:
-        raise InputError("ckpt: name at least one checkpoint")
+        raise InputError("name at least one checkpoint", where="ckpt")
     path = Path(config.out).expanduser() / "index.html"
     if path.parent.exists() and not path.parent.is_dir():
-        raise InputError(f"out: {path.parent}: a file is there; name a folder")
+        raise InputError(f"{path.parent}: a file is there; name a folder", where="out")
     paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
     models = [RAVE.from_checkpoint(saved) for saved in checkpoints]
@@ -38,7 +38,7 @@ def listen(config: DictConfig) -> Path:
     clips = choose_clips(catalogues, rate, root, cache, files=config.files, training=config.max_train_clips,
                          seed=config.seed)
     if not clips and not inputs:
-        raise InputError(f"{paths[0]}: {IMPORTED} or inputs=DIR")
+        raise InputError(f"{IMPORTED} or inputs=DIR", where=paths[0])
     shown_names = names_of([clip for _, clip in clips] or inputs)
     hit = shown_names[0] if config.hit is None else min(named([config.hit], shown_names, "hit: no recording on the page"))
     names = side_by_side.labels(paths, checkpoints)

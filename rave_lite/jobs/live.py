@@ -21,14 +21,14 @@ def live(config: DictConfig) -> None:
     player = Player(Path(config.file).expanduser(), config.compute)
     block, sample_rate = block_size(config.block, player), config.sample_rate or player.sample_rate
     if not sample_rate:
-        raise InputError(f"sample_rate: {player.path} does not say its own; sample_rate=... does")
+        raise InputError(f"{player.path} does not say its own; sample_rate=... does", where="sample_rate")
     controls = Controls(player)
     if config.dry_wet is not None:
         controls.turn_dry_wet(config.dry_wet)
     if config.gain is not None:
         controls.turn_gain(config.gain)
     if config.latency not in ("low", "high") and not isinstance(config.latency, int | float):
-        raise InputError(f"latency: {config.latency} is neither low nor high nor a number of seconds")
+        raise InputError(f"{config.latency} is neither low nor high nor a number of seconds", where="latency")
     card = Card(sounddevice(), config.input, config.output, sample_rate, player.channels)
     engine = Engine(player, block, sample_rate, slack=config.slack, threads=config.threads or 1)
     play(engine, controls, card, config.latency, math.inf if config.seconds is None else config.seconds)

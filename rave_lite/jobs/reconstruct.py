@@ -18,11 +18,12 @@ def reconstruct(config: DictConfig) -> list[Path]:
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
     paths = audio.find(root)
     if not paths:
-        raise InputError(f"{root}: no audio files")
+        raise InputError("no audio files", where=root)
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
     targets = [out / name for name in audio.as_wav(names)]
     if clashes := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
-        raise InputError(f"out: {out}: this would overwrite {min(clashes)}, which is to be played; choose another folder")
+        raise InputError(f"{out}: this would overwrite {min(clashes)}, which is to be played; choose another folder",
+                         where="out")
     for warning in vital_signs.warnings(model):
         print(f"warning: {warning}")
     failed = []

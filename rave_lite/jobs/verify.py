@@ -22,9 +22,9 @@ def verify(config: DictConfig) -> list[Finding]:
     print(report(findings))
     failed = [f for f in findings if not f.well]
     if dead := next((f for f in failed if f.check == DEAD), None):
-        raise InputError(f"{file}: failed: {dead.result}")
+        raise InputError(f"failed: {dead.result}", where=file)
     if failed:
-        raise InputError(f"{file}: failed; export it anew")
+        raise InputError("failed; export it anew", where=file)
     print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))
     return findings
 

@@ -71,7 +71,7 @@ def bench(files: dict[str, Path], *, device: str, blocks: list[int] | None, coun
     hops = [Player(path).hop for path in files.values()]
     blocks = blocks or [max(hops)]
     if wrong := [(block, hop) for block in blocks for hop in hops if block <= 0 or block % hop]:
-        raise InputError(f"blocks: {wrong[0][0]} is no multiple of hop {wrong[0][1]}, as one of the files needs")
+        raise InputError(f"{wrong[0][0]} is no multiple of hop {wrong[0][1]}, as one of the files needs", where="blocks")
     rows = []
     for block in blocks:
         players, memory = {}, {}

@@ -31,7 +31,7 @@ class Engine:
 
     def __init__(self, player: Player, block: int, sample_rate: int, *, slack: int | None = None, threads: int = 1):
         if slack is not None and slack < 0:
-            raise InputError(f"slack: {slack} is no number of samples")
+            raise InputError(f"{slack} is no number of samples", where="slack")
         self.player, self.block, self.sample_rate, self.threads = player, block, sample_rate, threads
         self.period = max((n for n in range(32, 65) if block % n == 0), default=block)
         self.inbox, self.ready = np.zeros((2, player.channels[0], block), np.float32), 0
@@ -83,7 +83,8 @@ class Engine:
         try:
             outcome = self.done.get(timeout=timeout)
         except queue.Empty:
-            raise InputError(f"{self.player.path}: stopped, because a block was not computed within {timeout} s") from None
+            raise InputError(f"stopped, because a block was not computed within {timeout} s",
+                             where=self.player.path) from None
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -137,5 +138,5 @@ def block_size(block: int | None, player: Player) -> int:
     if block is None:
         return shortest
     if block < 1 or block % player.hop:
-        raise InputError(f"block: {block} is no multiple of this file's hop, {player.hop}; {shortest} is one")
+        raise InputError(f"{block} is no multiple of this file's hop, {player.hop}; {shortest} is one", where="block")
     return block

@@ -30,7 +30,7 @@ class Player:
         self.live = load(path, self.device)
         params = getattr(self.live, "forward_params", None)
         if params is None or [int(params[1]), int(params[3])] != [1, 1]:
-            raise InputError(f"{path}: its forward is not audio to audio (no forward_params that say so)")
+            raise InputError("its forward is not audio to audio (no forward_params that say so)", where=path)
         self.channels = int(params[0]), int(params[2])
         self.sample_rate = int(getattr(self.live, "sample_rate", 0) or getattr(self.live, "sampling_rate", 0))
         ratios = getattr(self.live, "encode_params", params)  # a file of another program has no hop, but its ratio
@@ -45,7 +45,7 @@ class Player:
             with self.between_blocks, torch.inference_mode():
                 return self.live(torch.tensor(block, device=self.device).unsqueeze(0))[0].cpu().numpy()
         except (RuntimeError, torch.jit.Error) as error:  # their last line is the reason
-            raise InputError(f"{self.path}: the model failed: {str(error).strip().splitlines()[-1]}") from error
+            raise InputError(f"the model failed: {str(error).strip().splitlines()[-1]}", where=self.path) from error
 
     def warm_up(self, block: int) -> float:
         """Play quiet noise in blocks of `block` samples, then reset; returns the slowest of the last blocks in seconds.
@@ -59,7 +59,8 @@ class Player:
             y = self.process(x)
             durations.append(time.perf_counter() - start)
             if y.shape != (self.channels[1], block):
-                raise InputError(f"{self.path}: returned {y.shape} for a block {x.shape}, not {(self.channels[1], block)}")
+                raise InputError(f"returned {y.shape} for a block {x.shape}, not {(self.channels[1], block)}",
+                                 where=self.path)
         self.reset()
         return max(durations[WARM_UP // 2:])
 
@@ -79,11 +80,11 @@ class Player:
     def set(self, name: str, value: float | bool) -> None:
         """Set an attribute, outside inference mode as hosts do. Raises InputError where it is missing or refused."""
         if name not in self.attributes:
-            raise InputError(f"{name}: {self.path} has no such attribute; it has {', '.join(self.attributes) or 'none'}")
+            raise InputError(f"{self.path} has no such attribute; it has {', '.join(self.attributes) or 'none'}", where=name)
         with self.between_blocks:
             refused = getattr(self.live, f"set_{name}")(value)
         if refused:
-            raise InputError(f"{name}: {self.path} refuses the value {value}")
+            raise InputError(f"{self.path} refuses the value {value}", where=name)
 
 
 class Controls:

@@ -29,8 +29,9 @@ class Card:
         if not self.takes(sample_rate):
             names = " and ".join(sorted({device["name"] for device in self.devices}))
             rates = ", ".join(str(rate) for rate in RATES if self.takes(rate)) or "no usual rate"
-            raise InputError(f"sample_rate: {names} cannot run at {sample_rate} Hz, only at {rates}; rave-lite export "
-                             f"sample_rate={self.devices[1]['default_samplerate']:.0f} makes a file for another rate")
+            raise InputError(f"{names} cannot run at {sample_rate} Hz, only at {rates}; rave-lite export "
+                             f"sample_rate={self.devices[1]['default_samplerate']:.0f} makes a file for another rate",
+                             where="sample_rate")
 
     def find(self, kind: str, device: Any) -> dict[str, Any]:
         """PortAudio's properties of a device, given by number or part of its name; None: the default."""
@@ -38,7 +39,7 @@ class Card:
             return self.sd.query_devices(device, kind)
         except (ValueError, self.sd.PortAudioError) as error:
             reason = str(error) if device is not None else "the system has no default"
-            raise InputError(f"{kind}: {reason}; rave-lite live devices=true lists what there is") from error
+            raise InputError(f"{reason}; rave-lite live devices=true lists what there is", where=kind) from error
 
     def takes(self, rate: int) -> bool:
         """Whether the card runs at `rate` Hz."""

@@ -72,8 +72,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint's tensors and plain values. Raises InputError when it is missing or not one of rave_lite."""
     content = load_plain(path)
     if not isinstance(content, dict) or not content.keys() >= REQUIRED:
-        raise InputError(f"{path}: a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
-                         f"of acids-rave? rave-lite import reads those")
+        raise InputError("a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "
+                         "of acids-rave? rave-lite import reads those", where=path)
     return Checkpoint.from_content(content, Path(path))
 
 
@@ -119,14 +119,14 @@ def current_name(name: str, names: dict[str, str]) -> str:
 def load_plain(path: str | Path) -> Any:
     """Load a torch file of tensors and plain values. Raises InputError when it is missing or holds anything else."""
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such checkpoint")
+        raise InputError("no such checkpoint", where=path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: not a checkpoint of tensors and plain values") from error
+        raise InputError("not a checkpoint of tensors and plain values", where=path) from error
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
-        raise InputError(f"{path}: not a checkpoint ({reason})") from error
+        raise InputError(f"not a checkpoint ({reason})", where=path) from error
 
 
 def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path) -> None:
@@ -134,11 +134,11 @@ def load_matching(module: nn.Module, state: dict[str, Tensor], name: str | Path)
     expected = module.state_dict()
     for key, value in expected.items():
         if key not in state:
-            raise InputError(f"{name}: another architecture: it has no {key}")
+            raise InputError(f"another architecture: it has no {key}", where=name)
         if isinstance(value, Tensor) and value.shape != state[key].shape:
-            raise InputError(f"{name}: another architecture: {key} is {tuple(state[key].shape)} there and "
-                             f"{tuple(value.shape)} here")
+            raise InputError(f"another architecture: {key} is {tuple(state[key].shape)} there and "
+                             f"{tuple(value.shape)} here", where=name)
     extra = next((key for key in state if key not in expected), None)
     if extra:
-        raise InputError(f"{name}: another architecture: {extra} has no place here")
+        raise InputError(f"another architecture: {extra} has no place here", where=name)
     module.load_state_dict(state)

@@ -38,9 +38,10 @@ class RAVE(nn.Module):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
-            raise InputError(f"model: {len(ratios)} ratios but {len(dilations)} lists of dilations; one list per ratio")
+            raise InputError(f"{len(ratios)} ratios but {len(dilations)} lists of dilations; one list per ratio",
+                             where="model")
         if alignment not in ALIGNMENTS:
-            raise InputError(f"model.alignment: {alignment!r} is none of {', '.join(ALIGNMENTS)}")
+            raise InputError(f"{alignment!r} is none of {', '.join(ALIGNMENTS)}", where="model.alignment")
         options = {k: v for k, v in latent.items() if k != "name"}
         stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "alignment": alignment}
         self.pqmf = PQMF(n_bands, attenuation, **bank or {})

@@ -21,7 +21,7 @@ def adaptive(settings: Any) -> "AdaptiveAugmentation | None":
     if settings is None:
         return None
     if not isinstance(settings, Mapping) or not settings.keys() <= {"target", "ramp"}:
-        raise InputError(f"training.ada: {settings}; say null, or {{target: 0.6, ramp: 50000}}")
+        raise InputError(f"{settings}; say null, or {{target: 0.6, ramp: 50000}}", where="training.ada")
     return AdaptiveAugmentation(**settings)
 
 
@@ -39,9 +39,9 @@ class AdaptiveAugmentation(nn.Module):
     def __init__(self, *, target: float = 0.6, ramp: float = 50_000):
         super().__init__()
         if not isinstance(target, int | float) or not -1 < target < 1:
-            raise InputError(f"training.ada.target: {target} is not between -1 and 1; say 0.6")
+            raise InputError(f"{target} is not between -1 and 1; say 0.6", where="training.ada.target")
         if not isinstance(ramp, int | float) or not ramp > 0:
-            raise InputError(f"training.ada.ramp: {ramp} is no number of windows; say 50000")
+            raise InputError(f"{ramp} is no number of windows; say 50000", where="training.ada.ramp")
         self.target, self.ramp = target, ramp
         self.register_buffer("p", torch.zeros(()))
 

@@ -115,15 +115,15 @@ def check(settings: Any) -> None:
         values = settings[key]
         valid = isinstance(values, list) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
         if not valid or not values or len(set(values)) < len(values) or min(values) < 0:
-            raise InputError(f"{key}: {values!s} is no list of different numbers; say {key}={example}")
+            raise InputError(f"{values!s} is no list of different numbers; say {key}={example}", where=key)
     if len(settings["fractions"]) < 2 and not settings["influence"]:
-        raise InputError(f"fractions: {settings['fractions']!s}: a curve needs two at least; say fractions=[0.5,1]")
+        raise InputError(f"{settings['fractions']!s}: a curve needs two at least; say fractions=[0.5,1]", where="fractions")
     if settings["data"]["fraction"] != 1:
-        raise InputError(f"data.fraction: {settings['data']['fraction']}: a curve has fractions=[0.25,0.5,1]")
+        raise InputError(f"{settings['data']['fraction']}: a curve has fractions=[0.25,0.5,1]", where="data.fraction")
     if {settings["phase1"]["until"], settings["phase2"]["until"]} != {"steps"}:
         raise InputError("phase1.until, phase2.until: runs are compared after the same number of steps; leave them at steps")
     if (steps := settings["influence_steps"]) is not None and (type(steps) is not int or steps < 1):
-        raise InputError(f"influence_steps: {steps!r} is no whole number from 1 on")
+        raise InputError(f"{steps!r} is no whole number from 1 on", where="influence_steps")
     if settings["phase1"]["steps"] + settings["phase2"]["steps"] < 1:
         raise InputError("phase1.steps, phase2.steps: no step to train")
 
@@ -136,13 +136,14 @@ def planned(settings: dict[str, Any], catalogue: Catalogue) -> Plan:
     for smaller, larger in pairwise(r for r in curve if r.seed == seeds[0]):
         if smaller.clips == larger.clips:
             files = len({clip.source for clip in smaller.clips})
-            raise InputError(f"fractions: {smaller.fraction:g} and {larger.fraction:g} of the training files are the same "
-                             f"{files}; say fractions=[{','.join(f'{f:g}' for f in fractions if f != smaller.fraction)}]")
+            raise InputError(f"{smaller.fraction:g} and {larger.fraction:g} of the training files are the same "
+                             f"{files}; say fractions=[{','.join(f'{f:g}' for f in fractions if f != smaller.fraction)}]",
+                             where="fractions")
     if not settings["influence"]:
         return Plan(curve, [], [])
     sources = sorted({clip.source for clip in select_training_subset(catalogue, without=left_out(settings)).train})
     if len(sources) < 2:
-        raise InputError("influence: there is one file to train on; it cannot be left out")
+        raise InputError("there is one file to train on; it cannot be left out", where="influence")
     influence_steps = (settings["influence_steps"] or max(1, steps[0] // 4), 0)
     shared = influence_steps == steps and 1 in fractions
     if influence_steps != steps:
@@ -160,7 +161,7 @@ def run(settings: dict[str, Any], catalogue: Catalogue, folder: Path, fraction: 
     try:
         clips = select_training_subset(catalogue, fraction=fraction, seed=seed, without=left_out(settings, without)).train
     except InputError as error:
-        raise InputError(str(error).replace("data.fraction:", "fractions:")) from error
+        raise InputError(error.what, where="fractions" if error.where == "data.fraction" else error.where) from error
     return Run(folder, fraction, seed, steps, clips, without)
 
 

@@ -32,7 +32,7 @@ class HealthMonitor(Callback):
     def __init__(self, folder: str | Path, won: float = 0.05, patience: int = 20, idle: float = 0.1, dead: str = "stop",
                  dead_after: int = 500):
         if dead not in ("stop", "warn", "off"):
-            raise InputError(f"callbacks.alarms.dead: {dead!r} is none of stop, warn, off")
+            raise InputError(f"{dead!r} is none of stop, warn, off", where="callbacks.alarms.dead")
         self.last_checkpoint = Path(folder) / "last.ckpt"
         self.dead, self.dead_after = dead, dead_after
         self.life: Life | None = None

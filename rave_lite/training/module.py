@@ -262,8 +262,8 @@ def check_window(model: RAVE, distance: SpectralDistance, bands_distance: Spectr
     shortest = next(n for n in count(model.hop, model.hop) if long_enough(n))
     if window % model.hop or window < shortest:
         need = max(shortest, -(-window // model.hop) * model.hop)
-        raise InputError(f"data.window: {window} samples; this model needs a multiple of its hop, {model.hop}, and "
-                         f"{shortest} at least for the STFTs of its losses: say {need}")
+        raise InputError(f"{window} samples; this model needs a multiple of its hop, {model.hop}, and "
+                         f"{shortest} at least for the STFTs of its losses: say {need}", where="data.window")
     if window < model.receptive_field:
         return (f"data.window: {window} samples are fewer than the receptive field, {model.receptive_field}: the model "
                 f"hears less of the past in training than when it plays")

@@ -73,12 +73,13 @@ def nearest(values: dict[str, float], name: str, default: float) -> float:
 def by_part(setting: str, values: Any, example: float) -> dict[str, float]:
     """`values` checked; empty for None. Raises InputError unless each part has a number of 0 or more."""
     if not isinstance(values, dict | None):
-        raise InputError(f"training.{setting}: {values} has no number for each part; say null, or {{encoder: {example}}}")
+        raise InputError(f"{values} has no number for each part; say null, or {{encoder: {example}}}",
+                         where=f"training.{setting}")
     return {part: factor(f"{setting}.{part}", value, example) for part, value in (values or {}).items()}
 
 
 def factor(setting: str, value: Any, example: float) -> float:
     """`value` checked. Raises InputError unless it is a number of 0 or more."""
     if not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise InputError(f"training.{setting}: {value} is no number from 0 up; say {example}")
+        raise InputError(f"{value} is no number from 0 up; say {example}", where=f"training.{setting}")
     return value

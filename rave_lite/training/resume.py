@@ -23,10 +23,10 @@ def to_resume(resume: str | None, out: Path) -> Checkpoint | None:
         return None
     path = last if resume == "last" else Path(resume).expanduser()
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint to resume from")
+        raise InputError("no such checkpoint to resume from", where=path)
     checkpoint = read_checkpoint(path)
     if checkpoint.optimizer_states is None:
-        raise InputError(f"{path}: an imported model, without the state of a run; start one with transfer.from={path}")
+        raise InputError(f"an imported model, without the state of a run; start one with transfer.from={path}", where=path)
     return checkpoint
 
 
@@ -40,11 +40,11 @@ def check_resumable(module: RAVETraining, checkpoint: Checkpoint) -> list[str]:
     for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
         if (part in saved_parts) != (part in parts):
             given = f"training.{setting}={json.dumps(config['training'][setting])}".replace('"', "")
-            raise InputError(f"{path}: this run began with {given}; to resume does not switch that on or off: say '{given}' "
-                             f"again, or start a new run with transfer.from={path}")
+            raise InputError(f"this run began with {given}; to resume does not switch that on or off: say '{given}' "
+                             f"again, or start a new run with transfer.from={path}", where=path)
     if any(len(state["param_groups"]) > 1 for state in checkpoint.optimizer_states or []):
-        raise InputError(f"{path}: its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
-                         f"resumed: start a new run with transfer.from={path}")
+        raise InputError(f"its run had training.freeze or training.lr_scale in a version whose optimisers cannot be "
+                         f"resumed: start a new run with transfer.from={path}", where=path)
     load_matching(module, state, path)
     before, now = selection(config["data"]), selection(module.config["data"])
     return [f"{change} than when this run began" for change in now if before[change] != now[change]]

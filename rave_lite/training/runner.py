@@ -23,9 +23,9 @@ class NetworkRunner:
 
     def __init__(self, *, precision: str = "32-true", micro_batch: int | None = None, compile: bool = False):  # noqa: A002
         if precision not in PRECISIONS:
-            raise InputError(f"runner.precision: {precision!r} is none of {', '.join(PRECISIONS)}")
+            raise InputError(f"{precision!r} is none of {', '.join(PRECISIONS)}", where="runner.precision")
         if micro_batch is not None and micro_batch < 1:
-            raise InputError(f"runner.micro_batch: {micro_batch} is no number of items; null: all at once")
+            raise InputError(f"{micro_batch} is no number of items; null: all at once", where="runner.micro_batch")
         self.precision, self.micro_batch, self.compile = precision, micro_batch, compile
 
     def __call__(self, network: nn.Module, x: Tensor) -> Any:

@@ -66,7 +66,7 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         part = ".".join(name.split(".")[1:3]) if name.startswith("model.") else "discriminators"
         report.unused[part] += whole_source[name].numel()
     if not copied:
-        raise InputError(f"transfer.from: {checkpoint.path}: no weight in it has a place in this model")
+        raise InputError(f"{checkpoint.path}: no weight in it has a place in this model", where="transfer.from")
     module.load_state_dict(copied, strict=False)
     resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
@@ -81,13 +81,14 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
 def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:
     """Raise InputError unless both models have the same sampling rate and hop."""
     if trained["sample_rate"] != model.sample_rate:
-        raise InputError(f"transfer.from: {path} was trained at {trained['sample_rate']} Hz, this model is for "
+        raise InputError(f"{path} was trained at {trained['sample_rate']} Hz, this model is for "
                          f"{model.sample_rate}: leave out model.sample_rate (recordings are resampled), and export with "
-                         f"sample_rate={model.sample_rate}")
+                         f"sample_rate={model.sample_rate}", where="transfer.from")
     hop = trained["n_bands"] * math.prod(trained["ratios"])
     if hop != model.hop:
-        raise InputError(f"transfer.from: a latent frame of {path} is {hop} samples, of this model {model.hop}: its weights "
-                         f"would mean nothing. Leave out model= and model.ratios, and the model is the trained one's")
+        raise InputError(f"a latent frame of {path} is {hop} samples, of this model {model.hop}: its weights "
+                         f"would mean nothing. Leave out model= and model.ratios, and the model is the trained one's",
+                         where="transfer.from")
 
 
 def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[str], list[str]]:

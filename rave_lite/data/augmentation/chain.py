@@ -52,17 +52,17 @@ class Augmentation:
         try:
             output = self.transforms[name](noise, self.sample_rate, rng)
         except Exception as error:
-            raise InputError(f"augmentation.{name}: it fails on a second of noise: {error}") from error
+            raise InputError(f"it fails on a second of noise: {error}", where=f"augmentation.{name}") from error
         same_length(name, noise, output)
         if output.dtype != np.float32 or not np.isfinite(output).all():
-            raise InputError(f"augmentation.{name}: of a second of noise it makes {output.dtype} samples, "
-                             f"{(~np.isfinite(output)).sum()} of them not finite")
+            raise InputError(f"of a second of noise it makes {output.dtype} samples, "
+                             f"{(~np.isfinite(output)).sum()} of them not finite", where=f"augmentation.{name}")
 
 
 def same_length(name: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     if after.shape != before.shape:
-        raise InputError(f"augmentation.{name}: it makes {after.shape} samples of {before.shape}; a transform must keep the "
-                         f"length of the window: leave it out")
+        raise InputError(f"it makes {after.shape} samples of {before.shape}; a transform must keep the "
+                         f"length of the window: leave it out", where=f"augmentation.{name}")
     return after
 
 

@@ -19,7 +19,7 @@ def interval(name: str, bounds: Sequence[float], least: float, most: float) -> t
     except (TypeError, ValueError):
         fits = False
     if not fits:
-        raise InputError(f"{name}: {bounds} is no range within {least:g} to {most:g}: say [lowest, highest]")
+        raise InputError(f"{bounds} is no range within {least:g} to {most:g}: say [lowest, highest]", where=name)
     return low, high
 
 
@@ -68,7 +68,7 @@ class Dequantise:
 
     def __init__(self, p: float, bits: int = 16):
         if bits < 1:
-            raise InputError(f"bits: {bits}; say 16")
+            raise InputError(f"{bits}; say 16", where="bits")
         self.p, self.bits = p, bits
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:

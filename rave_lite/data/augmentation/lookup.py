@@ -28,16 +28,16 @@ def build_augmentation(settings: Mapping[str, Any], sample_rate: int) -> Augment
 def check(name: str, setting: Any) -> None:
     """Raises InputError if the transform does not exist or its `p` is no probability."""
     if not isinstance(setting, dict) or not isinstance(target := setting.get("_target_"), str):
-        raise InputError(f"augmentation.{name}: no such transform, as it has no _target_. There are:\n{existing()}")
+        raise InputError(f"no such transform, as it has no _target_. There are:\n{existing()}", where=f"augmentation.{name}")
     try:
         exists = callable(locate(target))
     except ErrorDuringImport as error:
-        raise InputError(f"augmentation.{name}: {target} cannot be imported: {error}") from error
+        raise InputError(f"{target} cannot be imported: {error}", where=f"augmentation.{name}") from error
     if not exists:
-        raise InputError(f"augmentation.{name}: {target} does not exist. There are:\n{existing()}")
+        raise InputError(f"{target} does not exist. There are:\n{existing()}", where=f"augmentation.{name}")
     p = setting.get("p")
     if not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise InputError(f"augmentation.{name}.p: {p} is no probability; say 0 (never) to 1 (always)")
+        raise InputError(f"{p} is no probability; say 0 (never) to 1 (always)", where=f"augmentation.{name}.p")
 
 
 def transform(name: str, setting: dict[str, Any]) -> Any:
@@ -45,7 +45,7 @@ def transform(name: str, setting: dict[str, Any]) -> Any:
     try:
         return built(setting)
     except Exception as error:  # of any kind, as its class may be anybody's
-        raise InputError(f"augmentation.{name}: {error}") from error
+        raise InputError(str(error), where=f"augmentation.{name}") from error
 
 
 def built(value: Any) -> Any:

@@ -25,7 +25,7 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     file exists already, or `hits` is not positive.
     """
     if hits < 1:
-        raise InputError(f"hits: {hits}; there must be one of each stroke at least")
+        raise InputError(f"{hits}; there must be one of each stroke at least", where="hits")
     sounds: dict[str, np.ndarray] = {}
     for d, (name, drum) in enumerate(DRUMS.items()):
         takes: dict[str, list[np.ndarray]] = {}
