@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rave_lite.errors import InputError
 from rave_lite.layers.conv import MatrixConv
 from rave_lite.layers.padding import CausalPad
 
@@ -21,8 +22,9 @@ NEWTON_STEPS = 16  # the residual stops falling well before
 class PQMF(nn.Module):
     """Analysis `(B, 1, T) -> (B, n_bands, T / n_bands)`, `inverse` back, exact after `delay` samples.
 
-    `attenuation`: stop-band, dB. `taps`: filter length, a multiple of `2 * n_bands`; default from the attenuation.
-    The filters are buffers `(n_bands, taps)` in time order, part of the weights: any other bank of that size may be loaded.
+    `n_bands`: a power of two; others raise InputError. `attenuation`: stop-band, dB. `taps`: filter length, a multiple of
+    `2 * n_bands`; default from the attenuation. The filters are buffers `(n_bands, taps)` in time order, part of the
+    weights: any other bank of that size may be loaded.
     `alternate`: every second sample of odd bands is negated, which reverses their spectra, so that frequency rises in every
     band; blocks must then have an even number of band samples. `skew`: band samples by which these bands are later than
     those that the encoder's weights were trained on, relative to its frames.
@@ -35,6 +37,8 @@ class PQMF(nn.Module):
     def __init__(self, n_bands: int, attenuation: float, taps: int | None = None, *, alternate: bool = False,
                  skew: int = 0):
         super().__init__()
+        if n_bands < 1 or n_bands & (n_bands - 1):
+            raise InputError(f"{n_bands} bands; say a power of two, as in 16", where="model.n_bands")
         taps = taps or default_taps(n_bands, attenuation)
         bank = torch.from_numpy(design(n_bands, attenuation, taps)).to(torch.get_default_dtype())
         self.n_bands = n_bands

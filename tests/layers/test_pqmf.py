@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rave_lite import InputError
 from rave_lite.layers import PQMF
 from rave_lite.layers.pqmf import default_taps
 
@@ -62,3 +63,9 @@ def test_every_design_is_orthonormal():
     for n_bands, attenuation in ((16, 100), (8, 60)):
         bank = PQMF(n_bands, attenuation).double()
         assert bank.analysis @ bank.analysis.T == pytest.approx(np.eye(n_bands), abs=1e-6)
+
+
+@pytest.mark.parametrize("n_bands", [0, 3, 15])
+def test_a_bank_has_a_power_of_two_of_bands(n_bands):
+    with pytest.raises(InputError, match=rf"model\.n_bands: {n_bands} bands; say a power of two"):
+        PQMF(n_bands, 100)
