@@ -80,7 +80,7 @@ def test_names_are_text_and_nothing_comes_from_elsewhere(written):
 def test_a_model_whose_directions_were_never_measured_says_so(written):
     model, hit = measured(), ("a", written[2][0].read())
     assert "never measured" not in "".join(latents.section(model, "it", {}, hit))
-    model.principal.variance.fill_(1)
+    model.principal.measured.fill_(False)
     assert "never measured" in "".join(latents.section(model, "it", {}, hit))
 
 
