@@ -189,7 +189,7 @@ def test_too_little_memory_is_found_before_the_first_step_with_what_would_fit():
     """On a device of so many bytes, and what is freed by one attempt is there for the next."""
     def peak(limit: float = math.inf, **options) -> float:
         with LiveBytes(limit) as device:
-            bench.probe(training("model.capacity=16", *(f"runner.{k}={v}" for k, v in options.items())), window=16384,
+            bench.probe(training("model.capacity=16", *(f"runner.{k}={v}" for k, v in options.items())), window=8192,
                         batch_size=8, device=torch.device("cpu"))
         return device.peak
 

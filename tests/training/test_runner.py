@@ -115,6 +115,7 @@ def test_compiled_networks_learn_the_same(monkeypatch):
         assert (a - b).norm() <= 0.01 * a.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_layer_compiled_to_machine_code():
     torch.manual_seed(0)

@@ -17,8 +17,8 @@ def drums(tmp_path_factory) -> str:
     return str(folder / "drums")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("capacity", [8, 96])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("capacity", [8, pytest.param(96, marks=pytest.mark.slow)])
 def test_v2_begins_to_learn_at_any_width(drums, capacity, seed):
     """At the full learning rate from the first step on. With torch's weight norm the latents of capacity 96 have a deviation
     of 1e4 and more in the end; without calibration it is below 0.1 at either capacity."""

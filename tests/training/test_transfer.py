@@ -312,6 +312,7 @@ def test_a_run_from_a_run_and_its_resume(settings, whole, tmp_path):
     assert resumed.settings["transfer"] == transferred.settings["transfer"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_change_what_waits_and_how_fast_parts_learn(settings, tmp_path, monkeypatch):
     """With the same paces it is bit for bit the uninterrupted one, with others those count, though the state is the same."""
     first = ["training.freeze={encoder: 5}", "training.lr_scale={decoder: 0.5}"]
