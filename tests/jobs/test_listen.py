@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ class Shown:
         text = (folder / "index.html").read_text(encoding="utf-8")
         self.names = [article["data-name"] for article in Parsed(text).all("article") if "data-name" in article]
         articles = text.split("<article")[2:]
-        self.versions = [re.findall('</kbd> <span class="name">([^<]+)', article) for article in articles]
+        self.versions = [list(map(unescape, re.findall('</kbd> <span class="name">([^<]+)', a))) for a in articles]
         self.marks = [re.findall('class="chip [a-z]*">([^<]+)', article) for article in articles]
         pair = "<dt>([a-z0-9_]+)</dt> <dd>([-0-9.]+)"
         self.figures = [[dict(re.findall(pair, part)) for part in article.split("<dl>")[1:]] for article in articles]
@@ -88,7 +89,7 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):
     shown = listen(trained, tmp_path / "page", f"ckpt={CHECKPOINT},{split},{foreign},{imported}", "max_train_clips=0",
                    "files=99")
     folders = [re.sub(r" step \d+$", "", name) for name in shown.versions[0]]
-    assert folders[:4] == ["original", "mine", "a, b&#x27;s [c]", "second"]
+    assert folders[:4] == ["original", "mine", "a, b's [c]", "second"]
     marks = dict(zip(shown.names, shown.marks, strict=True))
     for name in held_out:
         assert marks[name] == ["held out", "trained on", "not of its set", "not known"]
