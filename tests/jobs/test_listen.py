@@ -16,7 +16,7 @@ from rave_lite.evaluation.evaluate import played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import labels
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, Checkpoint
 from tests.commands import fails, rave_lite
 from tests.pages.browser import Parsed
 from tests.sounds import clip
@@ -197,7 +197,7 @@ def test_names_on_the_command_line(tmp_path, monkeypatch):
 def test_labels_tell_models_apart():
     def of(*runs: tuple[str, str, int]) -> list[str]:
         return labels([Path(f"/r/{folder}/checkpoints/last.ckpt") for folder, _, _ in runs],
-                      [{"config": {"name": name}, "step": step} for _, name, step in runs])
+                      [Checkpoint(Path(), {}, {}, step, settings={"name": name}) for _, name, step in runs])
 
     assert of(("a", "kompang", 9), ("b", "rebana", 9)) == ["kompang", "rebana"]
     assert of(("a", "kompang", 8), ("a", "kompang", 9)) == ["kompang step 8", "kompang step 9"]
