@@ -34,6 +34,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fail-skipped", action="store_true", help="a skipped test fails, unless it needs a GPU")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the cases of a `sampled(n)` test as slow, but for n of them, spread evenly."""
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("slow"):
+            cases.setdefault((item.path, item.name.partition("[")[0]), []).append(item)
+    for group in cases.values():
+        count = group[0].get_closest_marker("sampled").args[0]  # type: ignore[union-attr]
+        kept = {round((i + 0.5) * len(group) / count - 0.5) for i in range(count)}
+        for number, item in enumerate(group):
+            if number not in kept:
+                item.add_marker("slow")
+
+
 @pytest.hookimpl(tryfirst=True)  # before the fixtures, which may draw, too
 def pytest_runtest_setup(item: pytest.Item) -> None:
     torch.manual_seed(0)

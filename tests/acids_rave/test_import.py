@@ -92,6 +92,7 @@ def test_the_run_offline(case, run, golden):
     assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", [c for c in CASES if "spherical" not in c])
 @torch.no_grad()
 def test_streamed_from_the_first_sample(case, run, golden):
@@ -145,6 +146,7 @@ class Part(nn.Module):
         return x
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES)
 def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     """Its weights are folded; its cache lengths determine alignment and dilations."""
@@ -226,6 +228,7 @@ def test_a_latency_is_never_negative(run):
     assert model.reconstruct(torch.randn(1, 1, 3000)).shape[-1] == 3000
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
     """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""

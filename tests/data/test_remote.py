@@ -138,6 +138,7 @@ def cached_bytes(cache: Path) -> int:
     return sum(path.stat().st_size for path in (cache / "chunks").iterdir())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", ["file", "memory", "zip", "counted", "http"])
 def test_the_same_as_from_the_folder(folder, url_of, tmp_path, kind):
     url = url_of(kind, folder)

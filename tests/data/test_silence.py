@@ -59,6 +59,7 @@ def test_every_hit_is_whole_and_the_dead_time_left_out(drawn, room, level, seed)
         assert left_out > stop - start - 0.6  # margins, frames, and the hit's last dB, which are in the noise
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3000), st.integers(0, 5000), st.sampled_from([0.0, ROOM]))
 @settings(max_examples=40)
 def test_any_blocks_give_the_same(block, cut, room):

@@ -77,6 +77,7 @@ def test_frames_are_where_it_sounds():
     assert min(np.abs(frame).max() for frame in audible) > 0.9
 
 
+@pytest.mark.slow
 def test_of_many_frames_some_are_drawn():
     sound = np.random.default_rng(0).standard_normal(RATE * (MAX_FRAMES // 10 + 20))
     first = timbre([sound], RATE, 0)

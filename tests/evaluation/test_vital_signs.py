@@ -14,6 +14,7 @@ from tests.runs import audio, training
 SILENT, SAME, EXPLODED, FULL, BROKEN = "is silent", "the same of everything", "latents of", "full scale", "not finite"
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("model", ["tiny", "v2_small", "low_latency", "v2"])
 @pytest.mark.parametrize("latent", ["wasserstein", "variational", "spherical"])
 @pytest.mark.parametrize("alignment", ["causal", "centered"])

@@ -13,6 +13,7 @@ from tests.models import killed, written
 slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("precision", ["float32", slow("bfloat16"), slow("float16"), "int8"])
 @pytest.mark.parametrize(("latent", "how", "why"), [
     ("wasserstein", None, ""), ("variational", None, ""), ("wasserstein", "quiet", "is silent"),
@@ -25,6 +26,7 @@ def test_every_precision(precision, latent, how, why, tmp_path):
     assert why in said
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("options", [{"sample_rate": 48000}, {"channels": 2, "batch_size": 2},
                                      slow({"sample_rate": 88200})])
 @pytest.mark.parametrize("how", ["", "exploded", "quiet", "zeroed"])

@@ -68,6 +68,7 @@ def test_hosts_find_what_they_ask_for(tiny):
     assert live.sample_rate == 44100
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("overrides", "options"), [
     (["model=tiny"], {}),
     (["model=tiny"], {"batch_size": 1, "latent_size": 3}),
@@ -142,6 +143,7 @@ class Hoards(Live):
         return self.core.decode(self.core.encode(torch.nan_to_num(x, 0.0, 0.0, 0.0).clamp(-8, 8)))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("kind", "check"), [
     (Forgets, "after reset"), (Louder, "attributes"), (Swallows, "recovers from NaN"), (Early, "attributes"),
     (Hoards, "memory")])
@@ -161,6 +163,7 @@ def test_a_file_of_another_model_is_found_out(tiny):
     assert {"checkpoint, one stream", "checkpoint, streams", "checkpoint, encode", "checkpoint, decode"} <= failures.keys()
 
 
+@pytest.mark.slow
 def test_verification_runs_in_a_new_process(tiny, tmp_path):
     model, path, _ = tiny
     state = {f"model.{k}": v for k, v in model.state_dict().items()}

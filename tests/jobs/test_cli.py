@@ -123,6 +123,7 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     assert len(report["files"]) == 6
 
 
+@pytest.mark.slow
 def test_recordings_elsewhere_and_moved_ones(trained, tmp_path, write):
     """Other recordings are judged whole, inputs still compared with the training set; moved recordings give the same."""
     saved = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
@@ -189,6 +190,7 @@ def test_training_steps_are_measured_in_both_phases(tmp_path):
     fails("say 3072", "bench-train", *SETTINGS, "data.window=1024", cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_an_unfinished_model_is_exported_with_a_warning_and_a_bad_one_not_at_all(trained, tmp_path):
     checkpoint = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
     checkpoint |= {"step": 1, "phase": 1}
@@ -249,6 +251,7 @@ def test_help_is_for_musicians(job):
     assert len(done.stdout.splitlines()) < 40
 
 
+@pytest.mark.slow
 def test_the_real_process_ends_with_2(tmp_path):
     done = rave_lite_process("train", "data.root=nowhere", cwd=tmp_path)
     assert done.returncode == 2

@@ -84,6 +84,7 @@ def edited(path: Path, out: Path, keep) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_training_hears_only_what_is_kept_and_evaluate_judges_the_same(curated, folder, tmp_path):
     chosen = edited(curated, tmp_path / "manifest (1).csv",
                     lambda hit: 0.7 < hit.start < 3 or hit.start > 5 or hit.file not in ("loceng.wav", "rhythm.wav"))

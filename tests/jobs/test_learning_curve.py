@@ -110,6 +110,7 @@ def test_a_curve_stopped_in_the_middle_and_gone_on_with(project, steps, monkeypa
     assert [row.source for row in report["influence"]] == [row["file"] for row in influence]
 
 
+@pytest.mark.slow
 def test_runs_differ_by_what_they_are_said_to(project):
     assert rave_lite(*CURVE, "influence=true", "influence_steps=1", "seeds=[3]", cwd=project).returncode == 0
     out = project / "curves/curve"
@@ -127,6 +128,7 @@ def test_runs_differ_by_what_they_are_said_to(project):
     assert "[b] 1.wav" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_distance_is_that_of_training(project, monkeypatch):
     """The distance computed from the checkpoint equals that of the run's last validation."""
     assert rave_lite(*CURVE, "data.held_out=0.5", "seeds=[0]", cwd=project).returncode == 0

@@ -156,6 +156,7 @@ def test_wrong_input(trained, tmp_path, write):
     fails("a file is there", "listen", CHECKPOINT, f"out={tmp_path / 'page'}", cwd=trained)
 
 
+@pytest.mark.slow
 def test_the_latent_of_each_model_around_the_chosen_hit(trained, tmp_path):
     """The hit is chosen by name, and resampled for a model of another rate; without walks there is no latent section."""
     slower = altered(trained, tmp_path / "slower.ckpt", model__sample_rate=22050, sample_rate=22050, config__name="slower")

@@ -18,6 +18,7 @@ from rave_lite.model import read_checkpoint
 from tests.commands import rave_lite as command
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_the_command(settings, tmp_path):
     """The typed settings are known, so a transfer respects them. Hydra's state is restored."""
     before = HydraConfig.instance().cfg

@@ -32,6 +32,7 @@ def test_tiny_is_about_a_million():
     assert 0.5e6 < size(build("model=tiny")) < 1.5e6
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
 @pytest.mark.parametrize("latent", LATENTS)
 @pytest.mark.parametrize("model", MODELS)

@@ -183,6 +183,7 @@ def columns(path: Path) -> list[int]:
             if "data-column" in button and (label := button["aria-label"])]
 
 
+@pytest.mark.slow
 def test_the_gallery_of_a_run(trained):
     """Each kept step once, in order, with sounds and pictures of its checkpoint."""
     done = rave_lite("gallery", "run=runs/mine", cwd=trained)

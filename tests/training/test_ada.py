@@ -158,6 +158,7 @@ def test_off_it_is_no_part_of_the_state():
     assert float(other.ada.p) == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_p(settings, tmp_path, monkeypatch):
     on = ["training.ada={target: -0.99, ramp: 8}", "phase1.steps=3", "augmentation=light"]
     run(tmp_path / "whole", *settings, *on)

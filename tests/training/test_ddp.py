@@ -65,6 +65,7 @@ def together(tmp_path_factory) -> tuple[Path, list[str], str, list[dict]]:
     return folder / "two", settings, done.stdout, ended(folder)
 
 
+@pytest.mark.slow
 def test_two_processes_end_alike_and_learn_what_one_learns(together, tmp_path):
     two, settings, said, (first, second) = together
     assert said.count("phase 2 begins") == 1  # one of them speaks

@@ -185,6 +185,7 @@ def test_the_probe_leaves_the_run_as_it_was_and_the_plan_adds_up():
     assert [bench.duration(s) for s in (89, 600, 3 * 3600 + 59, 100 * 3600)] == ["89 s", "10 min", "3 h 01 min", "4 d 4 h"]
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_found_before_the_first_step_with_what_would_fit():
     """On a device of so many bytes, and what is freed by one attempt is there for the next."""
     def peak(limit: float = math.inf, **options) -> float:

@@ -52,6 +52,7 @@ def test_a_learning_rate_that_kills_ends_the_run_and_keeps_the_good_states(setti
     assert kept(out / "checkpoints") == before
 
 
+@pytest.mark.slow
 def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path, monkeypatch, capsys):
     dies_at(8, monkeypatch)
     with pytest.raises(TrainingError, match=r"step 16: the model is dead, for 10 steps: it is silent"):
@@ -67,6 +68,7 @@ def test_a_silent_decoder_ends_the_run_unless_told_otherwise(settings, tmp_path,
         assert read_checkpoint(tmp_path / name / "checkpoints/last.ckpt").step == 20
 
 
+@pytest.mark.slow
 def test_a_short_run_that_ends_dead_says_so_and_can_go_on(settings, tmp_path, monkeypatch, capsys):
     dies_at(1, monkeypatch)
     run(tmp_path, *settings)

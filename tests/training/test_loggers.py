@@ -174,6 +174,7 @@ def test_without_an_account_nobody_is_called_or_asked(logged):
     assert ends == [0]
 
 
+@pytest.mark.slow
 def test_weights_and_biases_goes_on_in_the_same_run_and_another_run_is_another(settings, tmp_path, monkeypatch):
     """Also in one process, as a sweep has it."""
     with monkeypatch.context() as patch:

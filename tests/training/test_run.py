@@ -24,6 +24,7 @@ from tests.conftest import configured
 from tests.runs import losses, run, stop_at
 
 
+@pytest.mark.slow
 def test_a_new_run_is_calibrated_and_one_that_starts_from_a_model_keeps_its_levels(settings, whole, write, tmp_path):
     for i in range(2):
         write(f"../quiet/{i}.wav", samples=np.random.default_rng(i).normal(0, 1e-3, 30000))
@@ -51,6 +52,7 @@ def number_layers(path: Path) -> None:
     torch.save(content, path)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("stopped", "numbered"), [(3, False), (8, False), (8, True)])
 def test_a_resumed_run_is_the_uninterrupted_one(settings, whole, tmp_path, monkeypatch, stopped, numbered):
     """Also from a file of an earlier version, whose layers had numbers, and where a part is named in the settings."""
@@ -165,6 +167,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint(settings, tmp_path, monkeypat
     assert read_checkpoint(out / "checkpoints/last.ckpt").step == 12
 
 
+@pytest.mark.slow
 def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monkeypatch):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     run(tmp_path / "run", *settings, "phase2.steps=0")

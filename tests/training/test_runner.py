@@ -21,6 +21,7 @@ def learned(module: RAVETraining, step: int, x: torch.Tensor) -> tuple[dict[str,
     return ({k: v.item() for k, v in losses.items()}, [p.grad.clone() for p in module.parameters() if p.grad is not None])
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 @pytest.mark.parametrize("micro_batch", [1, 2, 3, 9])
 @pytest.mark.parametrize("latent", ["wasserstein", "variational"])
@@ -103,6 +104,7 @@ def test_tf32_is_for_networks_and_gradients_only():
     assert flags() == before
 
 
+@pytest.mark.slow
 def test_compiled_networks_learn_the_same(monkeypatch):
     """Traced and differentiated as for the compiler, but not handed to it: that takes minutes."""
     whole = torch.nn.Module.compile
