@@ -10,9 +10,9 @@ from rich.text import Text
 def make_table(columns: Iterable[str], rows: Iterable[Iterable[str | Text]], *, left: Collection[str] = (), title: str = "",
                caption: str = "") -> Table:
     """A table of text, shown as it is, brackets included; columns align right, but those of `left`, and long cells fold."""
-    made = Table(title=escape(title), title_justify="left", caption=escape(caption), caption_justify="left")
+    table = Table(title=escape(title), title_justify="left", caption=escape(caption), caption_justify="left")
     for column in columns:
-        made.add_column(column, justify="left" if column in left else "right", overflow="fold")
+        table.add_column(column, justify="left" if column in left else "right", overflow="fold")
     for row in rows:
-        made.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
-    return made
+        table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
+    return table

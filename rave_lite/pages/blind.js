@@ -60,7 +60,7 @@ function next() {
     return label;
   }));
   part("number").textContent = `Trial ${test.trials.length + 1}`;
-  part("heard").textContent = trial.file;
+  part("recording").textContent = trial.file;
   const deck = deckOf(part("trial"));
   deck.load(Object.values(choices), Number(file.dataset.seconds));
   deck.play();

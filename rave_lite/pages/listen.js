@@ -50,7 +50,7 @@ class Deck {
     return passed % this.run.length;
   }
 
-  gain(i) { return i === this.chosen ? Number(this.voices[i].dataset[equal.checked ? "equal" : "made"]) : 0; }
+  gain(i) { return i === this.chosen ? Number(this.voices[i].dataset[equal.checked ? "equal" : "original"]) : 0; }
 
   async play(at = this.at) {
     if (current !== this) current?.pause();

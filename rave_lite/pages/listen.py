@@ -82,7 +82,7 @@ def article(group: str, recording: SideBySide, models: list[str], sample_rate: i
     rows = []
     for number, (name, output) in enumerate(zip(("original", *models), (None, *recording.outputs), strict=True)):
         stored = max(1.0, audio.peak(sounds[number]))  # what page.flac divides by
-        rows.append({"name": name, "equal": stored * equal_gains[number], "made": stored * original_gains[number],
+        rows.append({"name": name, "equal": stored * equal_gains[number], "original": stored * original_gains[number],
                      "flac": page.flac(sounds[number], sample_rate), "mark": output.mark if output else "",
                      "figures": output.figures if output else None, **picture(loud[number], scale, top, sample_rate)})
     return Markup("".join(page.render("article.html", group=group, name=recording.name, start=recording.start, rows=rows,

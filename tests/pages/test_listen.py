@@ -36,8 +36,8 @@ def test_every_version_is_there_and_none_clips(page, shown):
             radio = next(radios)
             samples, rate = soundfile.read(io.BytesIO(base64.b64decode(radio["data-sound"])))
             assert rate == RATE
-            played = samples * float(radio["data-made"])
-            for gain in ("data-equal", "data-made"):
+            played = samples * float(radio["data-original"])
+            for gain in ("data-equal", "data-original"):
                 assert np.abs(samples * float(radio[gain])).max(initial=0) <= CEILING + 1e-4
             if np.abs(sound).max() > 0 and len(sound) > 1000:  # up to the fade at the end the very samples, turned down
                 part = slice(0, len(sound) - 300)
@@ -163,8 +163,8 @@ def test_switching_is_exact_to_the_sample(page):
             rendering.suspend(time).then(() => { deck.choose(version); rendering.go(); });
           return [...(await rendering.startRendering()).getChannelData(0)]; })()"""))
         assert not faults
-    scales = np.array([float(radio["data-made"]) for radio in Parsed(page.read_text(encoding="utf-8")).all("input")
-                       if "data-made" in radio][:3])
+    scales = np.array([float(radio["data-original"]) for radio in Parsed(page.read_text(encoding="utf-8")).all("input")
+                       if "data-original" in radio][:3])
     begin = int(np.flatnonzero(np.abs(sound) > 1e-3)[0])
     assert begin == pytest.approx(0.02 * RATE, abs=1)
     gains = scales * [1, -1, 0.5]
