@@ -228,7 +228,7 @@ def test_a_latency_is_never_negative(run):
     assert model.reconstruct(torch.randn(1, 1, 3000)).shape[-1] == 3000
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
     """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""

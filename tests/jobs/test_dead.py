@@ -40,9 +40,9 @@ def dead(alive, tmp_path):
     return kill
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "why"), [
-    pytest.param("quiet", "is silent", marks=pytest.mark.slow), ("zeroed", "plays no numbers"),
-    pytest.param("exploded", "has latents of", marks=pytest.mark.slow)])
+    ("quiet", "is silent"), ("zeroed", "plays no numbers"), ("exploded", "has latents of")])
 def test_export_keeps_no_file(dead, how, why, tmp_path):
     checkpoint = dead(how)
     for precision in ("float32", "int8"):

@@ -34,6 +34,7 @@ def test_a_run_is_that_of_the_command(settings, tmp_path):
     assert HydraConfig.instance().cfg is before
 
 
+@pytest.mark.slow
 def test_results_are_returned(settings, tmp_path, capsys):
     files = run("drums", f"out={tmp_path}", "hits=1")
     assert "synthetic files" in capsys.readouterr().out

@@ -48,7 +48,8 @@ def test_each_phase_ends_with_its_third_validation(plateau):
     assert "loss/adversarial" in rows[10]
 
 
-@pytest.mark.parametrize("stopped", [pytest.param(8, marks=pytest.mark.slow), 9, pytest.param(11, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [8, 9, 11])
 def test_phases_end_on_a_plateau_also_after_a_stop(settings, plateau, tmp_path, monkeypatch, stopped):
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)

@@ -178,7 +178,8 @@ def test_signals_mean_afterwards_what_they_meant_before(settings, tmp_path, monk
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_or_a_termination_of_a_real_process_saves(settings, tmp_path, sent):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "rave_lite", "train", f"out={out}", *settings, "phase1.steps=100000",
