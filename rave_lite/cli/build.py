@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from rave_lite.cli.overrides import RUNNER
 from rave_lite.errors import InputError
 from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.training.ada import adaptive
@@ -20,7 +21,13 @@ show = rank_zero_only(rich.print)
 
 
 def build(config: DictConfig) -> RAVETraining:
-    """The training module with model, discriminator and losses; its checkpoints will hold the resolved configuration."""
+    """The training module with model, discriminator and losses; its checkpoints will hold the resolved configuration.
+
+    Raises InputError for a setting of the runner under its old name, which Lightning's trainer takes for one of its own.
+    """
+    for old, new in RUNNER.items():
+        if OmegaConf.select(config, old) is not None:
+            raise InputError(f"is now called {new}", where=old)
     return instantiate(config.training)(
         model=instantiate(config.model), discriminator=instantiate(config.discriminator),
         **instantiate(config.loss, _convert_="all"), phase1_steps=config.phase1.steps, phase2_steps=config.phase2.steps,

@@ -128,6 +128,8 @@ def test_a_layer_compiled_to_machine_code():
 
 
 def test_settings_that_cannot_be():
+    with pytest.raises(InputError, match=r"trainer\.precision: is now called runner\.precision"):
+        training("+trainer.precision=16-mixed")
     with pytest.raises(InputError, match=r"runner\.precision: '16-mixed' is none of auto, 32-true, bf16-mixed"):
         NetworkRunner(precision="16-mixed")
     with pytest.raises(InputError, match=r"runner\.micro_batch: 0 is no number of items"):
