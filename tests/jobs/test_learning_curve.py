@@ -154,6 +154,7 @@ def test_bad_input(arguments, message, project):
     assert not (project / "curves").exists()
 
 
+@pytest.mark.slow
 def test_other_settings_or_recordings_are_not_mixed(project, write):
     assert rave_lite(*CURVE, "seeds=[0]", "fractions=[0.5,1]", cwd=project).returncode == 0
     before = (project / "curves/curve/curve.csv").read_bytes()
@@ -163,6 +164,7 @@ def test_other_settings_or_recordings_are_not_mixed(project, write):
     assert (project / "curves/curve/curve.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_lone_file_and_a_manifest(write, tmp_path):
     write("roll.wav", 8.0)
     (tmp_path / "m.csv").write_text("file,start,end,keep\nroll.wav,0,3,yes\nroll.wav,3,5,no\nroll.wav,5,8,yes\n")

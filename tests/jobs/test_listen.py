@@ -109,6 +109,7 @@ def test_a_model_of_another_rate(trained, tmp_path, judged):
         assert second["spectral"] == f"{figures(x, y, 44100)['spectral']:.2f}"
 
 
+@pytest.mark.slow
 def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):
     click = write("deep/a = 'b', $c.wav", samples=np.hanning(1000) * 0.3 * np.random.default_rng(0).standard_normal(1000))
     write("</script> 🥁.wav", 3.0)

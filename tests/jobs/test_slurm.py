@@ -209,6 +209,7 @@ def test_the_same_sweep_on_one_machine_and_its_resume(project):
     assert [steps(run) for run in runs] == [3, 3]
 
 
+@pytest.mark.slow
 def test_wrong_input_in_one_job_spares_the_others(project):
     """A failed job does not stop the others, and values that are no folder names still get folders."""
     stderr = fails("nowhere/a b: no such file or folder", *sweep("data.root='nowhere/a b',../audio", "phase2.steps=0"),
