@@ -124,7 +124,7 @@ def _reconstructed(step: int, paths: list[Path], originals: list[np.ndarray], sa
     """The moment of `paths`, the checkpoints of one step. Prints a warning if the model is dead."""
     model = RAVE.from_checkpoint(paths[0])
     if model.sample_rate != sample_rate:
-        raise InputError(f"made for {model.sample_rate} Hz, the last one for {sample_rate}: two runs?", where=paths[0])
+        raise InputError(f"a model for {model.sample_rate} Hz, the last one is for {sample_rate}: two runs?", where=paths[0])
     for warning in vital_signs.warnings(model, paths[0].name):
         print(f"warning: {warning}")
     reconstruct = Reconstruction(model)

@@ -51,9 +51,9 @@ def memorisation(held_out: list[ReconstructedHits], trained: list[ReconstructedH
     and `training_octaves` are the same figures for the reconstructions of training hits, compared with the hits of other
     files. `memorised`, held-out share minus training share, is about 0 for a model that treats both the same, well or badly,
     and 1 for one that plays the nearest training hit. Errors larger than the distances between training hits hide
-    memorisation: compare `made_to_reference` with `reference_to_training`. If no training hit has others to be compared
-    with, `memorised` and the `training_` figures are left out. `reference_to_training`, `made_to_training`,
-    `made_to_reference`: mean distances over the held-out hits; "made" is the reconstruction.
+    memorisation: compare `output_to_reference` with `reference_to_training`. If no training hit has others to be compared
+    with, `memorised` and the `training_` figures are left out. `reference_to_training`, `output_to_training`,
+    `output_to_reference`: mean distances over the held-out hits; the output is the reconstruction.
     """
     targets = training.points
     to_training = [cdist(clip.reconstructions, targets) for clip in held_out]
@@ -67,8 +67,8 @@ def memorisation(held_out: list[ReconstructedHits], trained: list[ReconstructedH
                    "training_octaves": training_octaves}
     of_references = [cdist(clip.originals, targets).min(1).mean() for clip in held_out]
     return {**report, "reference_to_training": float(np.mean(of_references)),
-            "made_to_training": float(np.mean([distances.min(1).mean() for distances in to_training])),
-            "made_to_reference": float(np.mean([_to_reference(clip).mean() for clip in held_out])),
+            "output_to_training": float(np.mean([distances.min(1).mean() for distances in to_training])),
+            "output_to_reference": float(np.mean([_to_reference(clip).mean() for clip in held_out])),
             "held_out_hits": sum(len(clip.hits) for clip in held_out), "training_hits": len(training.hits)}
 
 

@@ -21,7 +21,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given. Returns the report."""
     check_numbers(config, max_train_clips=0, seed=0)
     if config.reference_set and not config.inputs:
-        raise InputError("what is made of inputs=... is compared with it, and no inputs are given", where="reference_set")
+        raise InputError("the outputs for inputs=... are compared with it, and no inputs are given", where="reference_set")
     path = Path(config.ckpt).expanduser()
     checkpoint = read_checkpoint(path)
     model = RAVE.from_checkpoint(checkpoint)

@@ -20,7 +20,7 @@ from rave_lite.training.resume import check_resumable, to_resume
 
 
 def train(config: DictConfig, brief: bool = False) -> float:
-    """Composes the parts, prints a plan (unless `brief`), and trains. Returns the lowest held-out distance."""
+    """Composes the parts, prints a plan (unless `brief`), and trains. Returns the lowest held-out distance so far."""
     show, say = rank_zero_only(rich.print), rank_zero_only(print)
     saved = to_resume(config.resume, Path(config.out))
     if saved and config.resume == "auto" and saved.step >= (total := config.phase1.steps + config.phase2.steps):
@@ -53,7 +53,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
     with signals_restored(), worker_errors_unwrapped():
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
-    return next(c.best for c in callbacks if isinstance(c, Checkpoints))
+    return next((c.best for c in callbacks if isinstance(c, Checkpoints)), float("inf"))
 
 
 main = job(train)

@@ -60,8 +60,8 @@ def noisy(play, level: float):
 def test_a_model_that_returns_its_input(sets):
     report = judged(lambda x: x, *sets)
     assert report["memorised"] == report["held_out_share"] == report["training_share"] == 0
-    assert report["made_to_reference"] == 0
-    assert report["made_to_training"] == pytest.approx(report["reference_to_training"])
+    assert report["output_to_reference"] == 0
+    assert report["output_to_training"] == pytest.approx(report["reference_to_training"])
     assert report["held_out_octaves"] < -3
     assert (report["held_out_hits"], report["training_hits"]) == (16, 24)
 
@@ -69,7 +69,7 @@ def test_a_model_that_returns_its_input(sets):
 def test_a_model_that_returns_the_nearest_training_hit(sets):
     report = judged(nearest(sets[1]), *sets)
     assert report["memorised"] == 1
-    assert report["made_to_training"] < 0.1 * report["reference_to_training"]
+    assert report["output_to_training"] < 0.1 * report["reference_to_training"]
     assert report["held_out_octaves"] > 3
     assert report["training_octaves"] < -3
 

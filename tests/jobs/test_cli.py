@@ -165,7 +165,7 @@ def test_foreign_sounds_that_are_none(trained, tmp_path, write):
                              ([f"inputs={tmp_path / 'text'}"], "text: no audio files"),
                              ([f"inputs={hush}"], "none of its 1 audio files is usable"),
                              (["inputs=set/birds", f"reference_set={hush}"], "reference_set: "),
-                             (["reference_set=set/birds"], "reference_set: what is made of inputs"),
+                             (["reference_set=set/birds"], "reference_set: the outputs for inputs"),
                              (["max_train_clips=some"], "max_train_clips: 'some' is no whole number from 0 on"),
                              (["max_train_clips=-1"], "max_train_clips: -1 is no whole number"),
                              (["heard=-1"], "max_train_clips: -1 is no whole number"),

@@ -1,6 +1,7 @@
 """Real runs: phases, checkpoints, a resume that is bit for bit the uninterrupted run, a stop, a full disk."""
 
 import json
+import math
 import re
 import resource
 import signal
@@ -16,6 +17,7 @@ import torch
 from rave_lite import RAVE, InputError
 from rave_lite.cli.build import build
 from rave_lite.data import catalogue
+from rave_lite.jobs.train import train
 from rave_lite.model import read_checkpoint
 from rave_lite.model.checkpoint import layer_names
 from rave_lite.training.callbacks import ProgressLine
@@ -125,6 +127,14 @@ def test_both_distances_are_of_the_averaged_weights_and_best_is_judged_by_the_he
                 distances.append(float(module.distance(x, module.ema.reconstruct(x))["linear"]))
         logged = float(steps[12][name])
         assert min(abs(logged - distance) for distance in distances) < 1e-4 * logged  # so of one piece each
+
+
+@pytest.mark.slow
+def test_a_run_without_checkpoints_ends_well(settings, tmp_path):
+    overrides = [setting for setting in settings if "callbacks.checkpoints" not in setting]
+    config = configured("train", f"out={tmp_path / 'run'}", *overrides, "~callbacks.checkpoints")
+    assert train(config, brief=True) == math.inf
+    assert not (tmp_path / "run/checkpoints").exists()
 
 
 def test_phase_2_leaves_the_encoder_as_it_was(whole):
