@@ -5,7 +5,7 @@ holds the end of the previous block. By induction over layers, streaming from th
 """
 
 import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -26,13 +26,26 @@ class CausalPad(nn.Module):
         self.length = length
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, (self.length, 0)) if self.length else x  # F.pad copies even for nothing
+        return Pad.apply(x, self.length) if self.length else x
 
     def streaming(self, batch_size: int) -> nn.Module:
         return StreamingPad(self.channels, self.length, batch_size) if self.length else nn.Identity()
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, length={self.length}"
+
+
+class Pad(torch.autograd.Function):
+    """`F.pad(x, (length, 0))`, whose gradient is a view: autograd's own is a copy."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, length: int) -> Tensor:
+        ctx.length = length
+        return F.pad(x, (length, 0))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient[..., ctx.length :], None
 
 
 class StreamingPad(nn.Module):

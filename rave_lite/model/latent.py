@@ -1,6 +1,7 @@
 """Latent bottlenecks and their regularisers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,22 @@ from torch import Tensor, nn
 from rave_lite.layers import Noise
 
 
-class Wasserstein(nn.Module):
+class Latent(nn.Module):
+    """A bottleneck: the encoder's output h to the decoder's input, and the regulariser's penalty in training."""
+
+    @torch.jit.unused
+    def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents `(B, size, T)` as drawn in training, and penalty `()`."""
+        return self.draw(h), self.penalty(h)
+
+    def draw(self, h: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def penalty(self, h: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Wasserstein(Latent):
     """The encoder's output is the latent; its distribution is pulled to N(0, I) by maximum mean discrepancy.
 
     `size`: latent dimensions; `noise_channels`: channels of fresh noise that the decoder receives beside them; `kernel`:
@@ -26,21 +42,24 @@ class Wasserstein(nn.Module):
         self.kernel = KERNELS[kernel]
         self.noise = Noise(noise_channels)
 
-    @torch.jit.unused
-    def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, size, T)` to latent and penalty, the squared MMD over all frames."""
-        frames = h.transpose(1, 2).flatten(0, 1)
-        return h, mmd(frames, torch.randn_like(frames), self.kernel)
+    def draw(self, h: Tensor) -> Tensor:
+        return h
 
     def mean(self, h: Tensor) -> Tensor:
         return h
+
+    @torch.jit.unused
+    def penalty(self, h: Tensor) -> Tensor:
+        """`(B, size, T)` to the squared MMD over all frames."""
+        frames = h.transpose(1, 2).flatten(0, 1)
+        return mmd(frames, torch.randn_like(frames), self.kernel)
 
     def widen(self, z: Tensor) -> Tensor:
         """`(B, size, T) -> (B, size + noise_channels, T)`, the decoder's input."""
         return torch.cat([z, self.noise(z)], 1)
 
 
-class Variational(nn.Module):
+class Variational(Latent):
     """Diagonal Gaussian posterior, scale `softplus(h + shift) + 1e-4`, pulled to N(0, I) by KL divergence.
 
     `shift`: a buffer, 0 until a model is calibrated. Without biases, silence gives h = 0 and, without shift, a scale of
@@ -59,21 +78,31 @@ class Variational(nn.Module):
         self.register_buffer("shift", torch.tensor(0.0))
 
     @torch.jit.unused
-    def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 2 * size, T)` to a draw `(B, size, T)` and penalty: KL in nats, summed over dimensions, mean over frames."""
-        mean, scale = h.chunk(2, 1)
-        std = F.softplus(scale + self.shift) + 1e-4
-        kl = 0.5 * (mean**2 + std**2 - 2 * torch.log(std) - 1)
-        return mean + std * self.noise(mean), kl.sum(1).mean()
+    def draw(self, h: Tensor) -> Tensor:
+        """`(B, 2 * size, T)` to a draw `(B, size, T)`."""
+        mean, std = self.posterior(h)
+        return mean + std * self.noise(mean)
 
     def mean(self, h: Tensor) -> Tensor:
         return h.chunk(2, 1)[0]
+
+    @torch.jit.unused
+    def penalty(self, h: Tensor) -> Tensor:
+        """`(B, 2 * size, T)` to the KL divergence in nats, summed over dimensions, mean over frames."""
+        mean, std = self.posterior(h)
+        return (0.5 * (mean**2 + std**2 - 2 * torch.log(std) - 1)).sum(1).mean()
+
+    @torch.jit.unused
+    def posterior(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, both `(B, size, T)`."""
+        mean, scale = h.chunk(2, 1)
+        return mean, F.softplus(scale + self.shift) + 1e-4
 
     def widen(self, z: Tensor) -> Tensor:
         return z
 
 
-class Spherical(nn.Module):
+class Spherical(Latent):
     """Latents on the unit sphere in `size` dimensions, without penalty; for imported runs of the public release."""
 
     may_idle = False
@@ -82,13 +111,15 @@ class Spherical(nn.Module):
         super().__init__()
         self.size = self.encoder_channels = self.decoder_channels = size
 
-    @torch.jit.unused
-    def sample(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, size, T)` to latent and penalty, none."""
-        return self.mean(h), h.new_zeros(())
+    def draw(self, h: Tensor) -> Tensor:
+        return self.mean(h)
 
     def mean(self, h: Tensor) -> Tensor:
         return F.normalize(h, dim=1)
+
+    @torch.jit.unused
+    def penalty(self, h: Tensor) -> Tensor:
+        return h.new_zeros(())
 
     def widen(self, z: Tensor) -> Tensor:
         return z
@@ -102,9 +133,11 @@ def mmd(x: Tensor, y: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor
 
     Gretton et al., A Kernel Two-Sample Test, JMLR 2012, eq. 3. `kernel`: of squared distances and D.
     """
-    xx, yy, xy = (kernel(squared_distances(a, b), x.shape[1]) for a, b in ((x, x), (y, y), (x, y)))
-    within = [(k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1)) for k in (xx, yy)]
-    return within[0] + within[1] - 2 * xy.mean()
+    n = len(x)
+    both = torch.cat([x, y])
+    k = kernel(squared_distances(both, both), x.shape[1])
+    within = [(block.sum() - block.diagonal().sum()) / (len(block) * (len(block) - 1)) for block in (k[:n, :n], k[n:, n:])]
+    return within[0] + within[1] - 2 * k[:n, n:].mean()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -119,8 +152,27 @@ def gaussian(squared: Tensor, size: int) -> Tensor:
 
 def imq(squared: Tensor, size: float) -> Tensor:
     """Inverse multiquadratic kernel, mean over seven scales (Tolstikhin et al., 2018, section 4); in (0, 1]."""
-    scales = [2 * size * s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)]
-    return torch.stack([c / (c + squared) for c in scales]).mean(0)
+    total: Tensor = InverseMultiquadratics.apply(squared, [2 * size * s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)])
+    return total
+
+
+class InverseMultiquadratics(torch.autograd.Function):
+    """Mean of `c / (c + x)` over the scales c, all in each operation."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scales: list[float]) -> Tensor:
+        terms = torch._foreach_add([x] * len(scales), scales)
+        torch._foreach_reciprocal_(terms)
+        weights = [c / len(scales) for c in scales]
+        total = torch.stack(torch._foreach_mul(terms, weights)).sum(0)
+        if ctx.needs_input_grad[0]:
+            torch._foreach_mul_(terms, terms)
+            ctx.slope = torch.stack(torch._foreach_mul(terms, weights)).sum(0)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return -gradient * ctx.slope, None
 
 
 KERNELS = {"imq": imq, "gaussian": gaussian}

@@ -107,7 +107,7 @@ class RAVE(nn.Module):
         bands = [self.pqmf(window) for window in x.split(1)]  # one by one to save memory
         latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])
         magnitudes[: self.latent.size] /= latents.square().mean().sqrt().clamp_min(1e-6)
-        output = [self.decoder(self.latent.widen(self.latent.sample(self.encoder(y))[0])) for y in bands]
+        output = [self.decoder(self.latent.widen(self.latent.draw(self.encoder(y)))) for y in bands]
         band_rms, output_rms = (torch.cat(y).square().mean((0, 2)).sqrt() for y in (bands, output))
         target = OUTPUT_START * band_rms.clamp_min(MIN_BAND_LEVEL * band_rms.norm()).clamp_min(1e-6)
         self.decoder.band_gain.mul_((target / output_rms.clamp_min(1e-6)).unsqueeze(1))

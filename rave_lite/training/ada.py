@@ -51,9 +51,9 @@ class AdaptiveAugmentation(nn.Module):
         return first, second
 
     @torch.no_grad()
-    def adapt(self, features: list[list[Tensor]], windows: int) -> None:
-        """Move `p` by the discriminators' features of real windows, scores last; r is the mean over all processes."""
-        r, processes = torch.stack([stack[-1].float().sign().mean() for stack in features]).mean(), 1
+    def adapt(self, scores: list[Tensor], windows: int) -> None:
+        """Move `p` by the discriminators' scores of real windows; r is the mean over all processes."""
+        r, processes = torch.stack([score.float().sign().mean() for score in scores]).mean(), 1
         if dist.is_available() and dist.is_initialized():
             processes = dist.get_world_size()
             dist.all_reduce(r)

@@ -12,6 +12,7 @@ from rave_lite import machine
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
+from rave_lite.training.step_graphs import WARM_UP
 
 OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory")
 
@@ -30,10 +31,14 @@ class Phase:
 
 def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, warm_up: int,
             device: torch.device) -> list[Phase]:
-    """Time `steps` steps of each phase on noise, after `warm_up` steps. This trains `module`: pass a copy."""
+    """Time `steps` steps of each phase on noise, after `warm_up` steps, and those in which the GPU's graphs are recorded.
+
+    This trains `module`: pass a copy.
+    """
     module.to(device).train()
     generator, discriminator = module.configure_optimizers()
     x = 0.1 * torch.randn(batch_size, 1, window, device=device)
+    warm_up += WARM_UP + module.discriminator_every if module.run.records(x) else 0
     phases = []
     for phase in (1, 2):
         module.step, module.phase1_steps = 0, steps + warm_up if phase == 1 else 0
@@ -53,11 +58,12 @@ def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, w
 def probe(module: RAVETraining, window: int, batch_size: int, device: torch.device) -> list[Phase]:
     """Measure a few steps of both phases on a copy of `module`, so that lack of memory shows before the run starts.
 
-    Raises InputError when memory runs out, naming a `runner.micro_batch` that fits.
+    Precision "auto" becomes the one that takes less time for the rest of the run, if it fits into memory. Raises
+    InputError when memory runs out, naming a `runner.micro_batch` that fits.
     """
-    def attempt(micro_batch: int | None) -> list[Phase] | str:
+    def attempt(micro_batch: int | None, precision: str) -> list[Phase] | str:
         trial = copy.deepcopy(module)
-        trial.run.micro_batch = micro_batch
+        trial.run.micro_batch, trial.run.precision = micro_batch, precision
         try:
             return measure(trial, window=window, batch_size=batch_size, steps=module.discriminator_every, warm_up=1,
                            device=device)
@@ -70,16 +76,32 @@ def probe(module: RAVETraining, window: int, batch_size: int, device: torch.devi
             if device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    result = attempt(module.run.micro_batch)
-    if not isinstance(result, str):
-        return result
+    auto = module.run.precision == "auto"
+    precisions = ["bf16-mixed", "32-true"] if auto and module.run.mixed(device) else [module.run.precision]
+    results = {precision: attempt(module.run.micro_batch, precision) for precision in precisions}
+    fitting = {precision: phases for precision, phases in results.items() if not isinstance(phases, str)}
+    if fitting:
+        fastest = min(fitting, key=lambda precision: remaining_seconds(module, fitting[precision]))
+        if auto:
+            module.run.precision = fastest
+        return fitting[fastest]
     size = module.run.micro_batch or batch_size
     sizes = [size // 2**i for i in range(1, size.bit_length())]
-    fits = next((n for n in sizes if not isinstance(attempt(n), str)), None)
+    fits = next((n for n in sizes if not isinstance(attempt(n, precisions[0]), str)), None)
     advice = f"runner.micro_batch={fits} fits: the same training, a third slower" if fits else "No runner.micro_batch fits"
-    raise InputError(f"{result} does not fit into the memory of {name(device)} with data.batch_size={batch_size} and "
-                     f"data.window={window}. {advice}. Less is needed, too, by trainer=rtx3070 (bfloat16), a smaller "
-                     f"data.batch_size or data.window, or model=v2_small")
+    raise InputError(f"{results[precisions[0]]} does not fit into the memory of {name(device)} with "
+                     f"data.batch_size={batch_size} and data.window={window}. {advice}. Less is needed, too, by "
+                     f"trainer=rtx3070 (bfloat16), a smaller data.batch_size or data.window, or model=v2_small")
+
+
+def remaining_steps(module: RAVETraining) -> tuple[int, int]:
+    """Steps still to do in each phase."""
+    phase1 = max(0, module.phase1_steps - module.step)
+    return phase1, max(0, module.total_steps - module.step) - phase1
+
+
+def remaining_seconds(module: RAVETraining, phases: list[Phase]) -> float:
+    return sum(steps * p.seconds for p, steps in zip(phases, remaining_steps(module), strict=True))
 
 
 def now(device: torch.device) -> float:
@@ -111,14 +133,11 @@ def table(phases: list[Phase]) -> Table:
 
 def plan(module: RAVETraining, phases: list[Phase]) -> Table:
     """Remaining steps of a run by phase, with time and memory as measured by `probe`."""
-    rows, ends, total = [], (module.phase1_steps, module.total_steps), 0.0
-    for p, first, end in zip(phases, (0, ends[0]), ends, strict=True):
-        steps_left = max(0, end - max(first, module.step))
-        total += steps_left * p.seconds
-        rows.append((str(p.phase), f"{steps_left:,}", f"{p.seconds:.3f}", duration(steps_left * p.seconds),
-                     f"{p.memory / 1024:.2f} GiB"))
-    rows.append(("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), ""))
-    return make_table(("phase", "steps", "s/step", "takes", "peak memory"), rows, title="plan")
+    rows = [(str(p.phase), f"{steps:,}", f"{p.seconds:.3f}", duration(steps * p.seconds), f"{p.memory / 1024:.2f} GiB")
+            for p, steps in zip(phases, remaining_steps(module), strict=True)]
+    rows.append(("both", f"{sum(remaining_steps(module)):,}", "", duration(remaining_seconds(module, phases)), ""))
+    title = "plan" + (f", {module.run.precision}" if module.run.precision != "auto" else "")
+    return make_table(("phase", "steps", "s/step", "takes", "peak memory"), rows, title=title)
 
 
 def duration(seconds: float) -> str:

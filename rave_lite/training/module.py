@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -24,6 +25,7 @@ from rave_lite.training.losses import (
 )
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
+from rave_lite.training.step_graphs import StepGraphs
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 CALIBRATION_WINDOWS = 16  # may span several batches, as one batch may be all quiet
@@ -45,6 +47,7 @@ class RAVETraining(L.LightningModule):
     """
 
     first_nonfinite_step: Tensor
+    penalty_weight: Tensor
 
     def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
@@ -74,6 +77,8 @@ class RAVETraining(L.LightningModule):
         self.calibrated = False  # true as well after a start from a trained model
         self.phase1_ended: int | None = None  # the step at which phase 1 ended early
         self.register_buffer("first_nonfinite_step", torch.tensor(-1), persistent=False)  # -1: every loss was finite
+        self.register_buffer("penalty_weight", torch.tensor(0.0), persistent=False)  # of this step, where a graph reads it
+        self.graphs = StepGraphs()
 
     @property
     def phase(self) -> int:
@@ -116,17 +121,42 @@ class RAVETraining(L.LightningModule):
         self._seed_step()
         if self.step == 0 and not self.calibrated:
             self.calibrate(x)
-        if self.phase == 2 and self.step % self.discriminator_every == 0:
-            losses = {"discriminator": self.discriminator_loss(x)}
-            self._update(discriminator, self.discriminator_lr, losses["discriminator"], backward)
+        adversary = self.phase == 2 and self.step % self.discriminator_every == 0
+        optimizer, lr = (discriminator, self.discriminator_lr) if adversary else (generator, self.generator_lr())
+        optimizer.zero_grad()
+        self.penalty_weight.fill_(self.weight("penalty"))
+        passes = partial(self._discriminator_passes if adversary else self._generator_passes, backward=backward)
+        if self.run.records(x):
+            kind = adversary, self.is_frozen("encoder")
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            losses = self.graphs(passes, x, parameters, phase=self.phase, kind=kind)
         else:
-            with frozen(self.discriminator):
-                losses = self.generator_losses(x)
-                total = torch.stack([self.weight(name) * loss for name, loss in losses.items()]).sum()
-                self._update(generator, self.generator_lr(), total, backward)
+            losses = passes(x)
+        is_first = (self.first_nonfinite_step < 0) & ~losses["total"].isfinite()
+        self.first_nonfinite_step.masked_fill_(is_first, self.step)
+        with self.schedule.applied_to(optimizer, lr, self.is_frozen):
+            optimizer.step()
+        if not adversary:
             self._average()
         self.step += 1
+        return {name: loss for name, loss in losses.items() if name != "total"}
+
+    def _generator_passes(self, x: Tensor, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
+        """The generator's gradients; its losses by name, and their weighted total."""
+        with frozen(self.discriminator):
+            losses = self.generator_losses(x)
+            weighted = [loss * (self.penalty_weight if name == "penalty" else self.weight(name))
+                        for name, loss in losses.items()]
+            losses["total"] = torch.stack(weighted).sum()
+            with tf32(True):
+                backward(losses["total"])
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def _discriminator_passes(self, x: Tensor, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
+        loss = self.discriminator_loss(x)
+        with tf32(True):
+            backward(loss)
+        return {"discriminator": loss.detach(), "total": loss.detach()}
 
     @tf32(False)
     def calibrate(self, x: Tensor) -> None:
@@ -148,15 +178,6 @@ class RAVETraining(L.LightningModule):
         """Whether a part or parameter keeps its weights in this step: by the schedule, or the encoder in phase 2."""
         return (self.phase == 2 and part.split(".")[0] == "encoder") or self.schedule.is_frozen(part, self.step)
 
-    def _update(self, optimizer: Any, lr: float, loss: Tensor, backward: Callable[[Tensor], None]) -> None:
-        is_first = (self.first_nonfinite_step < 0) & ~loss.detach().isfinite()
-        self.first_nonfinite_step.copy_(torch.where(is_first, self.step, self.first_nonfinite_step))
-        optimizer.zero_grad()
-        with tf32(True):
-            backward(loss)
-        with self.schedule.applied_to(optimizer, lr, self.is_frozen):
-            optimizer.step()
-
     @torch.no_grad()
     def _average(self) -> None:
         """Update the averaged weights, with a shorter average at first, so that the initial weights are forgotten."""
@@ -167,20 +188,23 @@ class RAVETraining(L.LightningModule):
     @tf32(False)
     def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
         """The generator's unweighted losses by name."""
-        bands, output_bands, penalty = self.reconstruct_bands(x)
+        bands, output_bands, h = self.reconstruct_bands(x)
         output = self.model.pqmf.inverse(output_bands)
         reference, output = self.aligned(x, output, self.model.latency)
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
-        losses = {**self.distance(reference, output), "bands": band_distances["linear"], "penalty": penalty}
+        losses = {**self.distance(reference, output), "bands": band_distances["linear"],
+                  "penalty": self.model.latent.penalty(h)}
         if self.start is not None:
             pairs = zip(self.model.parameters(), self.start.parameters(), strict=True)
             losses["pull"] = torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()
         if self.phase == 2:
             reference, output = self.augment_for_discriminator(reference, output)
-            with torch.no_grad():
-                real = self.run(self.discriminator, reference)
-            fake = self.run(self.discriminator, output)
-            losses |= {"adversarial": hinge_generator(fake), "feature_matching": feature_matching(real, fake)}
+            with self.run.folded(self.discriminator):
+                with torch.no_grad():
+                    real = self.run(self.discriminator, reference)
+                fake = self.run(self.discriminator, output)
+            losses |= {"adversarial": hinge_generator([stack[-1] for stack in fake]),
+                       "feature_matching": feature_matching(real, fake)}
         return losses
 
     @tf32(False)
@@ -189,21 +213,26 @@ class RAVETraining(L.LightningModule):
         with torch.no_grad():
             output = self.model.pqmf.inverse(self.reconstruct_bands(x)[1])
             reference, output = self.augment_for_discriminator(*self.aligned(x, output, self.model.latency))
-        real = self.run(self.discriminator, reference)
+        with self.run.folded(self.discriminator):
+            scores = [stack[-1] for stack in self.run(self.discriminator, torch.cat([reference, output]))]
         if self.ada is not None:
-            self.ada.adapt(real, len(x))
-        return hinge_discriminator(real, self.run(self.discriminator, output))
+            self.ada.adapt([score[: len(score) // 2] for score in scores], len(x))
+        return hinge_discriminator(scores)
 
     def augment_for_discriminator(self, reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
         """Both signals as the discriminators receive them."""
         return (reference, output) if self.ada is None else self.ada(reference, output)
 
     def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`(B, 1, T)` to input bands, reconstructed bands and latent penalty; no gradient through a frozen encoder."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen("encoder")):
-            bands = self.model.pqmf(x)
-            z, penalty = self.model.latent.sample(self.run(self.model.encoder, bands).to(x.dtype))
-        return bands, self.run(self.model.decoder, self.model.latent.widen(z)).to(x.dtype), penalty
+        """`(B, 1, T)` to its bands, reconstructed bands and the encoder's output; no gradient through a frozen encoder."""
+        encoder, decoder, learns = self.model.encoder, self.model.decoder, torch.is_grad_enabled()
+        separate = learns and self.is_frozen("encoder")
+        bands = self.model.pqmf(x)
+        with self.run.folded(decoder, *[encoder] * (not separate)):
+            with torch.set_grad_enabled(learns and not separate), self.run.folded(*[encoder] * separate):
+                h = self.run(encoder, bands).to(x.dtype)
+            output_bands = self.run(decoder, self.model.latent.widen(self.model.latent.draw(h))).to(x.dtype)
+        return bands, output_bands, h
 
     def aligned(self, reference: Tensor, output: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Delay the reference by the model's delay; drop the start, which was computed from padding.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rave_lite.errors import InputError
+from rave_lite.layers import fold_weight_norm
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
@@ -18,15 +19,17 @@ class NetworkRunner:
 
     `precision`: one of `PRECISIONS`; "auto" is "bf16-mixed" on a GPU that computes in it (Ampere and newer), else
     "32-true". `micro_batch`: run so many items at a time with activation checkpointing, which holds the activations of one
-    micro-batch and costs one more forward pass; the result is the same. `compile`: use torch.compile.
+    micro-batch and costs one more forward pass; the result is the same. `compile`: use torch.compile. `record`: on a GPU,
+    record the passes of a step as a CUDA graph, where one process trains on whole batches.
     """
 
-    def __init__(self, *, precision: str = "32-true", micro_batch: int | None = None, compile: bool = False):  # noqa: A002
+    def __init__(self, *, precision: str = "32-true", micro_batch: int | None = None, compile: bool = False,  # noqa: A002
+                 record: bool = True):
         if precision not in PRECISIONS:
             raise InputError(f"{precision!r} is none of {', '.join(PRECISIONS)}", where="runner.precision")
         if micro_batch is not None and micro_batch < 1:
             raise InputError(f"{micro_batch} is no number of items; null: all at once", where="runner.micro_batch")
-        self.precision, self.micro_batch, self.compile = precision, micro_batch, compile
+        self.precision, self.micro_batch, self.compile, self.record = precision, micro_batch, compile, record
 
     def __call__(self, network: nn.Module, x: Tensor) -> Any:
         if self.compile and network._compiled_call_impl is None:
@@ -35,6 +38,22 @@ class NetworkRunner:
             if self.micro_batch is None or self.micro_batch >= len(x):
                 return network(x)
             return concatenate([checkpoint(network, part, use_reentrant=False) for part in x.split(self.micro_batch)])
+
+    @contextmanager
+    def folded(self, *networks: nn.Module) -> Iterator[None]:
+        """Fold the weight norm of `networks` for the `with` block, where they run as they are."""
+        if self.compile or self.micro_batch is not None or not networks:
+            yield
+        else:
+            device = next(networks[0].parameters()).device
+            with fold_weight_norm(networks, torch.bfloat16 if self.mixed(device) else None):
+                yield
+
+    def records(self, x: Tensor) -> bool:
+        """Whether steps on batches such as `x` are to be recorded as CUDA graphs."""
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        whole = self.micro_batch is None or self.micro_batch >= len(x)
+        return self.record and x.is_cuda and whole and alone and not self.compile
 
     def mixed(self, device: torch.device) -> bool:
         """Whether the networks run in bfloat16 there."""

@@ -7,7 +7,8 @@ On a GPU: device=cuda, capacity=96 batch=8 window=131072, ours with precision=bf
 
 The release is a black box in a venv of its own: python3 -m venv release
 release/bin/pip install acids-rave==2.3.1 torch==2.11.0 torchaudio==2.11.0. Run them in turn; each prints, per phase, the
-mean (its discriminator takes every fourth step) and median seconds a step, by the clock and of CPU, the first four left out.
+mean (its discriminator takes every fourth step) and median seconds a step, by the clock and of CPU, the first four (on a
+GPU 16) left out. record=false: without CUDA graphs.
 """
 
 import os
@@ -19,12 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 OPTIONS = {"steps": 24, "capacity": 16, "batch": 4, "window": 32768, "threads": 1, "device": "cpu", "precision": "32-true",
-           "memory_limit": 0}
+           "memory_limit": 0, "record": "true"}
 OPTIONS |= {name: int(value) if value.isdigit() else value for name, value in (a.split("=") for a in sys.argv[2:])}
 os.environ["OMP_NUM_THREADS"] = str(OPTIONS["threads"])
 import torch  # noqa: E402
 
-SKIPPED = 4
+SKIPPED = 4 if OPTIONS["device"] == "cpu" else 16  # on a GPU the first are recorded
 
 
 def report(phase: int, step_times: list[tuple[float, float]]) -> None:
@@ -63,7 +64,8 @@ def ours() -> None:
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         module = build(compose("train", ["recipe=minute_cpu", f"model.capacity={OPTIONS['capacity']}",
-                                          f"runner.precision={OPTIONS['precision']}"])).to(OPTIONS["device"])
+                                          f"runner.precision={OPTIONS['precision']}",
+                                          f"runner.record={OPTIONS['record']}"])).to(OPTIONS["device"])
     generator, discriminator = module.configure_optimizers()
 
     def step() -> None:

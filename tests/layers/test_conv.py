@@ -1,11 +1,14 @@
 """Convolutions against torch's own, and their delays against impulses."""
 
+from contextlib import nullcontext
+from itertools import chain
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit, weight_norm
-from rave_lite.layers.conv import REFERENCE_FAN_IN
+from rave_lite.layers import Conv1d, ConvTranspose1d, ResidualUnit, fold_weight_norm, weight_norm
+from rave_lite.layers.conv import REFERENCE_FAN_IN, LongConv
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
@@ -38,6 +41,28 @@ def test_convolution_is_torchs_on_a_padded_signal(kernel, dilation, stride):
     padded = F.pad(x, ((kernel - 1) * dilation + 1 - stride, 0))
     expected = F.conv1d(padded, layer.weight, dilation=dilation, stride=stride)
     assert_same(layer(x), expected, [x, *layer.parameters()])
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (3, 9), (7, 2)])
+def test_a_long_convolution_is_torchs(kernel, dilation):
+    x, weight = signal(2, 3, 40), signal(4, 3, kernel)
+    assert_same(LongConv.apply(x, weight, dilation), F.conv1d(x, weight, dilation=dilation), [x, weight])
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_folded_weights_are_those_of_the_layers_and_so_are_their_gradients(networks):
+    torch.manual_seed(0)
+    layers = [torch.nn.Sequential(Conv1d(4, 6, 3), ConvTranspose1d(6, 6, 2), Conv1d(6, 2, 3), Conv1d(2, 2, 1, norm=False))
+              for _ in range(networks)]
+    results = []
+    for folds in (False, True):
+        with fold_weight_norm(layers) if folds else nullcontext():
+            weights = [layer.weight for stack in layers for layer in stack]
+        parameters = [p for stack in layers for p in stack.parameters()]
+        results.append((weights, torch.autograd.grad(sum((w**3).sum() for w in weights), parameters)))
+    for plain, folded in zip(*(chain(*r) for r in results), strict=True):
+        assert torch.allclose(plain, folded, rtol=1e-5)
+    assert all(layer.parametrizations.weight[0].folded is None for stack in layers for layer in stack[:3])
 
 
 @pytest.mark.parametrize("centered", [False, True])
