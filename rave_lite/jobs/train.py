@@ -16,7 +16,7 @@ from rave_lite.training.bench import plan, probe
 from rave_lite.training.callbacks import Checkpoints
 from rave_lite.training.module import CALIBRATION_WINDOWS, check_window
 from rave_lite.training.process import limit_memory, prepare, signals_restored, worker_errors_unwrapped
-from rave_lite.training.resume import check_resumable, to_resume
+from rave_lite.training.resume import check_resumable, keep_precision, to_resume
 
 
 def train(config: DictConfig, brief: bool = False) -> float:
@@ -41,6 +41,8 @@ def train(config: DictConfig, brief: bool = False) -> float:
             show(f"[yellow]warning:[/] {warning}")
     data = Recordings(recordings, window=settings["window"], batch_size=settings["batch_size"], gap=settings["gap"],
                       seed=config.seed, workers=settings["workers"], augmentation=augment)
+    if saved:
+        keep_precision(module, saved)
     for warning in check_resumable(module, saved) if saved else []:
         show(f"[yellow]warning:[/] {warning}")
     if not saved and not module.calibrated:
@@ -50,6 +52,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
     if not brief:
         share = settings["batch_size"] // trainer.world_size
         show(plan(module, probe(module, settings["window"], share, trainer.strategy.root_device)))
+        module.config["runner"]["precision"] = module.run.precision  # what "auto" became
     with signals_restored(), worker_errors_unwrapped():
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")

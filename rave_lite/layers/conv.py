@@ -188,9 +188,10 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         x = self.past(x)
         if x.device.type == "cpu":  # oneDNN's kernel: half the product's time, with AVX-512 or few channels
             return F.conv_transpose1d(x, self.weight, stride=self.ratio, padding=self.ratio)
-        y = (x.transpose(1, 2) @ self.weight.flatten(1)).unflatten(2, (-1, 2, self.ratio))  # uses the weights' memory layout
-        y = y[:, 1:, :, 0] + y[:, :-1, :, 1]  # (B, T, out, stride): terms of the current frame and of the one before
-        return y.transpose(1, 2).flatten(2)
+        taps = self.weight.unflatten(2, (2, self.ratio)).permute(0, 2, 3, 1).flatten(1)
+        y = (x.transpose(1, 2) @ taps).unflatten(2, (2, -1))
+        y = y[:, 1:, 0] + y[:, :-1, 1]  # (B, T, stride * out): terms of the current frame and of the one before
+        return y.unflatten(2, (self.ratio, -1)).flatten(1, 2).transpose(1, 2)
 
     def streaming(self, batch_size: int) -> nn.Module:
         taps = self.weight.unflatten(2, (2, self.ratio)).permute(3, 1, 2, 0).flip(2)  # (stride, out, older first, in)

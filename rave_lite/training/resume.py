@@ -30,6 +30,12 @@ def to_resume(resume: str | None, out: Path) -> Checkpoint | None:
     return checkpoint
 
 
+def keep_precision(module: RAVETraining, checkpoint: Checkpoint) -> None:
+    """A precision "auto" is what it was in the checkpoint's run, which another measurement might not choose again."""
+    if module.run.precision == "auto":
+        module.run.precision = checkpoint.settings.get("runner", {}).get("precision", "auto")
+
+
 def check_resumable(module: RAVETraining, checkpoint: Checkpoint) -> list[str]:
     """Warnings about other training recordings than the checkpoint's run had.
 

@@ -8,7 +8,8 @@
 # sources: WHEELS is a folder of wheels that this machine's Python lacks, or -; RELEASE_PYTHON has acids-rave 2.3.1 (see
 # tests/bench/steps.py), or -; RELEASE_FILE is its export (see tests/bench/live.py). TRAININGS: what to train, each a
 # precision with settings, as in "bf16-mixed 32-true bf16-mixed,seed=1,augmentation=light"; the first two by default.
-# DEVICE=cpu QUICK=1 tries the script itself with small models.
+# SKIP: a pattern of parts to leave out, as in "first steps|record=false". DEVICE=cpu QUICK=1 tries the script itself with
+# small models.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 data=$(realpath "$1") scorer=$(realpath "$2") wheels=${4:--} release=${5:--} release_file=${6:-}
@@ -20,10 +21,10 @@ if [ "$wheels" != - ]; then
     export PYTHONPATH=$PYTHONPATH:$out/site
 fi
 if [ -n "${QUICK:-}" ]; then
-    size=(model.capacity=4 data.batch_size=2 data.window=16384) steps=(phase1.steps=20 phase2.steps=12) live=1
+    size=(model.capacity=4 data.batch_size=2 data.window=16384) steps=(phase1.steps=20 phase2.steps=12) minute=100
     first=(steps=15 batch=2 window=16384 capacities=4 seeds=0,1) timed=(capacity=4 batch=2 window=16384 steps=6)
 else
-    size=(memory_limit=8) steps=(phase1.steps=2000 phase2.steps=600) live=${SECONDS_OF_AUDIO:-60}
+    size=(memory_limit=8) steps=(phase1.steps=2000 phase2.steps=600) minute=20672
     first=(steps=60 batch=8 window=131072 seeds=0,1,2,3) timed=(capacity=96 batch=8 window=131072 steps=64)
 fi
 held_out=tabla_ghe4,tabla_ke2,tabla_na_s,tabla_tas2,tabla_te2,tabla_tun2
@@ -34,6 +35,7 @@ for stem in ${held_out//,/ }; do cp "$data/$stem".* "$out/references/"; done
 run() {  # NAME PATTERN COMMAND...: its output to logs/NAME.log, what matches PATTERN and the time to logs/NAME.md
     local name=$1 pattern=$2 start=$SECONDS log=$out/logs/$1.log
     shift 2
+    [[ -n ${SKIP:-} && $name =~ $SKIP ]] && return
     "$@" > "$log" 2>&1 && status=done || status="FAILED ($?): $(tail -n 3 "$log")"
     { printf '\n## %s: %s in %d s\n\n' "$name" "$status" $((SECONDS - start)); grep -E "$pattern" "$log"; } > "$out/logs/$name.md"
     cat "$out/logs/$name.md"
@@ -56,8 +58,10 @@ for precision in 32-true bf16-mixed; do
     done
 done
 [ "$release" = - ] || run "steps of the release" '^phase' "$release" tests/bench/steps.py release device="$device" "${timed[@]}"
-run blocks 'ms|v2|low|release' "$python" tests/bench/live.py "$out/live" SECONDS="$live" DEVICE="$device" \
+run blocks 'ms|v2|low|release' "$python" tests/bench/live.py "$out/live" SECONDS=0 DEVICE="$device" \
     PRECISIONS=float32,float16 ${release_file:+RELEASE="$release_file"}
+run "a minute of low_latency" 'ms|low' "$python" tests/bench/live.py "$out/live" SECONDS=0 DEVICE="$device" \
+    MODELS=low_latency PRECISIONS=float32 COUNT=$minute
 for precision in 32-true bf16-mixed; do
     run "first steps $precision" '^\|' "$python" -m tests.bench.stability "$data" models=v2 latents=wasserstein rates=1 \
         jobs=2 precision=$precision device="$device" out="$out/stability-$precision.jsonl" "${first[@]}" &

@@ -16,6 +16,8 @@ from rave_lite.training import bench
 from rave_lite.training.callbacks import Plateau
 from rave_lite.training.health import HealthMonitor, refuse_broken
 from rave_lite.training.metric_logging import MetricLogging
+from rave_lite.training.resume import keep_precision
+from rave_lite.training.runner import NetworkRunner
 from tests.commands import rave_lite
 from tests.conftest import configured, small_run
 from tests.memory import LiveBytes, Reads
@@ -201,6 +203,28 @@ def test_too_little_memory_is_found_before_the_first_step_with_what_would_fit():
         peak(limit=(whole + halves) / 2)
     with pytest.raises(InputError, match=r"phase 1 does not fit .* No runner\.micro_batch fits\. .*model=v2_small"):
         peak(limit=halves / 3)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [({"bf16-mixed": [1, 4], "32-true": [2, 1]}, "32-true"),
+                                                 ({"bf16-mixed": [1, 4], "32-true": [2, 4]}, "bf16-mixed"),
+                                                 ({"bf16-mixed": [9, 9], "32-true": None}, "bf16-mixed")])
+def test_precision_auto_is_what_takes_less_time_and_fits(seconds, chosen, monkeypatch):
+    """Seconds a step in each phase; None: no memory. A resumed run keeps what was chosen."""
+    def measure(trial, **_):
+        if seconds[trial.run.precision] is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [bench.Phase(i + 1, s, s, 0, 0, 1) for i, s in enumerate(seconds[trial.run.precision])]
+
+    monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr(NetworkRunner, "mixed", lambda *_: True)
+    module = training("runner.precision=auto", "phase1.steps=2", "phase2.steps=1")
+    phases = bench.probe(module, window=8192, batch_size=2, device=torch.device("cpu"))
+    assert module.run.precision == chosen
+    assert [p.seconds for p in phases] == seconds[chosen]
+    assert bench.plan(module, phases).title == f"plan, {chosen}"
+    resumed = training("runner.precision=auto")
+    keep_precision(resumed, SimpleNamespace(settings={"runner": {"precision": chosen}}))
+    assert resumed.run.precision == chosen
 
 
 def test_configured():
