@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-VIEWS = {"_conj", "_reshape_alias", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "diagonal", "expand", "lift_fresh",
-         "narrow", "permute", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold",
-         "unsqueeze", "view", "view_as_real"}
+VIEWS = {"_conj", "_reshape_alias", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "diagonal", "expand",
+         "lift_fresh", "narrow", "permute", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose",
+         "unbind", "unfold", "unsqueeze", "view", "view_as_real"}
 
 
 class _Counting(TorchDispatchMode):
