@@ -44,7 +44,7 @@ def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
         messages += [f"warning: step {checkpoint.step} of the {phase1_steps} of phase 1: the sound is not finished"]
     if live.hop & (live.hop - 1):
         messages += [f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are"]
-    if not live.core.rave.principal.measured:
+    if not live.measured:
         messages += ["note: its latents' directions are as imported, latent_carried and latent_std guessed: rave-lite "
                      "import ... data.root=DIR measures them"]
     if live.precision == "int8":
