@@ -1,5 +1,6 @@
 """Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -154,9 +155,11 @@ def load(path: Path, device: str | torch.device = "cpu") -> Any:
                          f"rave-lite export makes one", where=path) from error
 
 
-def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None) -> None:
+def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None,
+           measure: Callable[[Any], dict[str, Any]] = lambda scripted: {}) -> None:
     """Script `live` and write it to `path` in one step; `metadata` goes into the archive as metadata.json.
 
+    `measure` gets a copy of the scripted module; what it returns is added to `metadata`.
     `verify` gets the finished file under a temporary name; when it raises, `path` stays as it was.
 
     The module is not frozen: `torch.jit.freeze` turns weights into constants, which stay behind when a host moves the module
@@ -166,6 +169,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
         raise InputError(f"{path} must end in .ts: live hosts look for that", where="out")
     scripted = torch.jit.script(live.eval().requires_grad_(False))
     per_direction(scripted, live.latent_size)
+    metadata.update(measure(copy.deepcopy(scripted)))
     with replacing(path) as temporary:
         torch.jit.save(scripted, str(temporary), _extra_files={"metadata.json": json.dumps(metadata)})
         verify(temporary)
