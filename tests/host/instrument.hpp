@@ -8,8 +8,8 @@
 #ifdef RAVE_CUDA_GRAPH
 #include <ATen/cuda/CUDAGraph.h>
 #include <ATen/ops/zeros.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
+#include <c10/core/StreamGuard.h>  // through torch's own library: the CUDA runtime is not linked
+#include <c10/core/impl/VirtualGuardImpl.h>
 #endif
 
 #include <algorithm>
@@ -93,15 +93,18 @@ class Instrument {
   /// Records a method's block of this shape as one CUDA graph, which `play` then replays; why it cannot, or "".
   std::string record(const Method& m, at::IntArrayRef shape) {
     if (!device_.is_cuda()) return "the device is no GPU";
+    if (number("receptive_field") < 0) return "the file is of another program, whose state need not lie in buffers";
     if (number("hop") == 1) return "the file converts the sampling rate, so that its blocks differ";
 #ifdef RAVE_CUDA_GRAPH
     const std::lock_guard<std::mutex> lock(mutex_);
     const c10::InferenceMode guard;
     input_ = at::zeros(shape, at::TensorOptions(device_));
     const auto block = [&] { return module_.get_method(m.name)({input_}).toTensor(); };
-    const auto stream = c10::cuda::getStreamFromPool();
+    const c10::impl::VirtualGuardImpl gpu(device_.type());
+    const c10::Device device(device_.type(), gpu.getDevice().index());
+    const c10::Stream stream = gpu.getStreamFromGlobalPool(device, false);
     {
-      const c10::cuda::CUDAStreamGuard on(stream);
+      const c10::StreamGuard on(stream);
       for (int i = 0; i < 4; ++i) block();  // TorchScript compiles, cuBLAS allocates its workspace
       stream.synchronize();
       graph_ = std::make_unique<at::cuda::CUDAGraph>();
@@ -110,7 +113,7 @@ class Instrument {
       graph_->capture_end();
     }
     module_.get_method("reset")({});
-    c10::cuda::device_synchronize();
+    gpu.getStream(device).synchronize();
     recorded_ = &m;
     return "";
 #else
