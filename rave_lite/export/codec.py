@@ -146,7 +146,7 @@ class StreamingDecoder(nn.Module):
         """Add the layers of the noise synthesiser, and the regions of its noise before and after the filter."""
         net, rate = [conv for conv in synth.net if isinstance(conv, MatrixConv)], x.rate
         for conv in net:
-            x = plan.step(conv, x, plan.region(conv.product.weight.shape[0], x.rate // conv.stride), activated=True,
+            x = plan.step(conv, x, plan.region(conv.product.out_features, x.rate // conv.stride), activated=True,
                           bias=torch.full((n_bands * synth.filter_bands,), -5.0) if conv is net[-1] else None)
         self.amplitude = len(plan.regions) - 1
         self.noise_source, self.filtered = self.amplitude + 1, self.amplitude + 2

@@ -78,6 +78,7 @@ def test_hosts_find_what_they_ask_for(tiny):
     (["model=v2_small"], {"precision": "bfloat16"}),
     (["model=low_latency"], {"sample_rate": 88200, "channels": 2, "batch_size": 2}),
     (["model=low_latency", "model.alignment=centered"], {"sample_rate": 48000, "precision": "float16"}),
+    (["model=v2_small"], {"precision": "int8"}),
     (["model=tiny", "model.capacity=24"], {"precision": "int8"})])
 def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
     model = audible(*overrides[:1], SMALL, *overrides[1:])

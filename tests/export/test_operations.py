@@ -22,7 +22,7 @@ def operations(live: Live, streams: int = 1):
 
 @pytest.mark.parametrize(("model", "precision", "most"), [
     ("v2", "float32", 162), ("v2_small", "float32", 177), ("low_latency", "float32", 166), ("v2", "float16", 168),
-    ("v2", "int8", 188)])
+    ("v2", "int8", 188), ("v2_small", "int8", 205)])
 def test_a_block_dispatches_few_operations(model, precision, most):
     live = Live(build(f"model={model}", "model.capacity=4").eval(), batch_size=2, precision=precision).eval()
     counts = operations(live)
