@@ -1,5 +1,6 @@
-"""Memory use of this process."""
+"""The machine at hand, and the memory use of this process."""
 
+import platform
 import sys
 from pathlib import Path
 
@@ -18,3 +19,11 @@ def resident_memory() -> float:
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 2**10
+
+
+def processor() -> str:
+    """The name of this machine's CPU."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":", 1)[1].strip() for line in (info.read_text().splitlines() if info.exists() else [])
+             if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())

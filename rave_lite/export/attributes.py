@@ -7,22 +7,26 @@ BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
 ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "gain": FLOAT, "reset": BOOL}
 
 
-class SmoothedParameter(nn.Module):
-    """A value that moves to its target over one block, which avoids clicks."""
+class SmoothedParameters(nn.Module):
+    """Values that move to their targets over one block, which avoids clicks."""
 
     now: Tensor
     target: Tensor
+    ramp: Tensor
 
-    def __init__(self, value: float):
+    def __init__(self, values: list[float]):
         super().__init__()
-        self.register_buffer("now", torch.tensor(value), persistent=False)
-        self.register_buffer("target", torch.tensor(value), persistent=False)
+        self.register_buffer("now", torch.tensor(values).unsqueeze(1), persistent=False)
+        self.register_buffer("target", torch.tensor(values).unsqueeze(1), persistent=False)
+        self.register_buffer("ramp", torch.zeros(0), persistent=False)
 
     def forward(self, length: int) -> Tensor:
-        fraction = torch.arange(1, length + 1, device=self.now.device) / length
-        value = torch.lerp(self.now, self.target, fraction)
+        """The values at each sample of a block, `(values, length)`."""
+        if self.ramp.shape[0] != length:
+            self.ramp = torch.arange(1, length + 1, device=self.now.device) / length
+        values = torch.lerp(self.now, self.target, self.ramp)
         self.now.copy_(self.target)
-        return value
+        return values
 
 
 class Attributes(nn.Module):
@@ -43,7 +47,7 @@ class Attributes(nn.Module):
         self.latent_size = self.full_latent_size = latent_size  # hosts of RAVE read the second
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
-        self.dry_wet, self.gain = SmoothedParameter(1.0), SmoothedParameter(1.0)
+        self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
         self.register_buffer("noise_amount", torch.ones(()), persistent=False)
         self.register_buffer("noise_switch", torch.ones(()), persistent=False)
         self.seed = 0
@@ -54,7 +58,7 @@ class Attributes(nn.Module):
 
     def scale_and_shift(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
-        return p * self.scale[: p.shape[1]] + self.bias[: p.shape[1]]
+        return torch.addcmul(self.bias[: p.shape[1]], p, self.scale[: p.shape[1]])
 
     @torch.jit.export
     def get_attributes(self) -> list[str]:
@@ -91,8 +95,8 @@ class Attributes(nn.Module):
 
     def _apply_noise_gain(self) -> int:
         for part in self.modules():
-            if hasattr(part, "amount"):
-                part.amount.copy_(self.noise_amount * self.noise_switch)  # type: ignore[operator]
+            if hasattr(part, "position"):
+                part.set_amount(self.noise_amount * self.noise_switch)  # type: ignore[operator]
         return 0
 
     @torch.jit.export
@@ -101,8 +105,7 @@ class Attributes(nn.Module):
         self.seed = value
         for part in self.modules():
             if hasattr(part, "position"):
-                part.seed.fill_(value)  # type: ignore[operator]
-                part.position.zero_()  # type: ignore[operator]
+                part.set_seed(value)  # type: ignore[operator]
         return 0
 
     @torch.jit.export
@@ -114,24 +117,24 @@ class Attributes(nn.Module):
         """Set the mix. 0: the input, delayed like the model's output; 1: the model."""
         if not finite(value):
             return 1
-        self.dry_wet.target.fill_(min(max(value, 0.0), 1.0))
+        self.smoothed.target[0].fill_(min(max(value, 0.0), 1.0))
         return 0
 
     @torch.jit.export
     def get_dry_wet(self) -> tuple[float]:
-        return (float(self.dry_wet.target),)
+        return (float(self.smoothed.target[0]),)
 
     @torch.jit.export
     def set_gain(self, value: float) -> int:
         """Set the linear factor of the output, clamped to 0..16."""
         if not finite(value):
             return 1
-        self.gain.target.fill_(min(max(value, 0.0), 16.0))
+        self.smoothed.target[1].fill_(min(max(value, 0.0), 16.0))
         return 0
 
     @torch.jit.export
     def get_gain(self) -> tuple[float]:
-        return (float(self.gain.target),)
+        return (float(self.smoothed.target[1]),)
 
     @torch.jit.export
     def set_sample_rate(self, rate: int) -> int:

@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 
+from rave_lite.export.plays import as_line
+from rave_lite.export.precision import proposed_precision
 from rave_lite.export.torchscript import Live
 from rave_lite.model import RAVE, Checkpoint
 
@@ -34,6 +36,8 @@ def as_text(key: str, value: Any, card: dict[str, Any]) -> str:
         return f"{value} principal directions, {100 * card['latent_carried']:.1f} % of the variance"
     if key == "training_minutes":
         return f"{value} min"
+    if key == "plays":
+        return "; ".join(f"on {device}: {as_line(times, card['sample_rate'])}" for device, times in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -44,9 +48,11 @@ def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
         messages += [f"warning: step {checkpoint.step} of the {phase1_steps} of phase 1: the sound is not finished"]
     if live.hop & (live.hop - 1):
         messages += [f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are"]
-    if not live.core.rave.principal.measured:
+    if not live.measured:
         messages += ["note: its latents' directions are as imported, latent_carried and latent_std guessed: rave-lite "
                      "import ... data.root=DIR measures them"]
+    if live.precision == "float32" and proposed_precision() != "float32":
+        messages += [f"note: on this machine's GPU precision={proposed_precision()} plays faster"]
     if live.precision == "int8":
         messages += ["note: an int8 file plays on the CPU only"]
     return messages

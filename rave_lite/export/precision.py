@@ -46,3 +46,8 @@ def quantize(rave: RAVE) -> None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)
                 part.product = Linear.from_float(part.product)
+
+
+def proposed_precision() -> str:
+    """What plays fastest on this machine's GPU: float16 where it has tensor cores (compute capability 7.0), else float32."""
+    return "float16" if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (7, 0) else "float32"

@@ -1,5 +1,6 @@
 """Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -7,36 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rave_lite.errors import InputError
 from rave_lite.export.attributes import Attributes, per_direction
-from rave_lite.export.precision import lower_precision
+from rave_lite.export.codec import AUDIO_LIMIT, StreamingCodec
 from rave_lite.files import replacing
-from rave_lite.layers import StreamingPad, stream
+from rave_lite.layers import StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
-
-
-class StreamingCodec(nn.Module):
-    """The streaming model, with latents as principal directions; every channel is a stream of its own.
-
-    Encoder and decoder may be in another precision; all else stays float32.
-    """
-
-    def __init__(self, model: RAVE, batch_size: int, precision: str):
-        super().__init__()
-        self.rave = stream(model.float(), batch_size)
-        self.dtype = lower_precision(self.rave, precision)
-
-    def encode(self, x: Tensor) -> Tensor:
-        h = self.rave.encoder(self.rave.pqmf(x).to(self.dtype)).float()
-        return self.rave.principal(self.rave.latent.mean(h))
-
-    def decode(self, p: Tensor) -> Tensor:
-        z = self.rave.principal.inverse(p).to(self.dtype)
-        bands = self.rave.decoder(self.rave.latent.widen(z))
-        return self.rave.pqmf.inverse(bands.float())
 
 
 class Live(Attributes):
@@ -48,7 +28,7 @@ class Live(Attributes):
     are not finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
     """
 
-    audio_limit: Final[float] = 8.0  # times full scale: louder input is an error, and must not overflow in the model
+    audio_limit: Final[float] = AUDIO_LIMIT
     latent_limit: Final[float] = 1e3
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
@@ -64,8 +44,10 @@ class Live(Attributes):
         self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
             self.sample_rate != model.sample_rate)
         self.precision = precision
-        self.core = StreamingCodec(model, streams, precision)
-        self.dry = StreamingPad(1, self.latency, streams)
+        self.converts = self.sample_rate != model.sample_rate
+        self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)
+        self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
+        self.measured = bool(model.principal.measured)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
         self._describe(model)
 
@@ -85,39 +67,45 @@ class Live(Attributes):
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[-1]
-        x = self._validate_block(x, self.channels, self.hop, self.audio_limit)
-        inside = self.to_model(x)
-        if inside.shape[2] > 0:
-            inside = self.core.decode(self.scale_and_shift(self.core.encode(inside)))
-        wet = self.to_host(inside, length)
-        amount = self.dry_wet(length)
-        y = (self.dry(x)[..., :length] * (1 - amount) + wet * amount) * self.gain(length)
-        return y.reshape(-1, self.channels, length)
+        x = self._validate_block(x, self.channels, self.hop)
+        if self.converts:
+            x = x.clamp(-self.audio_limit, self.audio_limit)
+            dry, wet = self.dry(x)[..., :length], self.to_model(x)
+            if wet.shape[2] > 0:
+                wet = self.core.decode(self.scale_and_shift(self.core.encode(wet)[0])).reshape(wet.shape)
+            wet = self.to_host(wet, length)
+        else:
+            p, dry = self.core.encode(x)
+            wet = self.core.decode(self.scale_and_shift(p))
+        amount, gain = self.smoothed(length).view(2, -1, dry.shape[2]).unbind()
+        return (torch.lerp(dry, wet, amount) * gain).reshape(-1, self.channels, length)
 
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """`(B, channels, T) -> (B, channels * latent_size, T / hop)`: principal directions, largest variance first."""
-        p = self.core.encode(self.to_model(self._validate_block(x, self.channels, self.hop, self.audio_limit)))
-        return p[:, : self.latent_size].reshape(x.shape[0], -1, p.shape[2]).contiguous()
+        streams, x = x.shape[0], self._validate_block(x, self.channels, self.hop)
+        if self.converts:
+            x = self.to_model(x.clamp(-self.audio_limit, self.audio_limit))
+        p = self.core.encode(x)[0][:, : self.latent_size]
+        return p.clone(memory_format=torch.contiguous_format).view(streams, -1, p.shape[2])
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
         """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions stay at their mean."""
         length = p.shape[-1] * self.hop
-        p = self._validate_block(p, self.channels * self.latent_size, 1, self.latent_limit)
-        inside = self.core.decode(self.scale_and_shift(p))
-        return (self.to_host(inside, length) * self.gain(length)).reshape(-1, self.channels, length)
+        p = self._validate_block(p, self.channels * self.latent_size, 1).clamp(-self.latent_limit, self.latent_limit)
+        y = self.core.decode(self.scale_and_shift(p)).reshape(p.shape[0], 1, -1)
+        return (self.to_host(y, length) * self.smoothed(length)[1]).reshape(-1, self.channels, length)
 
-    def _validate_block(self, x: Tensor, channels: int, multiple: int, limit: float) -> Tensor:
-        """One row per stream, finite and bounded. Raises ValueError for a wrong shape, naming the right one."""
+    def _validate_block(self, x: Tensor, channels: int, multiple: int) -> Tensor:
+        """One row per stream, finite. Raises ValueError for a wrong shape, naming the right one."""
         if x.dim() != 3 or x.shape[1] != channels:
             raise ValueError(f"this method takes blocks (batch, {channels}, samples), not {x.shape}")
         if x.shape[2] == 0 or x.shape[2] % multiple != 0:
             raise ValueError(f"a block of {x.shape[2]} samples is no multiple of {multiple}")
         if x.shape[0] > self.batch_size:
             raise ValueError(f"{x.shape[0]} streams; this file was exported for {self.batch_size} at most")
-        x = torch.nan_to_num(x.float(), 0.0, 0.0, 0.0).clamp(-limit, limit)
-        return x.reshape(x.shape[0] * self.channels, -1, x.shape[2])
+        return torch.nan_to_num(x.float(), 0.0, 0.0, 0.0).reshape(x.shape[0] * self.channels, -1, x.shape[2])
 
     @torch.jit.export
     def get_methods(self) -> list[str]:
@@ -131,8 +119,7 @@ class Live(Attributes):
                 part.cache.zero_()  # type: ignore[operator]
             if hasattr(part, "position"):
                 part.position.zero_()  # type: ignore[operator]
-            if hasattr(part, "target"):
-                part.now.copy_(part.target)  # type: ignore
+        self.smoothed.now.copy_(self.smoothed.target)
         self.to_model.reset()
         self.to_host.reset()
 
@@ -168,9 +155,11 @@ def load(path: Path, device: str | torch.device = "cpu") -> Any:
                          f"rave-lite export makes one", where=path) from error
 
 
-def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None) -> None:
+def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[Path], None] = lambda file: None,
+           measure: Callable[[Any], dict[str, Any]] = lambda scripted: {}) -> None:
     """Script `live` and write it to `path` in one step; `metadata` goes into the archive as metadata.json.
 
+    `measure` gets a copy of the scripted module; what it returns is added to `metadata`.
     `verify` gets the finished file under a temporary name; when it raises, `path` stays as it was.
 
     The module is not frozen: `torch.jit.freeze` turns weights into constants, which stay behind when a host moves the module
@@ -180,6 +169,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
         raise InputError(f"{path} must end in .ts: live hosts look for that", where="out")
     scripted = torch.jit.script(live.eval().requires_grad_(False))
     per_direction(scripted, live.latent_size)
+    metadata.update(measure(copy.deepcopy(scripted)))
     with replacing(path) as temporary:
         torch.jit.save(scripted, str(temporary), _extra_files={"metadata.json": json.dumps(metadata)})
         verify(temporary)

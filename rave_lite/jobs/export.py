@@ -10,6 +10,7 @@ from rave_lite import __version__
 from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.card import as_text, describe, warnings
+from rave_lite.export.plays import plays
 from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
 from rave_lite.export.verify import report, verify
@@ -29,7 +30,7 @@ def export(config: DictConfig) -> dict[str, Any]:
     for warning in warnings(live, checkpoint):
         print(warning, file=sys.stderr)
     card = describe(live, model, checkpoint, config.license, __version__)
-    write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks))
+    write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks), plays)
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():
         print(f"  {key:16} {as_text(key, value, card)}")

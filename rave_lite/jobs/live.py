@@ -8,8 +8,9 @@ from rich import print as show
 
 from rave_lite.cli.job import job
 from rave_lite.errors import InputError
-from rave_lite.live.engine import Engine, block_size
-from rave_lite.live.player import Controls, Player
+from rave_lite.live.cuda import open_player
+from rave_lite.live.engine import Engine
+from rave_lite.live.player import Controls
 from rave_lite.live.sound_card import Card, play, sounddevice, table
 
 
@@ -18,8 +19,10 @@ def live(config: DictConfig) -> None:
     if config.devices:
         show(table(sounddevice()))
         return
-    player = Player(Path(config.file).expanduser(), config.compute)
-    block, sample_rate = block_size(config.block, player), config.sample_rate or player.sample_rate
+    player, block, note = open_player(Path(config.file).expanduser(), config.compute, config.block)
+    if note:
+        print(note)
+    sample_rate = config.sample_rate or player.sample_rate
     if not sample_rate:
         raise InputError(f"{player.path} does not say its own; sample_rate=... does", where="sample_rate")
     controls = Controls(player)

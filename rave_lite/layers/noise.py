@@ -53,20 +53,30 @@ class SeededNoise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, frames = x.shape[0], x.shape[2]
         time = self.position + torch.arange(frames, device=x.device)
-        row = torch.arange(batch * self.channels, device=x.device).view(batch, self.channels, 1)
-        bits = hash32(hash32(hash32(self.seed) + row + (self.salt << 20)) + hash32(time))
+        rows = row_keys(self.seed, batch * self.channels, self.salt).view(batch, self.channels, 1)
+        bits = hash32(rows + hash32(time))
         radius = torch.sqrt(-2 * torch.log(((bits >> 16).float() + 0.5) / 65536))
         angle = (bits & 65535).float() * (2 * math.pi / 65536)
         self.position.add_(frames)
         return self.amount * (radius * torch.cos(angle)).to(x.dtype)
 
 
+def row_keys(seed: Tensor, rows: int, salt: int) -> Tensor:
+    """The part of the hash that does not depend on time, `(rows,)`: a row is a channel of a stream of a source."""
+    return hash32(hash32(seed) + torch.arange(rows, device=seed.device) + (salt << 20))
+
+
 def hash32(x: Tensor) -> Tensor:
     """Hash the low 32 bits of int64 integers to [0, 2^32)."""
+    x = multiplied(x)
+    return x ^ (x >> 16)
+
+
+def multiplied(x: Tensor) -> Tensor:
+    """`hash32` before its last step."""
     x = x & 0xFFFFFFFF
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
-    x = ((x ^ (x >> 15)) * (0x846CA68B - (1 << 32))) & 0xFFFFFFFF  # the constant modulo 2^32: products stay in 63 bits
-    return x ^ (x >> 16)
+    return ((x ^ (x >> 15)) * (0x846CA68B - (1 << 32))) & 0xFFFFFFFF  # the constant modulo 2^32: products stay in 63 bits
 
 
 def set_noise(module: nn.Module, amount: float) -> None:
@@ -119,16 +129,23 @@ class NoiseSynth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         amplitude = 2 * torch.sigmoid(self.net(x) - 5) ** 2.3 + 1e-7  # "modified sigmoid", DDSP eq. 5
         amplitude = amplitude.unflatten(1, (self.n_bands, self.filter_bands)).transpose(2, 3)  # (B, band, frame, bin)
-        response = torch.fft.irfft(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
-        response = torch.roll(response, self.taps // 2, -1)[..., : self.taps] * self.window
+        response = self.impulse_response(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype) * self.window
         if self.framewise:
             return self._filter_each_frame(response, self.noise(x))
         noise = self.past(self.noise(x)).unfold(2, self.taps - 1 + self.frame, self.frame)  # (B, band, frame, time)
         filtered = (noise.unfold(3, self.taps, 1) * response.unsqueeze(3)).sum(4)  # (B, band, frame, time)
         return filtered.flatten(2)
 
+    def impulse_response(self, amplitude: Tensor) -> Tensor:
+        """The filter of an amplitude response, before its window, `(..., filter_bands) -> (..., taps)`; linear."""
+        return torch.roll(torch.fft.irfft(amplitude), self.taps // 2, -1)[..., : self.taps]
+
     def _filter_each_frame(self, response: Tensor, noise: Tensor) -> Tensor:
         """Filter noise `(B, band, T)` with `(B, band, frame, taps)`, cut to a frame; frames do not overlap."""
-        kernel = torch.roll(F.pad(response, (0, max(0, self.frame - self.taps)))[..., : self.frame], -(self.taps // 2), -1)
         frames = F.pad(noise.unflatten(2, (-1, self.frame)) / 3**0.5, (self.frame - 1, 0)).unfold(3, self.frame, 1)
-        return (frames * kernel.flip(3).unsqueeze(3)).sum(4).flatten(2)
+        return (frames * self.frame_kernel(response).unsqueeze(3)).sum(4).flatten(2)
+
+    def frame_kernel(self, response: Tensor) -> Tensor:
+        """The taps within a frame, the oldest first, `(..., taps) -> (..., frame)`; linear."""
+        kernel = F.pad(response, (0, max(0, self.frame - self.taps)))[..., : self.frame]
+        return torch.roll(kernel, -(self.taps // 2), -1).flip(-1)

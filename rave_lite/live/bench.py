@@ -28,7 +28,10 @@ WARM_UP = 8  # blocks at the start of each round of a file, not counted
 
 @dataclass
 class Row:
-    """Results of one file at one block size. Times in ms; `real_time`: block's duration / median; `paced`: in real time."""
+    """Results of one file at one block size. Times in ms; `real_time`: block's duration / median; `paced`: in real time.
+
+    `late`: blocks of those without a pause that took longer than they last; `misses`: blocks not ready in real time.
+    """
 
     file: str
     block: int
@@ -41,11 +44,18 @@ class Row:
     real_time: float
     paced_p50: float
     paced_worst: float
+    late: int
     misses: int
     blocks: int
     latency: float
     total: float
     memory: float
+
+    def verdict(self) -> str:
+        """Whether the file plays in time here at this block size, in words."""
+        if self.p50 > self.duration:
+            return "too slow"
+        return "in time" if self.late + self.misses == 0 else "mostly in time"
 
 
 @contextmanager
@@ -66,9 +76,13 @@ def bench(files: dict[str, Path], *, device: str, blocks: list[int] | None, coun
     """Measure every file at every block size: `count` blocks without a pause, then `seconds` in real time.
 
     `files`: paths by the name to show. `blocks`: samples; None: the largest hop of the files. On CUDA every file is measured
-    plain and as a graph. Raises InputError for a block that is no multiple of a file's hop.
+    plain, and as a CUDA graph where it can be one. Raises InputError for a block that is no multiple of a file's hop.
     """
-    hops = [Player(path).hop for path in files.values()]
+    graphs, hops = {}, []
+    for name, path in files.items():
+        player = Player(path)
+        hops.append(player.hop)
+        graphs[name] = device == "cuda" and player.recordable
     blocks = blocks or [max(hops)]
     if wrong := [(block, hop) for block in blocks for hop in hops if block <= 0 or block % hop]:
         raise InputError(f"{wrong[0][0]} is no multiple of hop {wrong[0][1]}, as one of the files needs", where="blocks")
@@ -76,7 +90,7 @@ def bench(files: dict[str, Path], *, device: str, blocks: list[int] | None, coun
     for block in blocks:
         players, memory = {}, {}
         for name, path in files.items():
-            for label, build_player in player_builders(name, path, device, block).items():
+            for label, build_player in player_builders(name, path, device, block if graphs[name] else None).items():
                 before = memory_used(device)
                 players[label] = build_player()
                 players[label].warm_up(block)
@@ -92,11 +106,12 @@ def bench(files: dict[str, Path], *, device: str, blocks: list[int] | None, coun
     return rows
 
 
-def player_builders(name: str, path: Path, device: str, block: int) -> dict[str, Any]:
-    """Functions that build the players of a file on a device, by the name to show."""
-    if device == "cuda":
-        return {name: lambda: Player(path, device), f"{name}, graph": lambda: CudaPlayer(path, block)}
-    return {name: lambda: Player(path, device)}
+def player_builders(name: str, path: Path, device: str, graph: int | None) -> dict[str, Any]:
+    """Functions that build the players of a file on a device, by the name to show; `graph`: the block to record, if any."""
+    builders: dict[str, Any] = {name: lambda: Player(path, device)}
+    if graph is not None:
+        builders[f"{name}, graph"] = lambda: CudaPlayer(path, graph)
+    return builders
 
 
 def times(player: Player, block: int, count: int) -> list[float]:
@@ -161,15 +176,16 @@ def summarise(name: str, player: Player, block: int, durations: list[float], pac
     duration, latency = (1000 * n / rate(player) for n in (block, player.latency))
     return Row(file=name, block=block, duration=duration, p50=float(p50), p99=float(p99), p999=float(p999),
                worst=max(durations), to_first=1.0, real_time=duration / float(p50), paced_p50=statistics.median(paced),
-               paced_worst=max(paced), misses=misses, blocks=len(paced), latency=latency, total=latency + duration,
-               memory=memory)
+               paced_worst=max(paced), late=sum(d > duration for d in durations), misses=misses, blocks=len(paced),
+               latency=latency, total=latency + duration, memory=memory)
 
 
 def table(rows: list[Row]) -> Table:
     """A table for people; times in ms."""
-    columns = ("file", "block", "lasts", "p50", "p99", "p99.9", "worst", "to first", "real time", "paced p50", "worst",
-               "missed", "latency", "+ block", "MiB")
-    cells = [(r.file, str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)),
+    columns = ("file", "block", "lasts", "p50", "p99", "p99.9", "worst", "late", "to first", "real time", "paced p50",
+               "worst", "missed", "verdict", "latency", "+ block", "MiB")
+    cells = [(r.file, str(r.block), *(f"{v:.2f}" for v in (r.duration, r.p50, r.p99, r.p999, r.worst)), str(r.late),
               f"{r.to_first:.2f} x", f"{r.real_time:.1f} x", f"{r.paced_p50:.2f}", f"{r.paced_worst:.2f}",
-              f"{r.misses} of {r.blocks}", f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}") for r in rows]
+              f"{r.misses} of {r.blocks}", r.verdict(), f"{r.latency:.1f}", f"{r.total:.1f}", f"{r.memory:.0f}")
+             for r in rows]
     return make_table(columns, cells, left=("file",), title="block times, ms")

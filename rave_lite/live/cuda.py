@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from rave_lite.errors import InputError
+from rave_lite.export.precision import proposed_precision
+from rave_lite.live.engine import block_size
 from rave_lite.live.player import Player
 
 
@@ -45,3 +47,20 @@ class CudaPlayer(Player):
             self.host_output.copy_(self.gpu_output, non_blocking=True)
             torch.cuda.current_stream().synchronize()
             return self.host_output[0].numpy().copy()
+
+
+def open_player(path: Path, device: str, block: int | None) -> tuple[Player, int, str]:
+    """The fastest player of a file on `device`, its block size, and what to tell the user, "" for nothing.
+
+    On CUDA a block is recorded as a CUDA graph, or played plain where it cannot be. `block` None: see `block_size`. Raises
+    InputError as `Player` and `block_size` do.
+    """
+    player = Player(path, device)
+    size = block_size(block, player)
+    if device != "cuda":
+        return player, size, ""
+    ours, better = getattr(player.live, "precision", ""), proposed_precision()
+    hint = f"; a file exported with precision={better} plays faster on this GPU" if ours == "float32" != better else ""
+    if not player.recordable:
+        return player, size, "blocks are played without a CUDA graph: this file's may differ from each other" + hint
+    return CudaPlayer(path, size), size, "a block is one CUDA graph" + hint

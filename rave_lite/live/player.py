@@ -20,8 +20,9 @@ class Player:
     """An exported file on one device. Blocks are float32 `(channels, T)` in -1..1, T a multiple of `hop`.
 
     `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `block`: the shortest that feeds the
-    model evenly; `channels`: (in, out); `attributes`: the names that `get` and `set` take. Blocks may be processed in one
-    thread and attributes set in another. Raises InputError for a file or a device that cannot be used.
+    model evenly; `channels`: (in, out); `recordable`: whether a block may become a CUDA graph; `attributes`: the names that
+    `get` and `set` take. Blocks may be processed in one thread and attributes set in another. Raises InputError for a file
+    or a device that cannot be used.
     """
 
     def __init__(self, path: Path, device: str = "cpu"):
@@ -37,6 +38,7 @@ class Player:
         self.hop = int(getattr(self.live, "hop", ratios[3]))
         self.block = max(self.hop, int(getattr(self.live, "block", 0)))
         self.latency = int(getattr(self.live, "latency", 0))
+        self.recordable = self.hop > 1 and hasattr(self.live, "receptive_field")  # ours, whose state lies in buffers
         self.attributes = list(self.live.get_attributes()) if hasattr(self.live, "get_attributes") else []
 
     def process(self, block: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@
 // audio thread, inside it; a mutex keeps the two apart. --block counts samples of sound, also where the wav holds latents
 // (a frame of it per model frame). The wav has the method's channels, which every stream of the batch then gets, or those
 // of each stream in turn; so has the output. The last block is filled up with zeros and written whole. --realtime begins
-// block k when its last sample would have come in and wants it done one block later. Nothing is warmed up.
+// block k when its last sample would have come in and wants it done one block later. Nothing is warmed up, unless --graph
+// records a block as one CUDA graph before the first.
 // Exit code 1: the file, the wav or a setting is not as it must be, with the reason; 2: usage.
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
@@ -22,7 +23,7 @@
 #include "wav.hpp"
 
 constexpr const char* kUsage =
-    R"(rave_host FILE.ts IN.wav OUT.wav [--method forward] [--block 2048] [--batch 1] [--device cpu|cuda] [--realtime]
+    R"(rave_host FILE.ts IN.wav OUT.wav [--method forward] [--block 2048] [--batch 1] [--device cpu|cuda] [--graph] [--realtime]
           [--set NAME=VALUE[,VALUE...]]... [--at BLOCK NAME=VALUE[,VALUE...]]... [--json FILE] [--threads 1])";
 
 using Clock = std::chrono::steady_clock;
@@ -39,7 +40,7 @@ struct Options {
   std::string file, in, out, method = "forward", device = "cpu", json;
   int64_t block = 2048, batch = 1;  // samples, streams
   int threads = 1;
-  bool realtime = false;
+  bool realtime = false, graph = false;
   std::vector<Setting> settings;
 };
 
@@ -80,6 +81,7 @@ Options parse(int count, char** arguments) {
     else if (word == "--batch") o.batch = whole(next(), 1);
     else if (word == "--device") o.device = next();
     else if (word == "--realtime") o.realtime = true;
+    else if (word == "--graph") o.graph = true;
     else if (word == "--set") o.settings.push_back(setting(-1, next()));
     else if (word == "--at") { const int64_t block = whole(next(), 0); o.settings.push_back(setting(block, next())); }
     else if (word == "--json") o.json = next();
@@ -281,6 +283,11 @@ int main(int count, char** arguments) {
     Instrument instrument(o.file, o.device);
     instrument.describe(std::cout);
     Performance p = prepare(instrument, instrument.method(o.method), in, o);
+    if (o.graph) {
+      const std::string reason = instrument.record(p.method, {o.batch, p.method.in_channels, o.block / p.method.in_ratio});
+      if (reason.empty()) std::cout << "a block is one CUDA graph\n";
+      else std::cerr << "rave_host: note: played without a CUDA graph: " << reason << '\n';
+    }
     play(p, instrument, o);
     write_wav(o.out, p.out);
     report(p, o);

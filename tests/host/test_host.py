@@ -342,10 +342,20 @@ def test_wrong_words_are_told(host, exported, tmp_path):
     assert "no whole number" in run(host, path, wav, out, "--block", "many", code=2).stderr
 
 
+def test_without_a_gpu_it_plays_without_a_graph(host, exported, tmp_path):
+    path, hop = exported
+    soundfile.write(tmp_path / "in.wav", noise(2 * hop, 1), 44100, subtype="FLOAT")
+    done = run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--graph")
+    assert "played without a CUDA graph: the device is no GPU" in done.stderr
+
+
 @pytest.mark.gpu
-def test_it_plays_on_cuda(host, exported, tmp_path):
+@pytest.mark.parametrize("graph", [[], ["--graph"]])
+def test_it_plays_on_cuda(host, exported, tmp_path, graph):
     path, hop = exported
     soundfile.write(tmp_path / "in.wav", noise(8 * hop, 1), 44100, subtype="FLOAT")
-    run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--device", "cuda", *options(listed(path)))
+    done = run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--device", "cuda", *graph,
+               *options(listed(path)))
+    assert ("one CUDA graph" in done.stdout) == bool(graph), done.stderr
     expected = play_in_python(path, soundfile.read(tmp_path / "in.wav", always_2d=True)[0], hop, listed(path))
     assert np.abs(soundfile.read(tmp_path / "out.wav", always_2d=True)[0] - expected).max() <= 1e-3

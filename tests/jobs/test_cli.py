@@ -64,6 +64,10 @@ def test_the_whole_way(trained):
     assert (card["sample_rate"], card["hop"], card["latency"]) == (44100, 1024, live.latency)
     assert (card["license"], card["batch_size"], card["latent_size"]) == ("CC BY 4.0, A. Name's (c)", 16, 16)
     assert card["training_minutes"] > 0
+    (measured,) = [times for device, times in card["plays"].items() if device.endswith("one thread")]
+    assert list(measured) == ["1024", "2048"]
+    assert min(measured.values()) > 0
+    assert f"blocks of 1024 in {measured['1024']:.2f} of 23.2 ms" in done.stdout
     assert card["latent_std"] == sorted(card["latent_std"], reverse=True) != [1.0] * 16
     assert "44100 Hz" in done.stdout
     assert f"latency          {live.latency} samples, 11.2 ms; with a block of 1024 34.5 ms" in done.stdout
@@ -79,6 +83,7 @@ def test_the_whole_way(trained):
     assert 0 < first["p50"] <= first["p99"] <= first["worst"]
     assert first["total"] == pytest.approx(1000 * (496 + 2048) / 44100)
     assert first["blocks"] == 4
+    assert "verdict" in done.stdout
 
 
 def test_foreign_sounds_are_judged(trained, tmp_path, write):

@@ -1,0 +1,181 @@
+"""The streaming model of an exported file: encoder and decoder, each planned into an `Arena`."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rave_lite.export.arena import Arena
+from rave_lite.export.noise import BlockNoise, NoiseFilter
+from rave_lite.export.plan import Plan, Region, length
+from rave_lite.export.precision import lower_precision
+from rave_lite.layers import MatrixConv, stream
+from rave_lite.model import RAVE
+from rave_lite.model.latent import Spherical, Wasserstein
+
+AUDIO_LIMIT = 8.0  # times full scale: louder input is an error, and must not overflow in the model
+
+
+class StreamingCodec(nn.Module):
+    """Samples to principal directions and back, in blocks; every channel is a stream of its own.
+
+    Encoder and decoder may be in another precision; audio and principal directions are float32. `dry_delay`: samples by
+    which `encode` delays its input, beside encoding it. What `encode` and `decode` return holds until the next block.
+    """
+
+    def __init__(self, model: RAVE, batch_size: int, precision: str, dry_delay: int):
+        super().__init__()
+        rave = stream(model.float(), batch_size)
+        fold(rave)
+        self.dtype = lower_precision(rave, precision)
+        self.encoder = StreamingEncoder(rave, batch_size, self.dtype, dry_delay)
+        self.decoder = StreamingDecoder(rave, batch_size, self.dtype)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, 1, T) -> (B, size, T / hop)`, and the delayed input `(B, T / n_bands, n_bands)`, samples in their order."""
+        return self.encoder(x)
+
+    def decode(self, p: Tensor) -> Tensor:
+        """`(B, n, T / hop) -> (B, T / n_bands, n_bands)`, samples in their order; p may be the first directions only."""
+        return self.decoder(p)
+
+
+def fold(rave: Any) -> None:
+    """Fold the principal directions' rotation, and the bands' gains, into the products of a streaming model before them."""
+    last, waveform = rave.encoder.last, rave.decoder.waveform
+    rotated = rave.principal.directions @ last.product.weight[: rave.latent.size]
+    last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
+    waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain
+    bank = rave.pqmf
+    if bank.alternate:  # the signs of even and odd frames: a product gives two frames
+        first, second = bank.signs[..., 0].float(), bank.signs[..., 1].float()
+        weight, kernel = bank.analysis.product.weight, bank.analysis.span
+        pair = torch.cat([F.pad(first * weight, (0, bank.n_bands)), F.pad(second * weight, (bank.n_bands, 0))])
+        bank.analysis = MatrixConv(pair, bank.analysis.past, kernel_size=kernel + 1, stride=2, ratio=2)
+        weight, kernel = bank.synthesis.product.weight, bank.synthesis.span
+        signs = torch.cat([(first, second)[(i + 1 - kernel) % 2] for i in range(kernel + 1)]).T
+        pair = torch.cat([F.pad(weight, (0, bank.n_bands)), F.pad(weight, (bank.n_bands, 0))]) * signs
+        bank.synthesis = MatrixConv(pair, bank.synthesis.past, kernel_size=kernel + 1, stride=2, ratio=2 * bank.n_bands)
+
+
+def plan_units(plan: Plan, units: Iterable[Any], x: Region) -> Region:
+    """Add residual units that read `x`; returns the output of the last."""
+    hidden = plan.region(x.channels, x.rate)
+    for unit in units:
+        _, wide, _, out = unit.branch
+        plan.step(wide, x, hidden, activated=True)
+        x = plan.step(out, hidden, plan.region(x.channels, x.rate), activated=True, skip=x, skip_delay=length(unit.skip))
+    return x
+
+
+class StreamingEncoder(nn.Module):
+    """Samples to principal directions, and the samples themselves, later. See `StreamingCodec.encode`."""
+
+    limit: Final[float] = AUDIO_LIMIT
+    centre: Tensor
+
+    def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
+        super().__init__()
+        self.hop, self.n_bands, plan = rave.hop, rave.pqmf.n_bands, Plan()
+        rate = self.hop // self.n_bands
+        samples, bands = (plan.region(self.n_bands, rate, wide=True) for _ in range(2))
+        self.dry = plan.tap(samples, dry_delay // self.n_bands)
+        plan.step(rave.pqmf.analysis, samples, bands)
+        x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate))
+        for stage in rave.encoder.stages:
+            x, rate = plan_units(plan, stage.units, x), rate // stage.down.stride
+            x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activated=True)
+        self.spherical = isinstance(rave.latent, Spherical)
+        self.register_buffer("centre", -rave.principal.directions @ rave.principal.mean, persistent=False)
+        self.latents = len(plan.regions)
+        plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activated=True,
+                  bias=None if self.spherical else self.centre)
+        self.arena = Arena(plan, batch_size, dtype)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        views = self.arena.start(x.shape[2] // self.hop, x.shape[0], x)
+        frames = x.view(x.shape[0], -1, self.n_bands).transpose(0, 1)
+        torch.clamp(frames, -self.limit, self.limit, out=self.arena.fresh(views, 0))
+        self.arena.run(views)
+        self.arena.finish(views)
+        p = self.arena.fresh(views, self.latents).float()
+        if self.spherical:
+            p = F.normalize(p, dim=2) + self.centre
+        return p.permute(1, 2, 0), self.arena.tapped(views, self.dry).transpose(0, 1)
+
+
+class StreamingDecoder(nn.Module):
+    """Principal directions to samples. See `StreamingCodec.decode`."""
+
+    mean: Tensor
+    directions: Tensor
+
+    def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
+        super().__init__()
+        plan, decoder, n_bands = Plan(), rave.decoder, rave.pqmf.n_bands
+        self.size, self.narrow = rave.latent.size, dtype != torch.float32
+        self.register_buffer("mean", rave.principal.mean.clone(), persistent=False)
+        self.register_buffer("directions", rave.principal.directions.clone(), persistent=False)
+        rate, x = 1, plan.region(rave.latent.decoder_channels, 1)
+        x = plan.step(decoder.first, x, plan.region(rave.config["capacity"] * 2 ** len(decoder.stages), rate))
+        for stage in decoder.stages:
+            rate *= stage.up.ratio
+            x = plan.step(stage.up, x, plan.region(x.channels // 2, rate), activated=True)
+            x = plan_units(plan, stage.units, x)
+        self.waveform = len(plan.regions)
+        plan.step(decoder.waveform, x, plan.region(2 * n_bands, rate), activated=True)
+        self.gated = len(plan.regions)
+        self.late_waveform = plan.tap(plan.region(n_bands, rate), length(decoder.waveform_skew))
+        sources: list[tuple[Any, int]] = [(rave.latent.noise, 1)] if isinstance(rave.latent, Wasserstein) else []
+        self.latent_noise, gain = len(sources), torch.ones(sum(source.channels for source, _ in sources))
+        self.filter = None
+        if decoder.noise is not None:
+            self.filter = NoiseFilter(decoder.noise, dtype)
+            sources.append((decoder.noise.noise, rate))
+            gain = torch.cat([gain, decoder.band_gain.squeeze(1).float()])
+            self.plan_noise(plan, decoder.noise, self.filter.reach, x, n_bands, length(decoder.noise_skew))
+        self.noise = BlockNoise(sources, gain, batch_size) if sources else None
+        self.bands = len(plan.regions)
+        plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True))
+        self.arena = Arena(plan, batch_size, dtype)
+
+    @torch.jit.unused
+    def plan_noise(self, plan: Plan, synth: Any, reach: int, x: Region, n_bands: int, skew: int) -> None:
+        """Add the layers of the noise synthesiser, and the regions of its noise before and after the filter."""
+        net, rate = [conv for conv in synth.net if isinstance(conv, MatrixConv)], x.rate
+        for conv in net:
+            x = plan.step(conv, x, plan.region(conv.product.out_features, x.rate // conv.stride), activated=True,
+                          bias=torch.full((n_bands * synth.filter_bands,), -5.0) if conv is net[-1] else None)
+        self.amplitude = len(plan.regions) - 1
+        self.noise_source, self.filtered = self.amplitude + 1, self.amplitude + 2
+        self.late_noise = plan.tap(plan.region(n_bands, rate), reach)
+        self.late_filtered = plan.tap(plan.region(n_bands, rate), skew)
+
+    def forward(self, p: Tensor) -> Tensor:
+        streams, frames = p.shape[0], p.shape[2]
+        views = self.arena.start(frames, streams, p)
+        x = self.arena.fresh(views, 0)
+        latents = x[..., : self.size].flatten(0, 1)
+        rows = p.permute(2, 0, 1).flatten(0, 1)
+        if self.narrow:
+            latents.copy_(torch.addmm(self.mean, rows, self.directions[: p.shape[1]]))
+        else:
+            torch.addmm(self.mean, rows, self.directions[: p.shape[1]], out=latents)
+        if self.noise is not None:
+            targets = [x[..., self.size :]] if self.latent_noise else []
+            if self.filter is not None:
+                targets.append(self.arena.fresh(views, self.noise_source))
+            self.noise(frames, streams, targets)
+        self.arena.run(views)
+        gated = self.arena.fresh(views, self.gated)
+        torch._C._nn.glu(self.arena.fresh(views, self.waveform), -1, out=gated)  # type: ignore[call-arg]
+        y = self.arena.tapped(views, self.late_waveform)
+        if self.filter is not None:
+            self.filter(self.arena.fresh(views, self.amplitude), self.arena.tapped(views, self.late_noise),
+                        self.arena.fresh(views, self.filtered))
+            y = y + self.arena.tapped(views, self.late_filtered)
+        torch.tanh(y, out=self.arena.fresh(views, self.bands))
+        self.arena.finish(views)
+        return self.arena.fresh(views, self.bands + 1).transpose(0, 1)

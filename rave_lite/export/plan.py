@@ -1,0 +1,71 @@
+"""The plan of a network's block: its layers, and the regions of memory between them."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from rave_lite.layers import MatrixConv
+
+
+@dataclass
+class Region:
+    """Frames that a layer reads or writes: `past` of earlier blocks and `rate` for each frame of the latent.
+
+    `wide`: float32 also where the network has fewer bits.
+    """
+
+    channels: int
+    rate: int
+    past: int = 0
+    wide: bool = False
+
+    def remember(self, frames: int) -> None:
+        self.past = max(self.past, frames)
+
+
+@dataclass
+class Step:
+    """A layer between two regions. `conv` gives weights and shape; `skip` is a region added `skip_delay` frames late."""
+
+    conv: MatrixConv
+    source: Region
+    target: Region
+    activated: bool
+    skip: Region | None = None
+    skip_delay: int = 0
+    bias: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.source.remember(length(self.conv.past))
+        if self.skip is not None:
+            self.skip.remember(self.skip_delay)
+
+
+@dataclass
+class Plan:
+    """The regions and layers of a network, in the order in which they run; `taps`: regions to be read some frames late."""
+
+    regions: list[Region] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    taps: list[tuple[Region, int]] = field(default_factory=list)
+
+    def region(self, channels: int, rate: int, *, wide: bool = False) -> Region:
+        self.regions.append(Region(channels, rate, wide=wide))
+        return self.regions[-1]
+
+    def step(self, conv: MatrixConv, source: Region, target: Region, *, activated: bool = False, skip: Region | None = None,
+             skip_delay: int = 0, bias: Tensor | None = None) -> Region:
+        """Add a layer; returns its target."""
+        self.steps.append(Step(conv, source, target, activated, skip, skip_delay, bias))
+        return target
+
+    def tap(self, region: Region, delay: int) -> int:
+        """The number of a view of `region`, `delay` frames late, among those of `Arena.tapped`."""
+        region.remember(delay)
+        self.taps.append((region, delay))
+        return len(self.taps) - 1
+
+
+def length(past: nn.Module) -> int:
+    """Frames that a `StreamingPad` remembers; 0 for what takes its place where it remembers none."""
+    return int(getattr(past, "length", 0))
