@@ -5,14 +5,12 @@ holds the end of the previous block. By induction over layers, streaming from th
 """
 
 import copy
-import os
 from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NCW = bool(os.environ.get("NCW"))
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -38,16 +36,11 @@ class CausalPad(nn.Module):
 
 
 class Pad(torch.autograd.Function):
-    """`F.pad(x, (length, 0))`, whose gradient is a view: autograd's own is a copy.
-
-    On a GPU it keeps a layout frame by frame (channels last), in which tensor cores read and write.
-    """
+    """`F.pad(x, (length, 0))`, whose gradient is a view: autograd's own is a copy."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, length: int) -> Tensor:
         ctx.length = length
-        if x.is_cuda and x.stride(1) == 1 and not NCW:
-            return F.pad(x.transpose(1, 2), (0, 0, length, 0)).transpose(1, 2)
         return F.pad(x, (length, 0))
 
     @staticmethod

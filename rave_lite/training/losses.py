@@ -154,7 +154,8 @@ def hinge_generator(fake: list[Tensor]) -> Tensor:
 def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
     """L1 between features relative to the real ones' size (Kumar et al., MelGAN, 2019); mean over layers and discriminators.
 
-    The first feature, a linear filter of the waveform, is skipped. Only the fake features get a gradient.
+    The first feature, a linear filter of the waveform, is skipped. Only the fake features get a gradient; the real ones are
+    overwritten, which saves their memory.
     """
     matched_real, matched_fake = ([feature for stack in stacks for feature in stack[1:]] for stacks in (real, fake))
     ratios: Tensor = RelativeL1.apply(*matched_real, *matched_fake)
@@ -162,21 +163,22 @@ def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tens
 
 
 class RelativeL1(torch.autograd.Function):
-    """`|b - a| / |a|` of each pair, L1 norms: references a, then outputs b, to `(pairs,)`. All pairs in each operation."""
+    """`|a - b| / |a|` of each pair, L1 norms: references a, then outputs b, to `(pairs,)`. Overwrites the references."""
 
     @staticmethod
     def forward(ctx: Any, *tensors: Tensor) -> Tensor:
         a, b = list(tensors[: len(tensors) // 2]), list(tensors[len(tensors) // 2 :])
         precise = torch.promote_types(a[0].dtype, torch.float32)
-        ctx.errors = torch._foreach_sub(b, a)
         ctx.levels = torch._foreach_norm(a, 1, precise)
         torch._foreach_clamp_min_(ctx.levels, [1e-5 * x.numel() for x in a])
-        return torch.stack(torch._foreach_div(torch._foreach_norm(ctx.errors, 1, precise), ctx.levels))
+        torch._foreach_sub_(a, b)
+        ctx.errors = a
+        return torch.stack(torch._foreach_div(torch._foreach_norm(a, 1, precise), ctx.levels))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         gradients = torch._foreach_sign(ctx.errors)
-        torch._foreach_mul_(gradients, torch._foreach_div(list(gradient.unbind()), ctx.levels))
+        torch._foreach_mul_(gradients, torch._foreach_div(list((-gradient).unbind()), ctx.levels))
         return (*[None] * len(gradients), *gradients)
 
 
