@@ -25,7 +25,7 @@ def main() -> None:
         with FakeTensorMode():
             module._apply(lambda t: torch.empty(t.shape, dtype=t.dtype))
             module.step, module.phase1_steps = step, 10 if phase == 1 else 0
-            optimizers = [torch.optim.Adam(m.parameters(), foreach=True) for m in (module.model, module.discriminator)]
+            optimizers = [torch.optim.Adam(named, foreach=True) for named in module.network_parameters()]
             x = torch.randn(config.data.batch_size, 1, config.data.window)
             with LiveBytes() as count:
                 for tensor in [*module.parameters(), *module.buffers(), x]:
