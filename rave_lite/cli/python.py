@@ -17,6 +17,7 @@ from rave_lite.cli.overrides import named
 from rave_lite.data.augmentation import Augmentation
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.errors import InputError
+from rave_lite.notes import note_once
 
 
 def run(job: str, *settings: str) -> Any:
@@ -35,6 +36,7 @@ def run(job: str, *settings: str) -> Any:
     function = importlib.import_module(f"rave_lite.jobs.{name}").main.__wrapped__
     try:
         with configured(name, *named(job, list(settings))) as config:
+            note_once.cache_clear()
             limit_threads(config)
             return function(config)
     except MissingMandatoryValue as error:

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich import print as show
 
 from rave_lite.cli.job import check_numbers, job
-from rave_lite.data import audio, catalogue, subsample
+from rave_lite.data import audio, catalogue, outputs, subsample
 from rave_lite.errors import InputError
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, summary, table
@@ -37,7 +37,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:
         wav = dict(zip(names := names_of(inputs), audio.as_wav(names), strict=True))
-        keep = lambda name, output: audio.save(out / "transfer" / wav[name], output, rate)
+        keep = lambda name, output: outputs.save(out / "transfer" / wav[name], output, rate)
         reference = run_catalogue or catalogue(root, rate, cache=cache)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)

@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rave_lite.cli.job import check_numbers, job
-from rave_lite.data.catalogue import named
+from rave_lite.data.split import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side, vital_signs
 from rave_lite.evaluation.evaluate import names_of

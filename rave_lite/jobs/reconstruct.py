@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rave_lite.cli.job import job
-from rave_lite.data import audio
+from rave_lite.data import audio, outputs
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
@@ -16,7 +16,7 @@ def reconstruct(config: DictConfig) -> list[Path]:
     """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders. Returns their paths."""
     model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
-    paths = audio.find(root)
+    paths = outputs.leave_out(audio.find(root), root, foreign=True)
     if not paths:
         raise InputError("no audio files", where=root)
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]

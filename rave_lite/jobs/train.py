@@ -32,7 +32,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
     warning = check_window(module.model, module.distance, module.bands_distance, settings["window"])
     augment = build_augmentation(module.config["augmentation"], rate)
     loggers, callbacks = (list(instantiate(group).values()) for group in (config.logger, config.callbacks))
-    recordings = load_training_catalogue(config.data.root, settings, rate)
+    recordings = load_training_catalogue(config.data.root, settings, rate, saved.settings["data"] if saved else None)
     module.config["minutes"] = recordings.minutes(recordings.train)
     if not brief:
         show(recordings.table())

@@ -23,7 +23,7 @@ from rave_lite.training.module import RAVETraining
 CURVE_KEYS = ("fractions", "seeds", "influence", "influence_steps", "plan_only")  # settings that a single run lacks
 # settings that may differ between two commands for one curve
 IGNORED_KEYS = ("out", "name", "seed", "threads", "memory_limit", "callbacks", "logger", *CURVE_KEYS)
-IGNORED_DATA_KEYS = ("root", "manifest", "cache", "cache_gb", "workers", "subset_seed")
+IGNORED_DATA_KEYS = ("root", "manifest", "cache", "cache_gb", "workers", "subset_seed", "split")
 PIECES = 12  # how many pieces of training clips, of at most 10 s each, are judged at most
 
 

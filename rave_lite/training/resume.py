@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rave_lite.data.settings import share_settings
 from rave_lite.errors import InputError
 from rave_lite.model import Checkpoint, load_matching, read_checkpoint
 from rave_lite.training.module import RAVETraining
@@ -52,6 +53,6 @@ def check_resumable(module: RAVETraining, checkpoint: Checkpoint) -> list[str]:
 
 def selection(data: dict[str, Any]) -> dict[str, Any]:
     """What the settings `data` select of the recordings; those of an older version may lack some."""
-    fraction = data.get("fraction", 1)
-    return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": data.get("without", []),
-            "data.fraction, data.subset_seed choose others": (fraction, data.get("subset_seed") if fraction != 1 else None)}
+    without, *fraction_and_seed = share_settings(data)
+    return {"data.manifest keeps other regions": data.get("kept"), "data.without leaves out others": without,
+            "data.fraction, data.subset_seed choose others": fraction_and_seed}
