@@ -12,6 +12,7 @@ from rich.text import Text
 from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
 from rave_lite.data.clip import Clip, Samples, cut_silence
+from rave_lite.data.copies import near_copies, split_by_take
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
 from rave_lite.data.sides import BEFORE, CUT, HELD_OUT, TRAIN, UNUSED, Sides
@@ -77,7 +78,8 @@ class Catalogue:
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
               cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK,
-              kept: Kept | None = None, memory: dict[str, Any] | None = None, joins: bool = False) -> Catalogue:
+              kept: Kept | None = None, memory: dict[str, Any] | None = None, joins: bool = False,
+              by_take: bool = False) -> Catalogue:
     """Indexes `root`: a folder tree or one file (new files are decoded), or an fsspec URL of one (only headers are read).
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
@@ -87,6 +89,7 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     Long silent stretches of local recordings are cut out, also within kept regions.
     `memory`: of a run (see `sides.remember`), which is split as it was; `joins`: new files, which it does not know, are
     trained on, and those named in `held_out` are held out; if it knows none of the files, they are split anew.
+    `by_take`: copies and near copies are on one side, as in every run that is new.
     Raises InputError with the reasons when no file is usable, or when the training or held-out side would be empty.
     """
     shown_root, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
@@ -102,7 +105,10 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     sides = Sides.recall(memory, clips, redact_url(resolve_root(root))) if memory else None
     if sides and (sides.known or not joins):
         return split_again(Catalogue(shown_root, sample_rate, entries, clips, [], sides=sides), sides, held_out, joins)
-    train, held = split(clips, sample_rate, held_out, seed)
+    if by_take or sides:
+        train, held = split_by_take(shown_root, clips, sample_rate, held_out, seed, near=not is_url(root))
+    else:
+        train, held = split(clips, sample_rate, held_out, seed)
     return Catalogue(shown_root, sample_rate, entries, train, held, sides=sides)
 
 
@@ -110,14 +116,19 @@ def split_again(all_clips: Catalogue, sides: Sides, held_out: float | list[str],
     """The clips of `all_clips` on the sides that a run remembers. See `catalogue`."""
     if joins and not isinstance(held_out, int | float):
         sides.hold_out([held_out] if isinstance(held_out, str) else held_out)
+    clips, rate = all_clips.train, all_clips.sample_rate
+    held = sides.clips(clips, rate, HELD_OUT)
+    new = [clip for clip in clips if joins and clip.source in sides.new and clip.searched]
+    for name in near_copies(held, new, rate):
+        sides.new.remove(name)
+        sides.copies[name] = HELD_OUT
     sides.require_both(all_clips.root)
     sides.tell(all_clips.root, joins)
-    clips, rate = all_clips.train, all_clips.sample_rate
     trained = (TRAIN, CUT) if joins else (TRAIN, BEFORE, CUT)
     train = sides.clips(clips, rate, *trained) + (sides.joining(clips) if joins else [])
     unused = sides.clips(clips, rate, *({BEFORE, UNUSED} - {*trained}))
     entries = {name: entry for name, entry in all_clips.entries.items() if joins or name not in sides.new}
-    return replace(all_clips, entries=entries, train=train, held_out=sides.clips(clips, rate, HELD_OUT), unused=unused)
+    return replace(all_clips, entries=entries, train=train, held_out=held, unused=unused)
 
 
 def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,

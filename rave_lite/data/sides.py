@@ -29,7 +29,8 @@ class File:
 class Sides:
     """The files of a run, in the order of its clips.
 
-    `new`: present files that the run does not know; `copies`: surplus ones of files that it knows, with the side of these.
+    `new`: present files that the run does not know; `copies`: surplus ones of files that it knows, also near copies, with
+    the side of these.
     """
 
     files: list[File]
@@ -118,7 +119,7 @@ class Sides:
             note_once(f"{root}: {recordings(len(self.new))} new, "
                       f"{'trained on from now on' if joins else 'neither trained on nor held out'}: {some(self.new)}")
         if left_out := [source for source, side in self.copies.items() if not joins or side not in (TRAIN, BEFORE)]:
-            note_once(f"{root}: {recordings(len(left_out))} left out, being copies of others: {some(left_out)}")
+            note_once(f"{root}: {recordings(len(left_out))} left out, being copies or near copies: {some(left_out)}")
 
 
 def remember(root: str, train: list[Clip], held_out: list[Clip], unused: list[Clip], sample_rate: int,

@@ -17,10 +17,16 @@ MIN_LONE_FILE_SECONDS = 4.0  # s from the first to the last sound of a lone file
 HIT = 10.0  # s: shorter sounds of a lone file are not split
 
 
-def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int) -> tuple[list[Clip], list[Clip]]:
-    """Splits clips into training and held-out ones, by file; a lone file is split by region."""
+def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int,
+          takes: dict[str, str] | None = None) -> tuple[list[Clip], list[Clip]]:
+    """Splits clips into training and held-out ones, by file; a lone file is split by region.
+
+    `takes`: a name for each file, the same for files that belong on one side; by default each file is by itself.
+    """
+    takes = takes or {clip.source: clip.source for clip in clips}
     if not isinstance(held_out, int | float):
-        held_sources = named(held_out, [c.source for c in clips], "data.held_out: no usable file")
+        held_takes = {takes[name] for name in named(held_out, [*takes], "data.held_out: no usable file")}
+        held_sources = {name for name, take in takes.items() if take in held_takes}
         held = [c for c in clips if c.source in held_sources]
         train = [c for c in clips if c.source not in held_sources]
         if not train or not held:
@@ -28,12 +34,12 @@ def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed
         return train, held
     if not 0 < held_out < 1:
         raise InputError(f"{held_out} is not a fraction between 0 and 1", where="data.held_out")
-    names = list(dict.fromkeys(clip.source for clip in clips))
+    names = list(dict.fromkeys(takes[clip.source] for clip in clips))
     if len(names) == 1:
-        return _split_lone(clips, sample_rate, held_out)
+        return _split_lone([clip for clip in clips if clip.source == names[0]], sample_rate, held_out)
     count = min(max(1, round(held_out * len(names))), len(names) - 1)
-    held_sources = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
-    return [c for c in clips if c.source not in held_sources], [c for c in clips if c.source in held_sources]
+    held_takes = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
+    return [c for c in clips if takes[c.source] not in held_takes], [c for c in clips if takes[c.source] in held_takes]
 
 
 def named(patterns: Sequence[str], sources: Sequence[str], error: str) -> set[str]:
