@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from rave_lite.data.clip import Clip
 from rave_lite.data.split import split
@@ -33,8 +32,8 @@ def split_by_take(root: str, clips: list[Clip], sample_rate: int, held_out: floa
     takes = {clip.source: originals.setdefault(clip.samples.content, clip.source) for clip in clips}
     train, held = split(clips, sample_rate, held_out, seed, takes)
     if copied := [name for name, original in takes.items() if name != original]:
-        note_once(f"{root}: {len(copied)} of {len(takes)} recordings {'is a copy' if len(copied) == 1 else 'are copies'} of "
-                  f"others, and on their side: {some(copied)}")
+        are = "is a copy of another" if len(copied) == 1 else "are copies of others"
+        note_once(f"{root}: {len(copied)} of {len(takes)} recordings {are}, on the same side: {some(copied)}")
     if not near or len(originals) == 1:
         return train, held
     found: dict[str, str] = {}
@@ -58,6 +57,8 @@ def near_copies(held_out: list[Clip], others: list[Clip], sample_rate: int) -> d
     ours, theirs = (sounds(clips, sample_rate) for clips in (held_out, others))
     if not ours or not theirs or len(ours) + len(theirs) > MOST_FILES:
         return {}
+    from scipy.spatial import KDTree  # takes half a second
+
     spectra = [np.array([spectrum(x, sample_rate) for x in side.values()]) for side in (ours, theirs)]
     count = min(NEIGHBOURS, len(theirs))
     distances, numbers = (a.reshape(-1, count) for a in KDTree(spectra[1]).query(spectra[0], count))

@@ -67,16 +67,24 @@ def leave_out(paths: list[Path], root: Path, foreign: bool = False) -> list[Path
     `foreign`: to be played through a model; if there are none but outputs, they are meant. A lone file always is.
     Raises InputError where recordings are asked for and there are none but outputs.
     """
-    if not root.is_dir():
+    outputs = require_recordings(paths, root, foreign)
+    recordings = [path for path in paths if path not in outputs]
+    if not recordings:
         return paths
+    say([str(path.relative_to(root)) for path in paths if path in outputs], str(root), len(recordings))
+    return recordings
+
+
+def require_recordings(paths: list[Path], root: Path, foreign: bool = False) -> set[Path]:
+    """Those of the sounds that rave_lite wrote. Raises InputError if that is all, unless `foreign`. See `leave_out`."""
+    if not root.is_dir():
+        return set()
     folders = {folder: folder.resolve().as_posix() for folder in {path.parent for path in paths}}
     absolute = {f"{folders[path.parent]}/{path.name}": path for path in paths}
-    outputs = written(absolute, lambda name: Path(name).is_file(), lambda name: Path(name).read_text(encoding="utf-8"))
-    recordings = [path for name, path in absolute.items() if name not in outputs]
-    if foreign and not recordings:
-        return paths
-    say([str(absolute[name].relative_to(root)) for name in absolute if name in outputs], str(root), len(recordings))
-    return recordings
+    names = written(absolute, lambda name: Path(name).is_file(), lambda name: Path(name).read_text(encoding="utf-8"))
+    if len(names) == len(absolute) and not foreign:
+        say(sorted(names), str(root), 0)
+    return {absolute[name] for name in names}
 
 
 def say(outputs: list[str], root: str, recordings: int) -> None:

@@ -8,7 +8,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from rave_lite.cli.build import build_or_transfer, typed
-from rave_lite.cli.job import job
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
@@ -54,6 +53,3 @@ def train(config: DictConfig, brief: bool = False) -> float:
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
     return next((c.best for c in callbacks if isinstance(c, Checkpoints)), float("inf"))
-
-
-main = job(train)

@@ -84,7 +84,7 @@ def test_copies_are_on_one_side_and_told_once(write, tmp_path, capsys):
         sides |= set(names(recordings.held_out))
     assert "1.wav" in sides
     assert "1 copy 0.wav" in sides
-    assert capsys.readouterr().out == (f"note: {tmp_path / 'audio'}: 6 of 12 recordings are copies of others, and on their "
+    assert capsys.readouterr().out == (f"note: {tmp_path / 'audio'}: 6 of 12 recordings are copies of others, on the same "
                                        "side: 1.wav, 2 copy 1.wav, 2.wav and 3 more\n")
 
 
