@@ -48,10 +48,21 @@ def recordings(root: Any, key: str | None = None, foreign: bool = False) -> None
 
 
 def train(config: DictConfig) -> None:
-    file_to_resume(config.resume, Path(config.out))
-    if config.transfer["from"]:
+    resumed = file_to_resume(config.resume, Path(config.out))
+    if config.transfer["from"] and not resumed:
         checkpoint_file(config.transfer["from"])
+    if resumed and config.resume == "auto":
+        return  # it may be finished, and then needs no recordings
     recordings(config.data.root)
+    kept_regions(config.data.manifest)
+
+
+def kept_regions(path: str | None) -> None:
+    """Raises InputError for a manifest that cannot be read, or keeps nothing."""
+    if path:
+        from rave_lite.data import manifest
+
+        manifest.load(Path(path).expanduser())
 
 
 def learning_curve(config: DictConfig) -> None:
@@ -77,6 +88,7 @@ def learning_curve(config: DictConfig) -> None:
     if config.transfer["from"]:
         checkpoint_file(config.transfer["from"])
     recordings(config.data.root)
+    kept_regions(config.data.manifest)
 
 
 def evaluate(config: DictConfig) -> None:

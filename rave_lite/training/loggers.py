@@ -228,11 +228,11 @@ def as_yaml(config: dict[str, Any]) -> str:
 
 
 def flat(config: Mapping[str, Any], key: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names, without a manifest's regions and the split; all but numbers and booleans as text."""
+    """Nested settings by dotted names, without a manifest's regions; all but numbers and booleans become text."""
     flattened: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
             flattened |= flat(value, f"{key}{name}.") if f"{key}{name}" != "data.kept" else {}
-        elif f"{key}{name}" != "data.split":
+        else:
             flattened[f"{key}{name}"] = value if isinstance(value, bool | int | float) else str(value)
     return flattened

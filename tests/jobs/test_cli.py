@@ -169,7 +169,7 @@ def test_foreign_sounds_that_are_none(trained, tmp_path, write):
                              (["max_train_clips=some"], "max_train_clips: 'some' is no whole number from 0 on"),
                              (["max_train_clips=-1"], "max_train_clips: -1 is no whole number"),
                              (["heard=-1"], "max_train_clips: -1 is no whole number"),
-                             ([f"inputs={tmp_path}", "others=nowhere"], "others= is now called reference_set="),
+                             (["inputs=set/birds", "others=nowhere"], "others= is now called reference_set="),
                              (["seed=abc"], "seed: 'abc' is no whole"),
                              (["threads=abc"], "threads: 'abc' is no whole number from 1 on")):
         stderr = fails(message, "evaluate", f"ckpt={checkpoint}", f"out={out}", *options, cwd=trained)
