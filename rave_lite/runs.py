@@ -1,4 +1,4 @@
-"""The folders of runs: which checkpoint is meant."""
+"""Files of runs by name: which checkpoint is meant, and how an exported file may be called."""
 
 from pathlib import Path
 
@@ -20,6 +20,12 @@ def checkpoint_file(path: str | Path, names: tuple[str, ...] = ("best.ckpt", "la
         raise InputError("an exported file, to be played live; this wants the checkpoint of its run, as in ckpt=runs/NAME",
                          where=path)
     return path
+
+
+def check_export(path: Path) -> None:
+    """Raises InputError for a name that an exported file cannot have."""
+    if path.suffix != ".ts":
+        raise InputError(f"{path} must end in .ts: live hosts look for that", where="out")
 
 
 def file_to_resume(resume: str | None, out: Path) -> Path | None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rave_lite.errors import InputError
-from rave_lite.runs import checkpoint_file, file_to_resume
+from rave_lite.runs import check_export, checkpoint_file, file_to_resume
 
 
 def check(job: str, config: DictConfig) -> None:
@@ -27,8 +27,8 @@ def check_numbers(config: DictConfig, **least: float) -> None:
             raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
 
 
-def recordings(root: Any, key: str | None = None, foreign: bool = False) -> None:
-    """Raises InputError if there is nothing at `root` that could be a recording, unless it is None or a URL.
+def recordings(root: Any, key: str | None = None, foreign: bool = False) -> list[str]:
+    """The names of what could be recordings at `root`, none if it is None or a URL. Raises InputError if there are none.
 
     `key`: the setting, for messages; `foreign`: see `outputs.leave_out`.
     """
@@ -36,13 +36,14 @@ def recordings(root: Any, key: str | None = None, foreign: bool = False) -> None
     from rave_lite.data.network import is_url
 
     if root is None or is_url(root):
-        return
+        return []
     folder = Path(str(root)).expanduser()
     try:
         paths = audio.find(folder)
         if not paths:
             raise InputError(f"no audio files ({' '.join(sorted(audio.SUFFIXES))})", where=folder)
-        outputs.require_recordings(paths, folder, foreign)
+        written = outputs.require_recordings(paths, folder, foreign)
+        return [str(path.relative_to(folder)) if folder.is_dir() else path.name for path in paths if path not in written]
     except InputError as error:
         raise error if key is None else InputError(str(error), where=key) from error
 
@@ -53,16 +54,23 @@ def train(config: DictConfig) -> None:
         checkpoint_file(config.transfer["from"])
     if resumed and config.resume == "auto":
         return  # it may be finished, and then needs no recordings
-    recordings(config.data.root)
-    kept_regions(config.data.manifest)
+    training_data(config.data, new=resumed is None)
 
 
-def kept_regions(path: str | None) -> None:
-    """Raises InputError for a manifest that cannot be read, or keeps nothing."""
-    if path:
-        from rave_lite.data import manifest
+def training_data(data: DictConfig, new: bool) -> None:
+    """Raises InputError if there are no recordings, if one that a `new` run is to hold out is not there, or for a manifest
+    that cannot be read."""
+    from rave_lite.data import manifest
+    from rave_lite.data.split import named
 
-        manifest.load(Path(path).expanduser())
+    names = recordings(data.root)
+    if new and names and isinstance(data.held_out, ListConfig):
+        named(list(data.held_out), names, "data.held_out: no usable file")
+    if data.manifest == "":
+        raise InputError("needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one",
+                         where="data.manifest")
+    if data.manifest:
+        manifest.load(Path(data.manifest).expanduser())
 
 
 def learning_curve(config: DictConfig) -> None:
@@ -87,8 +95,7 @@ def learning_curve(config: DictConfig) -> None:
         raise InputError("phase1.steps, phase2.steps: no step to train")
     if config.transfer["from"]:
         checkpoint_file(config.transfer["from"])
-    recordings(config.data.root)
-    kept_regions(config.data.manifest)
+    training_data(config.data, new=True)
 
 
 def evaluate(config: DictConfig) -> None:
@@ -129,6 +136,8 @@ def reconstruct(config: DictConfig) -> None:
 
 def export(config: DictConfig) -> None:
     checkpoint_file(config.ckpt)
+    if config.out:
+        check_export(Path(config.out))
 
 
 def verify(config: DictConfig) -> None:
@@ -166,13 +175,13 @@ def curate(config: DictConfig) -> None:
 
 
 def import_(config: DictConfig) -> None:
-    """Raises MissingMandatoryValue where one is not given."""
-    _ = config.run, config.out
+    exists(config.run, "no such run: of acids-rave 2.x, a .ckpt, a folder with config.gin, or a streaming export (.ts)")
+    _ = config.out  # raises MissingMandatoryValue
 
 
-def exists(file: str) -> None:
+def exists(file: str, otherwise: str = "no such file; rave-lite export makes one") -> None:
     if not Path(file).expanduser().exists():
-        raise InputError("no such file; rave-lite export makes one", where=Path(file).expanduser())
+        raise InputError(otherwise, where=Path(file).expanduser())
 
 
 CHECKS: dict[str, Callable[[DictConfig], None]] = {

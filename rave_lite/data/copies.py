@@ -30,10 +30,10 @@ def split_by_take(root: str, clips: list[Clip], sample_rate: int, held_out: floa
     """
     originals: dict[str, str] = {}
     takes = {clip.source: originals.setdefault(clip.samples.content, clip.source) for clip in clips}
-    train, held = split(clips, sample_rate, held_out, seed, takes)
     if copied := [name for name, original in takes.items() if name != original]:
         are = "is a copy of another" if len(copied) == 1 else "are copies of others"
         note_once(f"{root}: {len(copied)} of {len(takes)} recordings {are}, on the same side: {some(copied)}")
+    train, held = split(clips, sample_rate, held_out, seed, takes)
     if not near or len(originals) == 1:
         return train, held
     found: dict[str, str] = {}

@@ -10,7 +10,6 @@ from rave_lite.data.network import redact_url
 from rave_lite.data.sides import remember, widened
 from rave_lite.data.split import matching
 from rave_lite.data.subset import select_training_subset
-from rave_lite.errors import InputError
 
 
 def load_catalogue(root: str, settings: dict[str, Any], sample_rate: int,
@@ -22,9 +21,6 @@ def load_catalogue(root: str, settings: dict[str, Any], sample_rate: int,
     """
     root = resolve_root(root)
     settings["root"] = redact_url(root)
-    if settings["manifest"] == "":
-        raise InputError("needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one",
-                         where="data.manifest")
     if settings["manifest"]:
         settings["manifest"] = resolve_root(settings["manifest"])
         settings["kept"] = manifest.load(Path(settings["manifest"]))
