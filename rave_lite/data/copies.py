@@ -1,6 +1,8 @@
 """Recordings of the same take: equal files, and near copies, such as an mp3 of a wav, or a trimmed one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from rave_lite.data.split import split
 from rave_lite.notes import note_once, some
 
 SAME_TAKE = 0.92  # `likeness` of near copies; of 721 CC0 strokes in 1,500 pairs the likest two that differ have 0.88
-MOST_FILES = 2000  # in larger collections near copies are not looked for
+MOST_FILES, MOST_MINUTES = 2000, 120.0  # in larger collections near copies are not looked for
 MOST_PAIRS = 200  # compared sample by sample, the likest spectra first
 NEIGHBOURS = 4  # files compared with each
 NEAR = 1.2  # distance of the `spectrum` of files that are compared
@@ -54,31 +56,33 @@ def split_by_take(root: str, clips: list[Clip], sample_rate: int, held_out: floa
 
 def near_copies(held_out: list[Clip], others: list[Clip], sample_rate: int) -> dict[str, str]:
     """The files among `others` that are near copies of files in `held_out`: by their name, the name of the latter."""
-    ours, theirs = (sounds(clips, sample_rate) for clips in (held_out, others))
-    if not ours or not theirs or len(ours) + len(theirs) > MOST_FILES:
+    ours, theirs = (excerpts(clips, sample_rate) for clips in (held_out, others))
+    excerpt_of = ours | theirs
+    minutes = sum(map(len, excerpt_of.values())) / sample_rate / 60
+    if not ours or not theirs or len(excerpt_of) > MOST_FILES or minutes > MOST_MINUTES:
         return {}
     from scipy.spatial import KDTree  # takes half a second
 
-    spectra = [np.array([spectrum(x, sample_rate) for x in side.values()]) for side in (ours, theirs)]
+    sound = lru_cache(NEIGHBOURS + 1)(lambda name: without_edges(excerpt_of[name].read()))
+    spectra = [np.array([spectrum(sound(name), sample_rate) for name in side]) for side in (ours, theirs)]
     count = min(NEIGHBOURS, len(theirs))
     distances, numbers = (a.reshape(-1, count) for a in KDTree(spectra[1]).query(spectra[0], count))
     pairs = sorted((d, ours_name, list(theirs)[n]) for ours_name, row, near in zip(ours, distances, numbers, strict=True)
                    for d, n in zip(row.tolist(), near.tolist(), strict=True) if d < NEAR)
     found: dict[str, str] = {}
     for _, ours_name, name in pairs[:MOST_PAIRS]:
-        if name not in found and likeness(ours[ours_name], theirs[name], sample_rate) > SAME_TAKE:
+        if name not in found and likeness(sound(ours_name), sound(name), sample_rate) > SAME_TAKE:
             found[name] = ours_name
     return found
 
 
-def sounds(clips: Iterable[Clip], sample_rate: int) -> dict[str, np.ndarray]:
-    """The samples of each file, from its first clip to the end of its last one, two minutes at most."""
-    regions: dict[str, tuple[Clip, int]] = {}
+def excerpts(clips: Iterable[Clip], sample_rate: int) -> dict[str, Clip]:
+    """Each file, from its first clip to the end of its last one, two minutes at most."""
+    regions: dict[str, Clip] = {}
     for clip in clips:
-        first, _ = regions.setdefault(clip.source, (clip, clip.stop))
-        regions[clip.source] = first, clip.stop
-    return {name: without_edges(first.samples.read(first.start, min(stop, first.start + round(LONGEST * sample_rate))))
-            for name, (first, stop) in regions.items()}
+        start = regions.setdefault(clip.source, clip).start
+        regions[clip.source] = replace(clip, start=start, stop=min(clip.stop, start + round(LONGEST * sample_rate)))
+    return {name: clip for name, clip in regions.items() if len(clip) > 0}
 
 
 def without_edges(x: np.ndarray) -> np.ndarray:

@@ -8,8 +8,18 @@ import pytest
 import soundfile
 import soxr
 
-from rave_lite.data import audio, catalogue, drums
-from rave_lite.data.copies import NEAR, SAME_TAKE, likeness, near_copies, spectrum, without_edges
+from rave_lite.data import Clip, audio, catalogue, drums
+from rave_lite.data.copies import (
+    MOST_FILES,
+    NEAR,
+    SAME_TAKE,
+    likeness,
+    near_copies,
+    spectrum,
+    split_by_take,
+    without_edges,
+)
+from rave_lite.data.local import Decoded
 from rave_lite.data.settings import load_training_catalogue
 from rave_lite.data.sides import contents
 from rave_lite.notes import note_once
@@ -134,3 +144,12 @@ def test_an_old_run_without_memory_goes_on_as_it_was_split(root):
     old = catalogue(root, RATE, cache=used["cache"], held_out=0.3)
     resumed = load_training_catalogue(str(root), used, RATE, data(root))
     assert (resumed.train, resumed.held_out) == (old.train, old.held_out)
+
+
+def test_large_collections_are_not_read_for_near_copies(tmp_path):
+    many = [Clip(f"{i}.wav", Decoded(tmp_path / f"{i}-44100.f32"), 0, 2000) for i in range(MOST_FILES + 1)]
+    long = [Clip(f"{i}.wav", Decoded(tmp_path / f"{i}-44100.f32"), 0, 600 * RATE) for i in range(61)]
+    for clips in (many, long):
+        assert near_copies(clips[:9], clips[9:], RATE) == {}
+        train, held = split_by_take("drums", clips, RATE, 0.1, 0)
+        assert len(train) + len(held) == len(clips)
