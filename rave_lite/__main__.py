@@ -1,6 +1,5 @@
 """`rave-lite JOB [overrides]`, the same as `python -m rave_lite JOB [overrides]`."""
 
-import importlib
 import sys
 
 JOBS = {
@@ -25,10 +24,11 @@ def main() -> None:
     """Runs one job. Hydra handles its overrides and its --help."""
     job = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if job in JOBS:
+        from rave_lite.cli.job import job as command
         from rave_lite.cli.overrides import named
 
         sys.argv = [f"rave-lite {job}", *named(job, sys.argv[2:])]
-        importlib.import_module(f"rave_lite.jobs.{job.replace('-', '_')}").main()
+        command(job.replace("-", "_"))()
         return
     print("rave-lite JOB [key=value ...]     rave-lite JOB --help tells more\n")
     for name, summary in JOBS.items():

@@ -1,6 +1,7 @@
 """Sounds, clips of them and files that hold them."""
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class Memory:
 
     def __init__(self, samples: np.ndarray):
         self.samples = samples.astype(np.float32)
+        self.content = str(zlib.crc32(self.samples.tobytes()))
 
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.samples[start:stop]

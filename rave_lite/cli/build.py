@@ -1,7 +1,6 @@
 """Builds the training module that a configuration of `train` describes."""
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import rich
@@ -13,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rave_lite.cli.overrides import RUNNER
 from rave_lite.errors import InputError
 from rave_lite.model import Checkpoint, read_checkpoint
+from rave_lite.runs import checkpoint_file
 from rave_lite.training.ada import adaptive
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.transfer import architecture, start_from
@@ -45,8 +45,7 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
         return build(config)
     if not path:
         raise InputError("needs a value, as in transfer.from=percussion.ckpt", where="transfer.from")
-    source = Path(path).expanduser()
-    checkpoint = resumed or read_checkpoint(source)
+    checkpoint = resumed or read_checkpoint(path)
     kind, configured = checkpoint.architecture["latent"]["name"], config.model.latent.name
     if kind != configured:
         raise InputError(f"{path} has a {kind} latent, this run's losses are for a {configured} one: add "
@@ -59,7 +58,7 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     if resumed:
         config.transfer.sha256 = resumed.settings["transfer"]["sha256"]
         return build(config)
-    with source.open("rb") as file:
+    with checkpoint_file(path).open("rb") as file:
         config.transfer.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     module = build(config)
     show(start_from(module, checkpoint).table())

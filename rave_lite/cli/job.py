@@ -1,7 +1,7 @@
 """The command of a job: its configuration folder, checks of its settings, exit codes and messages of its errors."""
 
-import functools
-import math
+import importlib
+import keyword
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,30 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import torch
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from rave_lite.cli import sweep
+from rave_lite.cli.checks import check
 from rave_lite.errors import InputError, TrainingError
+from rave_lite.notes import note_once
 
 PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"  # in a wheel, in a checkout
-
-
-def limit_threads(config: DictConfig) -> None:
-    if config.get("threads"):
-        check_numbers(config, threads=1)
-        torch.set_num_threads(config.threads)
-
-
-def check_numbers(config: DictConfig, **least: float) -> None:
-    """Raises InputError for a setting below its bound in `least`, or not a whole number although its bound is one."""
-    for key, bound in least.items():
-        value, number_type = config[key], int if isinstance(bound, int) else int | float
-        if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
-            raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
 
 
 def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
@@ -40,22 +27,31 @@ def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
     return f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {job.replace('_', '-')} --help"
 
 
-def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
-    """Make `function` the command of its module's name. Wrong input prints one message and exits with code 2.
+def start(name: str, config: DictConfig) -> Any:
+    """Checks the input of a job, imports it and runs it. Returns the job's result."""
+    note_once.cache_clear()
+    check(name, config)
+    module = importlib.import_module(f"rave_lite.jobs.{name}")  # only now: torch takes seconds to import
+    if config.get("threads"):
+        import torch
 
-    The command's `__wrapped__` is `function`. What `function` returns goes to the sweeper in a sweep.
+        torch.set_num_threads(config.threads)
+    return getattr(module, f"{name}_" if keyword.iskeyword(name) else name)(config)
+
+
+def job(name: str) -> Callable[[], None]:
+    """The command of a job. Wrong input prints one message and exits with code 2.
+
+    What the job's function returns goes to the sweeper in a sweep.
     """
-    name = function.__module__.rsplit(".", 1)[-1]
     started = False
 
-    @functools.wraps(function)
     def run(config: DictConfig) -> Any:
         nonlocal started
         started = True
         try:
             sweep.set_job_folder(config)
-            limit_threads(config)
-            return function(config)
+            return start(name, config)
         except MissingMandatoryValue as error:
             sweep.end(missing_value_message(error, name))
         except (InputError, OmegaConfBaseException) as error:
@@ -70,9 +66,9 @@ def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
             traceback.print_exc()  # printed here, into the job's own log: the traceback does not come back from a cluster
             sweep.end(f"{type(error).__name__}: {error}", 1)
 
+    run.__module__ = f"rave_lite.jobs.{name}"  # by which Hydra names the job
     entry = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(run)
 
-    @functools.wraps(function)
     def main() -> None:
         nonlocal started
         started = False

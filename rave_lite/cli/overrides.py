@@ -24,7 +24,7 @@ def named(job: str, arguments: list[str]) -> list[str]:
     (browsers call the second `manifest (1).csv`), and each checkpoint to listen to.
     """
     arguments = [renamed(a, RENAMED.get(job.replace("_", "-"), {})) for a in arguments]
-    bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).is_file())]
+    bare = [a for a in arguments if job in FILES and not a.startswith("-") and ("=" not in a or Path(a).exists())]
     overrides = [quoted_value(job, a) for a in arguments if a not in bare]
     if not bare:
         return overrides
@@ -64,7 +64,7 @@ def understood(argument: str) -> bool:
 def separate(names: str) -> list[str]:
     """The names between commas; a file whose own name has commas stays one."""
     parts = names.split(",")
-    end = next((n for n in range(len(parts), 1, -1) if Path(",".join(parts[:n])).expanduser().is_file()), 1)
+    end = next((n for n in range(len(parts), 1, -1) if Path(",".join(parts[:n])).expanduser().exists()), 1)
     first, remaining = ",".join(parts[:end]), ",".join(parts[end:])
     return [name for name in (first, *(separate(remaining) if remaining else [])) if name]
 

@@ -4,7 +4,7 @@ import copy
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -12,11 +12,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from rave_lite.cli.job import CONF, limit_threads, missing_value_message
+from rave_lite.cli.job import CONF, missing_value_message, start
 from rave_lite.cli.overrides import named
-from rave_lite.data.augmentation import Augmentation
-from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.errors import InputError
+
+if TYPE_CHECKING:
+    from rave_lite.data.augmentation import Augmentation
 
 
 def run(job: str, *settings: str) -> Any:
@@ -32,11 +33,9 @@ def run(job: str, *settings: str) -> Any:
     name = job.replace("-", "_")
     if not importlib.util.find_spec(f"rave_lite.jobs.{name}"):
         raise InputError(f"there is no job {job!r}: rave-lite --help lists them")
-    function = importlib.import_module(f"rave_lite.jobs.{name}").main.__wrapped__
     try:
         with configured(name, *named(job, list(settings))) as config:
-            limit_threads(config)
-            return function(config)
+            return start(name, config)
     except MissingMandatoryValue as error:
         raise InputError(missing_value_message(error, job)) from error
     except (HydraException, OmegaConfBaseException) as error:
@@ -60,8 +59,10 @@ def configured(job: str, *settings: str) -> Iterator[DictConfig]:
         hydra.cfg = previous
 
 
-def augmentation(name: str, sample_rate: int = 44100) -> Augmentation:
+def augmentation(name: str, sample_rate: int = 44100) -> "Augmentation":
     """The transforms of `augmentation=NAME`: a function of samples `(T,)` and any numbers, which draw what is random."""
+    from rave_lite.data.augmentation.lookup import build_augmentation
+
     with configured("train", "data.root=.", f"augmentation={name}") as config:
         settings: Any = OmegaConf.to_container(config.augmentation, resolve=True)
     augment = build_augmentation(settings, sample_rate)

@@ -1,39 +1,42 @@
 """The recordings of a folder or a URL: what is usable, split into training and held-out clips."""
 
-import difflib
-import fnmatch
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from rave_lite.data import audio, local, remote
 from rave_lite.data.audio import Entry
 from rave_lite.data.clip import Clip, Samples, cut_silence
+from rave_lite.data.copies import near_copies, split_by_take
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
+from rave_lite.data.sides import BEFORE, CUT, HELD_OUT, TRAIN, UNUSED, Sides
+from rave_lite.data.split import split
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
 
-GUARD = 1.0  # s between the regions of a lone file
-MIN_LONE_FILE_SECONDS = 4.0  # s from the first to the last sound of a lone file that can be split
-HIT = 10.0  # s: shorter sounds of a lone file are not split
 ROUNDING = 0.0006  # s: a manifest's times are whole milliseconds
 
 
 @dataclass
 class Catalogue:
-    """The usable recordings of a folder or URL, as clips, and an entry for every file. `sample_rate`: Hz."""
+    """The usable recordings of a folder or URL, as clips, and an entry for every file. `sample_rate`: Hz.
+
+    `unused`: clips that are neither trained on nor held out; `sides`: what the run that they belong to remembered.
+    """
 
     root: str
     sample_rate: int
     entries: dict[str, Entry]
     train: list[Clip]
     held_out: list[Clip]
+    unused: list[Clip] = field(default_factory=list)
+    sides: Sides | None = None
 
     def minutes(self, clips: list[Clip]) -> float:
         return sum(map(len, clips)) / self.sample_rate / 60
@@ -75,7 +78,8 @@ class Catalogue:
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
               cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK,
-              kept: Kept | None = None) -> Catalogue:
+              kept: Kept | None = None, memory: dict[str, Any] | None = None, joins: bool = False,
+              by_take: bool = False) -> Catalogue:
     """Indexes `root`: a folder tree or one file (new files are decoded), or an fsspec URL of one (only headers are read).
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
@@ -83,6 +87,9 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     `cache`: folder; default the user's cache. `cache_gb`: GiB of a URL's audio kept there, in pieces of `chunk` samples.
     `kept`: the regions of a manifest; what lies outside them is neither trained on nor held out.
     Long silent stretches of local recordings are cut out, also within kept regions.
+    `memory`: of a run (see `sides.remember`), which is split as it was; `joins`: new files, which it does not know, are
+    trained on, and those named in `held_out` are held out; if it knows none of the files, they are split anew.
+    `by_take`: copies and near copies are on one side, as in every run that is new.
     Raises InputError with the reasons when no file is usable, or when the training or held-out side would be empty.
     """
     shown_root, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
@@ -95,21 +102,50 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
         kept_sources = {clip.source for clip in clips}
         entries = {name: entry if entry.skipped or name in kept_sources else
                    replace(entry, skipped="not kept by the manifest") for name, entry in entries.items()}
-    train, held = split(clips, sample_rate, held_out, seed)
-    return Catalogue(shown_root, sample_rate, entries, train, held)
+    sides = Sides.recall(memory, clips, redact_url(resolve_root(root))) if memory else None
+    if sides and (sides.known or not joins):
+        return split_again(Catalogue(shown_root, sample_rate, entries, clips, [], sides=sides), sides, held_out, joins)
+    if by_take or sides:
+        train, held = split_by_take(shown_root, clips, sample_rate, held_out, seed, near=not is_url(root))
+    else:
+        train, held = split(clips, sample_rate, held_out, seed)
+    return Catalogue(shown_root, sample_rate, entries, train, held, sides=sides)
+
+
+def split_again(all_clips: Catalogue, sides: Sides, held_out: float | list[str], joins: bool) -> Catalogue:
+    """The clips of `all_clips` on the sides that a run remembers. See `catalogue`."""
+    if joins and not isinstance(held_out, int | float):
+        sides.hold_out([held_out] if isinstance(held_out, str) else held_out)
+    clips, rate = all_clips.train, all_clips.sample_rate
+    held = sides.clips(clips, rate, HELD_OUT)
+    new = [clip for clip in clips if joins and clip.source in sides.new and clip.searched]
+    for name in near_copies(held, new, rate):
+        sides.new.remove(name)
+        sides.copies[name] = HELD_OUT
+    sides.require_both(all_clips.root)
+    sides.tell(all_clips.root, joins)
+    trained = (TRAIN, CUT) if joins else (TRAIN, BEFORE, CUT)
+    train = sides.clips(clips, rate, *trained) + (sides.joining(clips) if joins else [])
+    unused = sides.clips(clips, rate, *({BEFORE, UNUSED} - {*trained}))
+    entries = {name: entry for name, entry in all_clips.entries.items() if joins or name not in sides.new}
+    return replace(all_clips, entries=entries, train=train, held_out=held, unused=unused)
 
 
 def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,
-           chunk: int = remote.CHUNK) -> tuple[str, dict[str, Entry], list[Clip]]:
-    """`root` without secrets, the entry of each file, and each usable file as one clip. Arguments: see `catalogue`."""
+           chunk: int = remote.CHUNK, foreign: bool = False) -> tuple[str, dict[str, Entry], list[Clip]]:
+    """`root` without secrets, the entry of each file, and each usable file as one clip. Arguments: see `catalogue`.
+
+    What rave_lite wrote is left out; `foreign`: see `outputs.leave_out`.
+    """
     folder = Path(cache).expanduser() if cache else default_cache()
     indexed: Iterable[tuple[str, Entry, Samples]]
     if is_url(root):
         shown_root = redact_url(str(root))
-        indexed = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk)
+        indexed = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk,
+                               foreign=foreign)
     else:
         shown_root = str(Path(root).expanduser())
-        indexed = local.index(Path(shown_root), sample_rate, folder)
+        indexed = local.index(Path(shown_root), sample_rate, folder, foreign)
     entries: dict[str, Entry] = {}
     clips: list[Clip] = []
     for name, entry, samples in indexed:
@@ -152,67 +188,6 @@ def _region(clip: Clip, start: float, end: float, sample_rate: int) -> Clip:
 def resolve_root(root: str | Path) -> str:
     """`root` as an absolute path, valid in any working folder; a URL stays as it is."""
     return str(root) if is_url(root) else str(Path(root).expanduser().resolve())
-
-
-def split(clips: list[Clip], sample_rate: int, held_out: float | list[str], seed: int) -> tuple[list[Clip], list[Clip]]:
-    """Splits clips into training and held-out ones, by file; a lone file is split by region."""
-    if not isinstance(held_out, int | float):
-        held_sources = named(held_out, [c.source for c in clips], "data.held_out: no usable file")
-        held = [c for c in clips if c.source in held_sources]
-        train = [c for c in clips if c.source not in held_sources]
-        if not train or not held:
-            raise InputError("it must leave files on both sides, to train on and to hold out", where="data.held_out")
-        return train, held
-    if not 0 < held_out < 1:
-        raise InputError(f"{held_out} is not a fraction between 0 and 1", where="data.held_out")
-    names = list(dict.fromkeys(clip.source for clip in clips))
-    if len(names) == 1:
-        return _split_lone(clips, sample_rate, held_out)
-    count = min(max(1, round(held_out * len(names))), len(names) - 1)
-    held_sources = {names[i] for i in np.random.default_rng(seed).permutation(len(names))[:count]}
-    return [c for c in clips if c.source not in held_sources], [c for c in clips if c.source in held_sources]
-
-
-def named(patterns: Sequence[str], sources: Sequence[str], error: str) -> set[str]:
-    """The `sources` that match by name, stem or pattern. Raises InputError, starting with `error`, if one has no match."""
-    matched: set[str] = set()
-    for pattern in patterns:
-        matches = {pattern} & set(sources) or {
-            s for s in sources if fnmatch.fnmatch(s, str(pattern)) or Path(s).stem == str(pattern)}
-        if not matches:
-            known = {n: s for s in sources for n in (s, Path(s).name, Path(s).stem)}
-            near = dict.fromkeys(known[n] for n in difflib.get_close_matches(str(pattern), known, 6, 0.5))
-            raise InputError(f"{error} is named {pattern!r}; " + (f"near it: {', '.join(list(near)[:3])}" if near else
-                             f"there are {', '.join(sorted(set(sources))[:5])}{' ...' if len(set(sources)) > 5 else ''}"))
-        matched |= matches
-    return matched
-
-
-def _split_lone(clips: list[Clip], sample_rate: int, fraction: float) -> tuple[list[Clip], list[Clip]]:
-    """Holds out the end of one file, given by its ascending regions, behind a guard gap.
-
-    A region of at most 10 s is not cut, unless more than a third of the file would then be held out.
-    """
-    total, held = sum(map(len, clips)), 0
-    target = max(min(sample_rate, total // 4), round(fraction * total))
-    for clip in reversed(clips):
-        held += len(clip)
-        if held >= target:
-            break
-    whole = len(clip) <= HIT * sample_rate and held <= total / 3
-    start = clip.start if whole else clip.start + held - target
-    end = start - round(GUARD * sample_rate)
-    train = _part(clips, 0, end, sample_rate)
-    if clips[-1].stop - clips[0].start < MIN_LONE_FILE_SECONDS * sample_rate or not train:
-        raise InputError(f"{total / sample_rate:.1f} s of one file cannot be split into training and "
-                         f"held-out parts; add a second file, or {MIN_LONE_FILE_SECONDS:.0f} s at least", where=clip.source)
-    return train, _part(clips, start, clips[-1].stop, sample_rate)
-
-
-def _part(clips: list[Clip], start: int, stop: int, sample_rate: int) -> list[Clip]:
-    """The parts of the clips between two samples of their file, without those shorter than 20 ms."""
-    cut = [replace(c, start=max(start, c.start), stop=min(stop, c.stop)) for c in clips]
-    return [c for c in cut if c.stop - c.start >= audio.SHORTEST * sample_rate]
 
 
 def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:

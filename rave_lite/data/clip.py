@@ -11,7 +11,13 @@ from rave_lite.data.silence import AUDIBLE_POWER, LevelMeter, sounding
 
 
 class Samples(Protocol):
-    """The samples of a whole recording, mono float32 at one rate, whether local or remote."""
+    """The samples of a whole recording, mono float32 at one rate, whether local or remote.
+
+    `content`: the same for files that hold the same, whatever their names.
+    """
+
+    @property
+    def content(self) -> str: ...
 
     def read(self, start: int, stop: int) -> np.ndarray: ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from rave_lite.data import audio
+from rave_lite.data import audio, outputs
 from rave_lite.data.audio import Entry
 from rave_lite.data.silence import LevelMeter
 from rave_lite.files import replacing, write_json
@@ -21,17 +21,23 @@ class Decoded:
 
     path: Path
 
+    @property
+    def content(self) -> str:
+        """The hash of the recording's file."""
+        return self.path.stem.rpartition("-")[0]
+
     def read(self, start: int, stop: int) -> np.ndarray:
         return np.array(np.memmap(self.path, np.float32, "r")[start:stop])
 
 
-def index(root: Path, sample_rate: int, folder: Path) -> Iterator[tuple[str, Entry, Decoded]]:
+def index(root: Path, sample_rate: int, folder: Path, foreign: bool = False) -> Iterator[tuple[str, Entry, Decoded]]:
     """Yields the name, entry and samples of each audio file of a folder tree (or of one file), decoding new files.
 
-    `folder`: of the cache. Raises InputError when `root` does not exist.
+    `folder`: of the cache. What rave_lite wrote is left out; `foreign`: see `outputs.leave_out`.
+    Raises InputError when `root` does not exist.
     """
     store = Cache(folder, sample_rate)
-    for path in audio.find(root):
+    for path in outputs.leave_out(audio.find(root), root, foreign):
         entry, samples_path = store.fetch(path)
         yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, Decoded(samples_path)
     store.close()

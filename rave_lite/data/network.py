@@ -9,9 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fsspec
-from fsspec.asyn import AsyncFileSystem
-
 from rave_lite.errors import InputError
 
 PAUSES = (0.5, 2.0, 5.0)  # s before the second try, the third, the fourth
@@ -45,6 +42,8 @@ def connected(root: str) -> tuple[Any, str]:
 
 @functools.lru_cache(maxsize=16)
 def _connected(root: str, process: int) -> tuple[Any, str]:  # a fork must not share connections or open archives
+    import fsspec  # not at the top: local files need none of it
+
     try:
         return fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:
@@ -69,6 +68,8 @@ def retry(action: Callable[[], T], url: str, pauses: Sequence[float] = PAUSES) -
 
 def parallel_map(fs: Any, action: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
     """Yields the result of `action` for each item, in order; several run at a time if the file system allows it."""
+    from fsspec.asyn import AsyncFileSystem
+
     with ThreadPoolExecutor(16 if isinstance(fs, AsyncFileSystem) else 1) as pool:
         yield from pool.map(action, items)
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import numpy as np
 import soundfile
 
-from rave_lite.data import audio
+from rave_lite.data import audio, outputs
 from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
 from rave_lite.data.store import Store
@@ -84,6 +84,10 @@ class Chunked:
     store: Store
     size: int
 
+    @property
+    def content(self) -> str:
+        return self.file.key
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """Raises RemoteError naming the URL when the file is broken, changed or out of reach."""
         chunks = range(start // self.size, -(-stop // self.size))
@@ -108,7 +112,7 @@ class Chunked:
 
 
 def index(root: str, sample_rate: int, folder: Path, *, limit: float,
-          chunk: int = CHUNK) -> Iterator[tuple[str, Entry, Chunked]]:
+          chunk: int = CHUNK, foreign: bool = False) -> Iterator[tuple[str, Entry, Chunked]]:
     """Yields the name, entry and samples of each audio file below a URL, or matching its pattern, or of the one file.
 
     `folder`: of the cache, for the headers and for `limit` bytes of samples, in chunks of `chunk` samples.
@@ -117,18 +121,27 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     if not limit > 0:
         raise InputError(f"{limit / 2**30:g} is no room; say 20", where="data.cache_gb")
     store = Store(folder / "chunks", limit)
-    files = retry(lambda: find(root), root)
+    files = retry(lambda: find(root, foreign), root)
     memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"
     for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
         yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
 
 
-def find(root: str) -> list[File]:
-    """The audio files at a URL, in the order of local ones. Raises FileNotFoundError when the URL does not exist."""
+def find(root: str, foreign: bool = False) -> list[File]:
+    """The audio files at a URL, in the order of local ones, without what rave_lite wrote (see `outputs.leave_out`).
+
+    Raises FileNotFoundError when the URL does not exist.
+    """
     fs, path = connected(root)
     folder, infos = listing(fs, path)
     names = {path: relative_name(path, folder) for path in infos}
     paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
+    if len(infos) > 1:
+        written = outputs.written(paths, infos.__contains__, lambda mark: fs.cat_file(mark).decode())
+        recordings = [path for path in paths if path not in written]
+        if recordings or not foreign:
+            outputs.say([str(names[path]) for path in paths if path in written], redact_url(root), len(recordings))
+            paths = recordings
 
     def file(path: str) -> File:
         url = redact_url(fs.unstrip_protocol(path)) + "".join(redact_url(root).partition("::")[1:])

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from rave_lite.data import audio
-from rave_lite.data.catalogue import Catalogue, named
+from rave_lite.data.catalogue import Catalogue
 from rave_lite.data.clip import Clip
+from rave_lite.data.split import named
 from rave_lite.errors import InputError
 
 

@@ -9,7 +9,7 @@ import soxr
 from rich.table import Table
 from rich.text import Text
 
-from rave_lite.data import Clip, audio
+from rave_lite.data import Clip, audio, outputs
 from rave_lite.evaluation import pictures, vital_signs
 from rave_lite.evaluation.memorisation import ReconstructedHits, known, memorisation, played
 from rave_lite.evaluation.metrics import figures, level_db
@@ -38,7 +38,7 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, compared: list[Clip] 
     for name, wav, clip in zip(names, audio.as_wav(names), clips, strict=True):
         x, y = played_through(play, clip, seed)
         files[name] = figures(x, y, rate)
-        audio.save(out / "wav" / wav, y, rate)
+        outputs.save(out / "wav" / wav, y, rate)
         if len(pairs) < PICTURED:
             pairs.append((str(Path(name).with_suffix("")), x, y))
         if compared:

@@ -22,6 +22,7 @@ from rave_lite.data import (
     select_training_subset,
 )
 from rave_lite.data.catalogue import usable, without_silence
+from rave_lite.data.network import is_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.side_by_side import location
 
@@ -36,14 +37,17 @@ def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None
     """
     data = run["data"]
     split = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
-                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
+                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"),
+                      memory=data.get("split"))
     split = replace(split, held_out=search_and_cut(split.held_out, sample_rate))
+    if split.sides:  # those that the run was trained on
+        return split
     return select_training_subset(split, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0),
                                   without=data.get("without"))
 
 
 def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue | None:
-    """The run's recordings. If the original path cannot be read, uses `root`, provided its training minutes match.
+    """The run's recordings. If they are not at the original path, uses `root`, provided that they are there.
 
     None if they do not match, and for an imported model. Raises InputError if they cannot be read and `root` is None.
     """
@@ -58,6 +62,8 @@ def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cac
         run_catalogue = recordings(run, sample_rate, root=resolve_root(root), cache=cache)
     except InputError:
         return None
+    if run["data"].get("split") and not is_url(root) and not is_url(run["data"]["root"]):
+        return run_catalogue  # its files are there, by their content
     return run_catalogue if math.isclose(run_catalogue.minutes(run_catalogue.train), run["minutes"], rel_tol=1e-4) else None
 
 
@@ -94,7 +100,7 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, w
     if root is None:
         return []
     try:
-        _, entries, clips = usable(str(root), sample_rate, cache=cache)
+        _, entries, clips = usable(str(root), sample_rate, cache=cache, foreign=key == "inputs")
     except InputError as error:
         raise InputError(str(error), where=key) from error
     for name, entry in entries.items():

@@ -17,6 +17,7 @@ from rave_lite.files import replacing
 from rave_lite.layers import StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
+from rave_lite.runs import check_export
 
 
 class Live(Attributes):
@@ -165,8 +166,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
     The module is not frozen: `torch.jit.freeze` turns weights into constants, which stay behind when a host moves the module
     to its GPU, and `stream` has folded the weight norm already.
     """
-    if path.suffix != ".ts":
-        raise InputError(f"{path} must end in .ts: live hosts look for that", where="out")
+    check_export(path)
     scripted = torch.jit.script(live.eval().requires_grad_(False))
     per_direction(scripted, live.latent_size)
     metadata.update(measure(copy.deepcopy(scripted)))

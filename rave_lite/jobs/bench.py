@@ -8,8 +8,6 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from rave_lite.cli.job import job
-from rave_lite.errors import InputError
 from rave_lite.files import write_json
 from rave_lite.live.bench import bench as measure
 from rave_lite.live.bench import exported, table
@@ -21,8 +19,6 @@ def bench(config: DictConfig) -> dict[str, Any]:
     Returns the figures as they are written.
     """
     names = [config.files] if isinstance(config.files, str) else list(config.files)
-    if not names:
-        raise InputError("name at least one .ts or .ckpt", where="files")
     with exported(names) as files:
         rows = measure(files, device=config.device, blocks=config.blocks and list(config.blocks), count=config.count,
                        seconds=config.seconds)
@@ -34,6 +30,3 @@ def bench(config: DictConfig) -> dict[str, Any]:
         write_json(out, report, indent=2)
         print(f"figures in {out}")
     return report
-
-
-main = job(bench)

@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from rich import print as show
 
 from rave_lite.cli.build import build
-from rave_lite.cli.job import job
 from rave_lite.files import write_json
 from rave_lite.training.bench import measure, name, table
 from rave_lite.training.module import check_window
@@ -34,6 +33,3 @@ def bench_train(config: DictConfig) -> dict[str, Any]:
         write_json(Path(config.out).expanduser(), report, indent=2)
         print(f"figures in {config.out}")
     return report
-
-
-main = job(bench_train)

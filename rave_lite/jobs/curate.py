@@ -5,11 +5,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import manifest, resolve_root
 from rave_lite.data.catalogue import usable
 from rave_lite.data.network import redact_url
-from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
 from rave_lite.pages import hits as page
@@ -19,13 +17,8 @@ RATE = 44100  # Hz, of the analysis and the page; the manifest is in seconds, so
 
 def curate(config: DictConfig) -> list[manifest.Hit]:
     """Writes manifest.csv and hits.html, and returns the hits. An existing manifest, maybe edited, is not overwritten."""
-    check_numbers(config, longer=0.1, seconds=0.1)
-    if not isinstance(config.keep_below, int | float | None):
-        raise InputError(f"{config.keep_below!r} is no outlier score; say 2.0", where="keep_below")
     out = Path(config.out).expanduser()
     manifest_path, page_path = out / "manifest.csv", out / "hits.html"
-    if manifest_path.exists() and not config.overwrite:
-        raise InputError(f"{manifest_path} is there already, maybe with your choices: say another out=, or overwrite=true")
     root = resolve_root(config.data.root)
     source, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
     print(f"{source}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
@@ -40,6 +33,3 @@ def curate(config: DictConfig) -> list[manifest.Hit]:
           f"or edit the column keep: {manifest_path}\n"
           f"then train on the rest:  rave-lite train data.root={source} data.manifest={manifest_path}")
     return hits
-
-
-main = job(curate)

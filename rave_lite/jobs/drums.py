@@ -4,7 +4,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rave_lite.cli.job import job
 from rave_lite.data.drums import write
 
 
@@ -15,6 +14,3 @@ def drums(config: DictConfig) -> list[Path]:
     print(f"{len(paths)} synthetic files: drums to train on in {out / 'drums'}, "
           f"calls to play through them in {out / 'birds'}")
     return paths
-
-
-main = job(drums)

@@ -6,23 +6,19 @@ from typing import Any
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.cli.job import check_numbers, job
-from rave_lite.data import audio, catalogue, subsample
-from rave_lite.errors import InputError
+from rave_lite.data import audio, catalogue, outputs, subsample
 from rave_lite.evaluation.evaluate import evaluate as judge
 from rave_lite.evaluation.evaluate import names_of, summary, table
 from rave_lite.evaluation.recordings import listed, to_compare, to_judge
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.files import write_json
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.runs import checkpoint_file
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """Judges the run's held-out clips, or all clips of another folder; and foreign `inputs` if given. Returns the report."""
-    check_numbers(config, max_train_clips=0, seed=0)
-    if config.reference_set and not config.inputs:
-        raise InputError("the outputs for inputs=... are compared with it, and no inputs are given", where="reference_set")
-    path = Path(config.ckpt).expanduser()
+    path = checkpoint_file(config.ckpt)
     checkpoint = read_checkpoint(path)
     model = RAVE.from_checkpoint(checkpoint)
     run, root, rate = checkpoint.settings, config.data.root, model.sample_rate
@@ -37,7 +33,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:
         wav = dict(zip(names := names_of(inputs), audio.as_wav(names), strict=True))
-        keep = lambda name, output: audio.save(out / "transfer" / wav[name], output, rate)
+        keep = lambda name, output: outputs.save(out / "transfer" / wav[name], output, rate)
         reference = run_catalogue or catalogue(root, rate, cache=cache)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)
@@ -46,6 +42,3 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     write_json(out / "figures.json", report, indent=2)
     print(f"figures.json, spectrograms.png and the reconstructions (wav/{', transfer/' if inputs else ''}) are in {out}")
     return report
-
-
-main = job(evaluate)

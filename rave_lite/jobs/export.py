@@ -7,7 +7,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from rave_lite import __version__
-from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.card import as_text, describe, warnings
 from rave_lite.export.plays import plays
@@ -15,13 +14,14 @@ from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
 from rave_lite.export.verify import report, verify
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.runs import checkpoint_file
 
 MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets
 
 
 def export(config: DictConfig) -> dict[str, Any]:
     """Scripts the checkpoint's model, verifies the file in a new process, prints its card and returns it."""
-    path = Path(config.ckpt).expanduser()
+    path = checkpoint_file(config.ckpt)
     checkpoint = read_checkpoint(path)
     model = RAVE.from_checkpoint(checkpoint)
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{checkpoint.settings['name']}.ts"
@@ -44,6 +44,3 @@ def verify_or_raise(trial: Path, checkpoint: Path, out: Path, blocks: int) -> No
     failed = [f for f in findings if not f.well]
     if failed:
         raise InputError(f"not written, because it failed:\n{report(failed)}", where=out)
-
-
-main = job(export)

@@ -4,14 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rave_lite.cli.job import check_numbers, job
 from rave_lite.evaluation.history import History, read_history
 from rave_lite.pages import gallery as page
 
 
 def gallery(config: DictConfig) -> History:
     """Writes the page from the checkpoints, or from the logged sounds; prints the distance at each step."""
-    check_numbers(config, files=1, columns=1, seconds=0.1, seed=0)
     folder = Path(config.run).expanduser()
     history = read_history(folder, config.data.root, config.data.cache, files=config.files, seconds=config.seconds,
                            columns=config.columns, seed=config.seed)
@@ -22,6 +20,3 @@ def gallery(config: DictConfig) -> History:
         print(f"step {point.step:7}  distance {point.distance:6.2f}  {', '.join(names)}")
     print(*([history.note] if history.note else []), f"{out}: open it in a browser", sep="\n")
     return history
-
-
-main = job(gallery)

@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 
 from rave_lite.acids_rave import convert, read
 from rave_lite.acids_rave.describe import assumptions, describe
-from rave_lite.cli.job import job
 from rave_lite.data import Windows, catalogue
 from rave_lite.errors import InputError
 from rave_lite.evaluation.latents import measure
@@ -40,6 +39,3 @@ def import_(config: DictConfig) -> RAVE:
     if assumed := assumptions(run, checkpoint):
         print(f"warning: {assumed}", file=sys.stderr)
     return model
-
-
-main = job(import_)

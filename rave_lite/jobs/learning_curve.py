@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from rich import print as show
 
 from rave_lite.cli.build import build_or_transfer, typed
-from rave_lite.cli.job import job
 from rave_lite.cli.launch import has_launcher, launch
 from rave_lite.data.settings import load_catalogue
 from rave_lite.evaluation.curve_report import report
@@ -21,7 +20,6 @@ from rave_lite.training.process import limit_memory, prepare
 
 def learning_curve(config: DictConfig) -> dict[str, Any] | None:
     """Plans the runs and prints the plan, trains the unfinished ones, and reports. Returns the report, None for a plan."""
-    curve.check(OmegaConf.to_container(config, resolve=True))
     prepare(config.seed)
     module = build_or_transfer(copy.deepcopy(config), typed())
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
@@ -55,6 +53,3 @@ def run_config(config: DictConfig, settings: dict[str, Any]) -> DictConfig:
             del single[key]
         single.merge_with(settings)
     return single
-
-
-main = job(learning_curve)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rave_lite.cli.job import check_numbers, job
-from rave_lite.data.catalogue import named
+from rave_lite.data.split import named
 from rave_lite.errors import InputError
 from rave_lite.evaluation import side_by_side, vital_signs
 from rave_lite.evaluation.evaluate import names_of
@@ -13,6 +12,7 @@ from rave_lite.evaluation.recordings import IMPORTED, choose_clips, draw, listed
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.pages import latents
 from rave_lite.pages import listen as page
+from rave_lite.runs import checkpoint_file
 
 
 def listen(config: DictConfig) -> Path:
@@ -20,13 +20,8 @@ def listen(config: DictConfig) -> Path:
 
     Returns the page's path.
     """
-    check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
-    if not config.ckpt:
-        raise InputError("name at least one checkpoint", where="ckpt")
     path = Path(config.out).expanduser() / "index.html"
-    if path.parent.exists() and not path.parent.is_dir():
-        raise InputError(f"{path.parent}: a file is there; name a folder", where="out")
-    paths = [Path(path).expanduser() for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
+    paths = [checkpoint_file(path) for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
     models = [RAVE.from_checkpoint(saved) for saved in checkpoints]
     rate = max(model.sample_rate for model in models)
@@ -53,6 +48,3 @@ def listen(config: DictConfig) -> Path:
     page.write(path, names, shown, foreign, together, rate, sections)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
     return path
-
-
-main = job(listen)

@@ -6,7 +6,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.live.cuda import open_player
 from rave_lite.live.engine import Engine
@@ -30,11 +29,6 @@ def live(config: DictConfig) -> None:
         controls.turn_dry_wet(config.dry_wet)
     if config.gain is not None:
         controls.turn_gain(config.gain)
-    if config.latency not in ("low", "high") and not isinstance(config.latency, int | float):
-        raise InputError(f"{config.latency} is neither low nor high nor a number of seconds", where="latency")
     card = Card(sounddevice(), config.input, config.output, sample_rate, player.channels)
     engine = Engine(player, block, sample_rate, slack=config.slack, threads=config.threads or 1)
     play(engine, controls, card, config.latency, math.inf if config.seconds is None else config.seconds)
-
-
-main = job(live)

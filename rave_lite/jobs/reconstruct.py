@@ -4,8 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rave_lite.cli.job import job
-from rave_lite.data import audio
+from rave_lite.data import audio, outputs
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
@@ -14,11 +13,9 @@ from rave_lite.model import RAVE
 
 def reconstruct(config: DictConfig) -> list[Path]:
     """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders. Returns their paths."""
-    model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
+    model = RAVE.from_checkpoint(config.ckpt)
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
-    paths = audio.find(root)
-    if not paths:
-        raise InputError("no audio files", where=root)
+    paths = outputs.leave_out(audio.find(root), root, foreign=True)
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
     targets = [out / name for name in audio.as_wav(names)]
     if clashes := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
@@ -36,6 +33,3 @@ def reconstruct(config: DictConfig) -> list[Path]:
     if failed:
         raise InputError("\n".join(failed))
     return targets
-
-
-main = job(reconstruct)

@@ -8,7 +8,6 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from rave_lite.cli.build import build_or_transfer, typed
-from rave_lite.cli.job import job
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
@@ -32,7 +31,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
     warning = check_window(module.model, module.distance, module.bands_distance, settings["window"])
     augment = build_augmentation(module.config["augmentation"], rate)
     loggers, callbacks = (list(instantiate(group).values()) for group in (config.logger, config.callbacks))
-    recordings = load_training_catalogue(config.data.root, settings, rate)
+    recordings = load_training_catalogue(config.data.root, settings, rate, saved.settings["data"] if saved else None)
     module.config["minutes"] = recordings.minutes(recordings.train)
     if not brief:
         show(recordings.table())
@@ -57,6 +56,3 @@ def train(config: DictConfig, brief: bool = False) -> float:
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
     return next((c.best for c in callbacks if isinstance(c, Checkpoints)), float("inf"))
-
-
-main = job(train)

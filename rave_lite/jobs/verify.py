@@ -4,17 +4,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rave_lite.cli.job import job
 from rave_lite.errors import InputError
 from rave_lite.export.verify import DEAD, Finding, load_own_export, report
 from rave_lite.export.verify import verify as check
 from rave_lite.model import read_checkpoint
+from rave_lite.runs import checkpoint_file
 
 
 def verify(config: DictConfig) -> list[Finding]:
     """Runs every check of export on a file, against its checkpoint if given, and returns the findings. Keeps the file."""
     file = Path(config.file).expanduser()
-    checkpoint = Path(config.ckpt).expanduser() if config.ckpt else None
+    checkpoint = checkpoint_file(config.ckpt) if config.ckpt else None
     load_own_export(file)
     if checkpoint:
         read_checkpoint(checkpoint)
@@ -27,6 +27,3 @@ def verify(config: DictConfig) -> list[Finding]:
         raise InputError("failed; export it anew", where=file)
     print(f"{file}: verified" + (" against the checkpoint" if checkpoint else ""))
     return findings
-
-
-main = job(verify)

@@ -65,7 +65,7 @@ def exported(names: list[str]) -> Iterator[dict[str, Path]]:
         files: dict[str, Path] = {}
         for i, name in enumerate(names):
             path = Path(name).expanduser()
-            if path.suffix == ".ckpt":
+            if path.suffix == ".ckpt" or path.is_dir():
                 model, path = RAVE.from_checkpoint(path), Path(folder) / f"{i}.ts"
                 export(Live(model, batch_size=1), path, {})
             files[name] = path

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
+from rave_lite.runs import checkpoint_file
 
 REQUIRED = {"model", "state_dict", "step"}  # keys of every checkpoint file of rave_lite
 
@@ -69,7 +70,11 @@ def header(architecture: dict[str, Any], settings: dict[str, Any], step: int, ph
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint's tensors and plain values. Raises InputError when it is missing or not one of rave_lite."""
+    """Read a checkpoint's tensors and plain values; of a run's folder, best.ckpt or else last.ckpt.
+
+    Raises InputError when it is missing or not one of rave_lite.
+    """
+    path = checkpoint_file(path)
     content = load_plain(path)
     if not isinstance(content, dict) or not content.keys() >= REQUIRED:
         raise InputError("a torch file, but not a rave_lite checkpoint (it holds no model, state_dict and step); "

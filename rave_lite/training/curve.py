@@ -1,9 +1,8 @@
 """The runs of a learning curve: their plan, their progress, the check that they are comparable, and how they are judged."""
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +18,12 @@ from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.training.bench import duration, probe
 from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining
+from rave_lite.training.resume import differences
 
 CURVE_KEYS = ("fractions", "seeds", "influence", "influence_steps", "plan_only")  # settings that a single run lacks
 # settings that may differ between two commands for one curve
 IGNORED_KEYS = ("out", "name", "seed", "threads", "memory_limit", "callbacks", "logger", *CURVE_KEYS)
-IGNORED_DATA_KEYS = ("root", "manifest", "cache", "cache_gb", "workers", "subset_seed")
+IGNORED_DATA_KEYS = ("root", "manifest", "cache", "cache_gb", "workers", "subset_seed", "split")
 PIECES = 12  # how many pieces of training clips, of at most 10 s each, are judged at most
 
 
@@ -107,27 +107,6 @@ class Plan:
         return "\n".join(lines)
 
 
-def check(settings: Any) -> None:
-    """Raises InputError if no curve can be drawn from the `settings`, a dict of plain values."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise InputError("learning-curve: one process, not under torchrun; for many at a time say hydra/launcher=slurm")
-    for key, kinds, example in (("fractions", int | float, "[0.25,0.5,1]"), ("seeds", int, "[0,1,2]")):
-        values = settings[key]
-        valid = isinstance(values, list) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
-        if not valid or not values or len(set(values)) < len(values) or min(values) < 0:
-            raise InputError(f"{values!s} is no list of different numbers; say {key}={example}", where=key)
-    if len(settings["fractions"]) < 2 and not settings["influence"]:
-        raise InputError(f"{settings['fractions']!s}: a curve needs two at least; say fractions=[0.5,1]", where="fractions")
-    if settings["data"]["fraction"] != 1:
-        raise InputError(f"{settings['data']['fraction']}: a curve has fractions=[0.25,0.5,1]", where="data.fraction")
-    if {settings["phase1"]["until"], settings["phase2"]["until"]} != {"steps"}:
-        raise InputError("phase1.until, phase2.until: runs are compared after the same number of steps; leave them at steps")
-    if (steps := settings["influence_steps"]) is not None and (type(steps) is not int or steps < 1):
-        raise InputError(f"{steps!r} is no whole number from 1 on", where="influence_steps")
-    if settings["phase1"]["steps"] + settings["phase2"]["steps"] < 1:
-        raise InputError("phase1.steps, phase2.steps: no step to train")
-
-
 def planned(settings: dict[str, Any], catalogue: Catalogue) -> Plan:
     """The runs that `settings` ask for. Raises InputError if a fraction selects no files, or the same files as another."""
     out, fractions, seeds = Path(settings["out"]), sorted(settings["fractions"]), settings["seeds"]
@@ -188,15 +167,6 @@ def comparable(settings: dict[str, Any], catalogue: Catalogue, keep: bool) -> No
                              f"{new}; say another name=, or as it was")
     elif keep:
         write_json(path, record, indent=2)
-
-
-def differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The differences of two nested dicts: the dotted key and both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for k in {**old, **new}:
-            yield from differences(old.get(k, "none"), new.get(k, "none"), f"{key}.{k}" if key else k)
-    elif old != new:
-        yield key, old, new
 
 
 def takes(module: RAVETraining, todo: list[Run], device: torch.device) -> str:

@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from rave_lite.data import audio
+from rave_lite.data import outputs
 from rave_lite.evaluation import pictures
 from rave_lite.files import write_csv
 
@@ -89,7 +89,7 @@ class Tables(RunLogger):
     @rank_zero_only
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
         for name, sound in sounds.items():
-            audio.save(self.folder / f"listening/step_{step:07}" / f"{name}.wav", sound, sample_rate)
+            outputs.save(self.folder / f"listening/step_{step:07}" / f"{name}.wav", sound, sample_rate)
         if picture:
             pictures.save(picture, self.folder / f"listening/step_{step:07}" / f"{SPECTROGRAMS}.png")
 

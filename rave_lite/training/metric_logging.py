@@ -31,8 +31,10 @@ class MetricLogging(Callback):
                 logger.resumed = pl_module.step or None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        settings = {key: {k: v for k, v in value.items() if k != "split"} if key == "data" else value
+                    for key, value in pl_module.config.items()}  # the checkpoints remember the files, one by one
         for logger in trainer.loggers:
-            logger.log_hyperparams(pl_module.config)
+            logger.log_hyperparams(settings)
         self._mark(trainer, pl_module, "the run goes on" if pl_module.step else "the run begins")
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:

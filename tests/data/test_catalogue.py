@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rave_lite import InputError
 from rave_lite.data import Clip, audio, catalogue
-from rave_lite.data.catalogue import split
 from rave_lite.data.local import Decoded
+from rave_lite.data.split import split
 from tests.sounds import broken, printed
 
 

@@ -12,11 +12,12 @@ import soundfile
 import torch
 
 from rave_lite.cli.overrides import named
+from rave_lite.data.sides import HELD_OUT, TRAIN
 from rave_lite.evaluation.evaluate import played_through
 from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import labels
-from rave_lite.model import RAVE, Checkpoint
+from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from tests.commands import fails, rave_lite
 from tests.pages.browser import Parsed
 from tests.sounds import clip
@@ -83,8 +84,11 @@ def test_several_models_each_with_marks_of_its_own(trained, tmp_path, judged):
     held_out = list(judged["files"])
     files = sorted(str(path.relative_to(trained / "set/drums")) for path in (trained / "set/drums").rglob("*.wav"))
     other = next(name for name in files if name not in held_out)
-    split = altered(trained, tmp_path / "a, b's [c]/checkpoints/last.ckpt", config__data__held_out=[other])
-    foreign = altered(trained, tmp_path / "second/checkpoints/last.ckpt", config__data__root=str(trained / "set/birds"))
+    memory = read_checkpoint(trained / CHECKPOINT).settings["data"]["split"]
+    swapped = [[name, content, HELD_OUT if name == other else TRAIN, {}] for name, content, *_ in memory["files"]]
+    split = altered(trained, tmp_path / "a, b's [c]/checkpoints/last.ckpt", config__data__split=memory | {"files": swapped})
+    foreign = altered(trained, tmp_path / "second/checkpoints/last.ckpt", config__data__root=str(trained / "set/birds"),
+                      config__data__split=None)
     imported = altered(trained, tmp_path / "third.ckpt", config__data__root=None)
     shown = listen(trained, tmp_path / "page", f"ckpt={CHECKPOINT},{split},{foreign},{imported}", "max_train_clips=0",
                    "files=99")

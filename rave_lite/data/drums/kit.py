@@ -26,6 +26,11 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     """
     if hits < 1:
         raise InputError(f"{hits}; there must be one of each stroke at least", where="hits")
+    names = [f"drums/{name}/{how}_{i + 1:02}" for name in DRUMS for how in STROKES for i in range(hits)]
+    names += [f"drums/rhythms/{name}" for name in DRUMS] + [f"birds/kingfisher_{i + 1}" for i in range(CALLS)]
+    existing = next((path for path in (out / f"{name}.wav" for name in names) if path.exists()), None)
+    if existing:
+        raise InputError(f"{existing} is there already; choose another out=")
     sounds: dict[str, np.ndarray] = {}
     for d, (name, drum) in enumerate(DRUMS.items()):
         takes: dict[str, list[np.ndarray]] = {}
@@ -37,13 +42,10 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
         sounds[f"drums/rhythms/{name}"] = rhythm(RHYTHMS[name], takes, np.random.default_rng([seed, d]), sample_rate)
     for i in range(CALLS):
         sounds[f"birds/kingfisher_{i + 1}"] = kingfisher(np.random.default_rng([seed, 99, i]), sample_rate)
-    paths = {out / f"{name}.wav": sound for name, sound in sounds.items()}
-    existing = next((path for path in paths if path.exists()), None)
-    if existing:
-        raise InputError(f"{existing} is there already; choose another out=")
-    for path, sound in paths.items():
+    paths = [out / f"{name}.wav" for name in sounds]
+    for path, sound in zip(paths, sounds.values(), strict=True):
         audio.save(path, sound, sample_rate)
-    return list(paths)
+    return paths
 
 
 def rhythm(parts: tuple[str, ...], takes: dict[str, list[np.ndarray]], rng: np.random.Generator,

@@ -1,0 +1,189 @@
+"""What can be said of a command's input at once, before torch is imported or a model built."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from rave_lite.errors import InputError
+from rave_lite.runs import check_export, checkpoint_file, file_to_resume
+
+
+def check(job: str, config: DictConfig) -> None:
+    """Raises InputError, or MissingMandatoryValue, for wrong input of a job."""
+    if config.get("threads"):
+        check_numbers(config, threads=1)
+    CHECKS.get(job, lambda _: None)(config)
+
+
+def check_numbers(config: DictConfig, **least: float) -> None:
+    """Raises InputError for a setting below its bound in `least`, or not a whole number although its bound is one."""
+    for key, bound in least.items():
+        value, number_type = config[key], int if isinstance(bound, int) else int | float
+        if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
+            raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
+
+
+def recordings(root: Any, key: str | None = None, foreign: bool = False) -> list[str]:
+    """The names of what could be recordings at `root`, none if it is None or a URL. Raises InputError if there are none.
+
+    `key`: the setting, for messages; `foreign`: see `outputs.leave_out`.
+    """
+    from rave_lite.data import audio, outputs  # not at the top: most commands need neither
+    from rave_lite.data.network import is_url
+
+    if root is None or is_url(root):
+        return []
+    folder = Path(str(root)).expanduser()
+    try:
+        paths = audio.find(folder)
+        if not paths:
+            raise InputError(f"no audio files ({' '.join(sorted(audio.SUFFIXES))})", where=folder)
+        written = outputs.require_recordings(paths, folder, foreign)
+        return [str(path.relative_to(folder)) if folder.is_dir() else path.name for path in paths if path not in written]
+    except InputError as error:
+        raise error if key is None else InputError(str(error), where=key) from error
+
+
+def train(config: DictConfig) -> None:
+    resumed = file_to_resume(config.resume, Path(config.out))
+    if config.transfer["from"] and not resumed:
+        checkpoint_file(config.transfer["from"])
+    if resumed and config.resume == "auto":
+        return  # it may be finished, and then needs no recordings
+    training_data(config.data, new=resumed is None)
+
+
+def training_data(data: DictConfig, new: bool) -> None:
+    """Raises InputError if there are no recordings, if one that a `new` run is to hold out is not there, or for a manifest
+    that cannot be read."""
+    from rave_lite.data import manifest
+    from rave_lite.data.split import named
+
+    names = recordings(data.root)
+    if new and names and isinstance(data.held_out, ListConfig):
+        named(list(data.held_out), names, "data.held_out: no usable file")
+    if data.manifest == "":
+        raise InputError("needs a value, as in data.manifest=manifest.csv: rave-lite curate writes one",
+                         where="data.manifest")
+    if data.manifest:
+        manifest.load(Path(data.manifest).expanduser())
+
+
+def learning_curve(config: DictConfig) -> None:
+    """Raises InputError if no curve can be drawn from the settings."""
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise InputError("learning-curve: one process, not under torchrun; for many at a time say hydra/launcher=slurm")
+    for key, kinds, example in (("fractions", int | float, "[0.25,0.5,1]"), ("seeds", int, "[0,1,2]")):
+        values = settings[key]
+        valid = isinstance(values, list) and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
+        if not valid or not values or len(set(values)) < len(values) or min(values) < 0:
+            raise InputError(f"{values!s} is no list of different numbers; say {key}={example}", where=key)
+    if len(settings["fractions"]) < 2 and not settings["influence"]:
+        raise InputError(f"{settings['fractions']!s}: a curve needs two at least; say fractions=[0.5,1]", where="fractions")
+    if settings["data"]["fraction"] != 1:
+        raise InputError(f"{settings['data']['fraction']}: a curve has fractions=[0.25,0.5,1]", where="data.fraction")
+    if {settings["phase1"]["until"], settings["phase2"]["until"]} != {"steps"}:
+        raise InputError("phase1.until, phase2.until: runs are compared after the same number of steps; leave them at steps")
+    if (steps := settings["influence_steps"]) is not None and (type(steps) is not int or steps < 1):
+        raise InputError(f"{steps!r} is no whole number from 1 on", where="influence_steps")
+    if settings["phase1"]["steps"] + settings["phase2"]["steps"] < 1:
+        raise InputError("phase1.steps, phase2.steps: no step to train")
+    if config.transfer["from"]:
+        checkpoint_file(config.transfer["from"])
+    training_data(config.data, new=True)
+
+
+def evaluate(config: DictConfig) -> None:
+    check_numbers(config, max_train_clips=0, seed=0)
+    if config.reference_set and not config.inputs:
+        raise InputError("the outputs for inputs=... are compared with it, and no inputs are given", where="reference_set")
+    checkpoint_file(config.ckpt)
+    recordings(config.data.root, "data.root")
+    recordings(config.inputs, "inputs", foreign=True)
+    recordings(config.reference_set, "reference_set")
+
+
+def listen(config: DictConfig) -> None:
+    check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
+    if not config.ckpt:
+        raise InputError("name at least one checkpoint", where="ckpt")
+    out = Path(config.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: a file is there; name a folder", where="out")
+    for path in [config.ckpt] if isinstance(config.ckpt, str) else config.ckpt:
+        checkpoint_file(path)
+    recordings(config.data.root, "data.root")
+    recordings(config.inputs, "inputs", foreign=True)
+
+
+def gallery(config: DictConfig) -> None:
+    check_numbers(config, files=1, columns=1, seconds=0.1, seed=0)
+    folder = Path(config.run).expanduser()
+    if not (folder / "checkpoints").is_dir():
+        raise InputError(f"{folder}: no folder of a run, which would have checkpoints/ in it; say run=runs/NAME",
+                         where="run")
+
+
+def reconstruct(config: DictConfig) -> None:
+    checkpoint_file(config.ckpt)
+    recordings(config.input, foreign=True)
+
+
+def export(config: DictConfig) -> None:
+    checkpoint_file(config.ckpt)
+    if config.out:
+        check_export(Path(config.out))
+
+
+def verify(config: DictConfig) -> None:
+    exists(config.file)
+    if config.ckpt:
+        checkpoint_file(config.ckpt)
+
+
+def bench(config: DictConfig) -> None:
+    names = [config.files] if isinstance(config.files, str) else list(config.files)
+    if not names:
+        raise InputError("name at least one .ts or .ckpt", where="files")
+    for name in names:
+        if Path(name).suffix == ".ckpt" or Path(name).expanduser().is_dir():
+            checkpoint_file(name)
+        else:
+            exists(name)
+
+
+def live(config: DictConfig) -> None:
+    if not config.devices:
+        exists(config.file)
+    if config.latency not in ("low", "high") and not isinstance(config.latency, int | float):
+        raise InputError(f"{config.latency} is neither low nor high nor a number of seconds", where="latency")
+
+
+def curate(config: DictConfig) -> None:
+    check_numbers(config, longer=0.1, seconds=0.1)
+    if not isinstance(config.keep_below, int | float | None):
+        raise InputError(f"{config.keep_below!r} is no outlier score; say 2.0", where="keep_below")
+    manifest = Path(config.out).expanduser() / "manifest.csv"
+    if manifest.exists() and not config.overwrite:
+        raise InputError(f"{manifest} is there already, maybe with your choices: say another out=, or overwrite=true")
+    recordings(config.data.root)
+
+
+def import_(config: DictConfig) -> None:
+    exists(config.run, "no such run: of acids-rave 2.x, a .ckpt, a folder with config.gin, or a streaming export (.ts)")
+    _ = config.out  # raises MissingMandatoryValue
+
+
+def exists(file: str, otherwise: str = "no such file; rave-lite export makes one") -> None:
+    if not Path(file).expanduser().exists():
+        raise InputError(otherwise, where=Path(file).expanduser())
+
+
+CHECKS: dict[str, Callable[[DictConfig], None]] = {
+    f.__name__.strip("_"): f for f in (
+        train, learning_curve, evaluate, listen, gallery, reconstruct, export, import_, verify, bench, live, curate)}
