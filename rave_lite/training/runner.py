@@ -18,9 +18,9 @@ class NetworkRunner:
     """Runs a network on `(B, ...)`; all else, such as the losses, stays in float32.
 
     `precision`: one of `PRECISIONS`; "auto", until `probe` decides, is "bf16-mixed" on a GPU that computes in it (Ampere and
-    newer), else "32-true". `micro_batch`: run so many items at a time with activation checkpointing, which holds the activations of one
-    micro-batch and costs one more forward pass; the result is the same. `compile`: use torch.compile. `record`: on a GPU,
-    record the passes of a step as a CUDA graph, where one process trains on whole batches.
+    newer), else "32-true". `micro_batch`: run so many items at a time with activation checkpointing, which holds the
+    activations of one micro-batch and costs one more forward pass; the result is the same. `compile`: use torch.compile.
+    `record`: on a GPU, record the passes of a step as a CUDA graph, where one process trains on whole batches.
     """
 
     def __init__(self, *, precision: str = "32-true", micro_batch: int | None = None, compile: bool = False,  # noqa: A002
