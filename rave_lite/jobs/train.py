@@ -48,6 +48,8 @@ def train(config: DictConfig, brief: bool = False) -> float:
         module.calibrate(data.first(CALIBRATION_WINDOWS))
     trainer = instantiate(config.trainer)(logger=loggers, callbacks=callbacks)
     limit_memory(config.memory_limit, trainer.strategy.root_device)
+    if trainer.world_size > 1:
+        module.run.settle(trainer.strategy.root_device)
     if not brief:
         share = settings["batch_size"] // trainer.world_size
         show(plan(module, probe(module, settings["window"], share, trainer.strategy.root_device)))

@@ -55,6 +55,11 @@ class NetworkRunner:
         whole = self.micro_batch is None or self.micro_batch >= len(x)
         return self.record and x.is_cuda and whole and alone and not self.compile
 
+    def settle(self, device: torch.device) -> None:
+        """Let precision "auto" be what the device has, without a measurement, which may differ between processes."""
+        if self.precision == "auto":
+            self.precision = "bf16-mixed" if self.mixed(device) else "32-true"
+
     def mixed(self, device: torch.device) -> bool:
         """Whether the networks run in bfloat16 there."""
         supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
