@@ -1,9 +1,8 @@
 """Reading audio files: anything libsndfile opens, folded to mono and resampled, block by block."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from rave_lite.data import headers
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
@@ -19,9 +19,15 @@ SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", 
                       ".rf64"])
 BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
-CUT_SHORT = re.compile(r"(data|SSND) : \d+ \(should be|lacks an end-of-stream")  # libsndfile's notes on wav, aiff, ogg
+CUT_SHORT = "lacks an end-of-stream"  # libsndfile's note on ogg
 SILENCE = 1e-4  # peak: -80 dBFS
 MARGIN = 0.1  # s decoded beyond both ends of an excerpt: the resampler's filter is shorter at any audio rate
+
+
+class SoundFile(soundfile.SoundFile):
+    """An open audio file. `note`: what was wrong with its header, for people."""
+
+    note: str | None = None
 
 
 class UnreadableError(InputError):
@@ -33,7 +39,8 @@ class Entry:
     """The index entry of one file.
 
     `samples`: its length at the sample rate of the index; `source_rate`: Hz; `skipped`: the reason, None if it is usable;
-    `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read.
+    `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read. `notes`: what
+    people should know of a usable file.
     """
 
     samples: int
@@ -41,6 +48,7 @@ class Entry:
     channels: int
     skipped: str | None = None
     silent: list[list[int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def find(root: Path) -> list[Path]:
@@ -80,14 +88,22 @@ def decibels(amplitude: float, floor: float = -300.0) -> float:
 
 
 @contextmanager
-def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
-    """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block."""
+def opened(source: Any, name: str) -> Iterator[SoundFile]:
+    """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block.
+
+    Of a file whose header says a wrong length, all that is there is read, and `note` says so.
+    """
     try:
-        with soundfile.SoundFile(source) as file:
+        with ExitStack() as stack:
+            raw = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            mended = headers.mended(raw)
+            raw.seek(0)
+            file = stack.enter_context(SoundFile(mended or source))
             if file.frames == 0:
                 raise UnreadableError("empty (0 samples)", where=name)
-            if CUT_SHORT.search(file.extra_info):
+            if CUT_SHORT in file.extra_info:
                 raise UnreadableError("truncated: it ends before its header says", where=name)
+            file.note = mended and mended.note(file.frames / file.samplerate)
             yield file
     except soundfile.SoundFileError as error:
         raise UnreadableError(f"not readable as audio ({str(error).split(': ')[-1].strip()})", where=name) from error

@@ -49,7 +49,7 @@ class Catalogue:
         return sum(stop - start for start, stop in silent) / self.sample_rate / 60
 
     def table(self) -> Table:
-        """One row per file: seconds, rate, channels, use. Of more than 40 files up to 20 held-out and all skipped ones."""
+        """One row per file: seconds, rate, channels, use. Of over 40 files up to 20 held-out and all skipped or noted."""
         held_sources = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
         split_sources = {clip.source for clip in self.held_out} - held_sources
         used = [(name, entry) for name, entry in self.entries.items() if entry.skipped is None]
@@ -57,14 +57,15 @@ class Catalogue:
         for clip in self.train + self.held_out:
             clip_samples[clip.source] = clip_samples.get(clip.source, 0) + len(clip)
         rows: list[tuple[str | Text, ...]] = []
-        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20])
+        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20] +
+                     [(name, entry) for name, entry in used if entry.notes])
         for name, entry in shown.items():
             use = "held out" if name in held_sources else "train, its end held out" if name in split_sources else "train"
             used_s = clip_samples.get(name, 0) / self.sample_rate
             whole_s = (entry.samples - sum(stop - start for start, stop in entry.silent)) / self.sample_rate
             use += (f", {used_s:.2f} s of sound" if entry.silent and (name in split_sources or used_s == whole_s) else
                     f", {used_s:.2f} s of it" if name not in split_sources and used_s < whole_s else "")
-            use = use if name in clip_samples else "left out"
+            use = "; ".join([use if name in clip_samples else "left out", *entry.notes])
             rows.append((name, f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate), str(entry.channels), use))
         if len(shown) < len(used):
             rows.append((f"and {len(used) - len(shown)} more", "", "", "", ""))

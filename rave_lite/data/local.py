@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
@@ -84,17 +83,17 @@ class Cache:
     def _decode(self, path: Path, samples_path: Path) -> Entry:
         meter = LevelMeter(self.sample_rate)
         try:
-            with replacing(samples_path) as aside, aside.open("wb") as file:
-                for block in audio.blocks(path, self.sample_rate):
+            with (audio.opened(path, str(path)) as source, replacing(samples_path) as aside, aside.open("wb") as file):
+                for block in audio.decode(source, self.sample_rate, str(path)):
                     mono = audio.mono(block)
                     file.write(mono.tobytes())
                     meter.add(mono)
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, error.what)
-        info, fault = soundfile.info(path), audio.fault(meter.samples / self.sample_rate, meter.peak)
+        fault, notes = audio.fault(meter.samples / self.sample_rate, meter.peak), [source.note] if source.note else []
         if fault:
             samples_path.unlink()
-        return Entry(meter.samples, info.samplerate, info.channels, fault, [] if fault else meter.silent())
+        return Entry(meter.samples, source.samplerate, source.channels, fault, [] if fault else meter.silent(), notes)
 
     def _silent(self, samples_path: Path) -> list[list[int]]:
         """The silent stretches of a decoded recording."""

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-import soundfile
 
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
@@ -43,7 +42,7 @@ class File:
     key: str
 
     @contextmanager
-    def opened(self, ahead: int) -> Iterator[soundfile.SoundFile]:
+    def opened(self, ahead: int) -> Iterator[audio.SoundFile]:
         """Opens the file, reading `ahead` bytes at a time. Raises UnreadableError for a broken file; network errors pass."""
         fs, _ = connected(self.root)
         with fs.open(self.path, "rb", block_size=ahead, cache_type="readahead") as raw:
@@ -63,7 +62,8 @@ class File:
         def read() -> Entry:
             with self.opened(HEADER) as file:
                 samples = audio.length(file, sample_rate)
-                return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate))
+                return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate),
+                             notes=[file.note] if file.note else [])
 
         try:
             return retry(read, self.url)

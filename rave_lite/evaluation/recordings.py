@@ -89,7 +89,7 @@ def to_compare(run_catalogue: Catalogue, most: int, seed: int) -> list[Clip]:
 def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, whole: bool = True) -> list[Clip]:
     """The recordings of a folder or file, none for None: `whole`, or without long silences.
 
-    Prints which files cannot be used. Raises InputError if none can.
+    Prints which files cannot be used, and notes on others. Raises InputError if none can.
     """
     if root is None:
         return []
@@ -100,6 +100,8 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, w
     for name, entry in entries.items():
         if entry.skipped is not None:
             show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")
+        for note in entry.notes:
+            show(f"{key}: {escape(name)} [yellow]note:[/] {escape(note)}")
     return clips if whole else search_and_cut(without_silence(str(root), clips, entries, sample_rate), sample_rate)
 
 
