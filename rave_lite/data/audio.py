@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from rave_lite.data import headers
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
-SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
-                      ".rf64"])
 BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
 CUT_SHORT = "lacks an end-of-stream"  # libsndfile's note on ogg
@@ -49,25 +47,6 @@ class Entry:
     skipped: str | None = None
     silent: list[list[int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def find(root: Path) -> list[Path]:
-    """Audio files of a folder tree (or the one file), sorted.
-
-    Raises InputError when `root` does not exist, or for a name that is not UTF-8: it could be neither shown nor listed.
-    """
-    if not root.is_file() and not root.is_dir():
-        raise InputError("no such file or folder", where=root)
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
-    for path in paths:
-        if str(path) != str(path).encode(errors="replace").decode():
-            raise InputError(f"{str(path)!r}: this name is not UTF-8 text; rename the file")
-    return paths
-
-
-def is_audio(name: str) -> bool:
-    """Whether a file name (without folders) has an audio suffix; hidden files do not count."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def fault(seconds: float, peak: float = 1.0) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,7 @@ from rave_lite.data.audio import Entry
 from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
+from rave_lite.data.scan import SUFFIXES
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
 
@@ -72,6 +74,13 @@ class Catalogue:
         rows += [(name, "", "", "", Text.assemble(("skipped:", "red"), f" {entry.skipped}"))
                  for name, entry in self.entries.items() if entry.skipped is not None]
         return make_table(("file", "seconds", "rate", "channels", "use"), rows, left=("file", "use"))
+
+
+def remarks(entries: dict[str, Entry], most: int = 40) -> list[str]:
+    """A line in rich's markup for each file that cannot be used, and each note on another; `most` lines and a count."""
+    lines = [f"{escape(name)} [red]skipped:[/] {escape(e.skipped)}" for name, e in entries.items() if e.skipped is not None]
+    lines += [f"{escape(name)} [yellow]note:[/] {escape(note)}" for name, e in entries.items() for note in e.notes]
+    return lines if len(lines) <= most else [*lines[:most], f"and {len(lines) - most} more such files"]
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
@@ -218,7 +227,7 @@ def _part(clips: list[Clip], start: int, stop: int, sample_rate: int) -> list[Cl
 
 def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:
     if not entries:
-        return f"{root}: no audio files ({' '.join(sorted(audio.SUFFIXES))})"
+        return f"{root}: no audio files ({' '.join(sorted(SUFFIXES))})"
     reasons = [f"  {name}: {entry.skipped}" for name, entry in list(entries.items())[:15]]
     more = [f"  and {len(entries) - 15} more"] if len(entries) > 15 else []
     return "\n".join([f"{root}: none of its {len(entries)} audio files is usable:", *reasons, *more])

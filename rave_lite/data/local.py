@@ -10,6 +10,7 @@ import numpy as np
 
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
+from rave_lite.data.scan import find
 from rave_lite.data.silence import LevelMeter
 from rave_lite.files import replacing, write_json
 
@@ -27,12 +28,16 @@ class Decoded:
 def index(root: Path, sample_rate: int, folder: Path) -> Iterator[tuple[str, Entry, Decoded]]:
     """Yields the name, entry and samples of each audio file of a folder tree (or of one file), decoding new files.
 
-    `folder`: of the cache. Raises InputError when `root` does not exist.
+    Folders and links that cannot be read have an entry, too. `folder`: of the cache. Raises InputError when `root` does not
+    exist or may not be read.
     """
     store = Cache(folder, sample_rate)
-    for path in audio.find(root):
+    paths, left_out = find(root)
+    for path in paths:
         entry, samples_path = store.fetch(path)
         yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, Decoded(samples_path)
+    for name, reason in left_out.items():
+        yield name, Entry(0, 0, 0, reason), Decoded(folder)
     store.close()
 
 
@@ -51,7 +56,10 @@ class Cache:
 
     def fetch(self, path: Path) -> tuple[Entry, Path]:
         """The entry of a file and the path of its samples, decoding it unless it is in the cache."""
-        samples_path = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
+        try:
+            samples_path = self.folder / f"{self._hash(path)}-{self.sample_rate}.f32"
+        except OSError as error:
+            return Entry(0, 0, 0, f"may not be read ({error.strerror})"), path
         entry_path = samples_path.with_suffix(".json")
         try:
             fields = json.loads(entry_path.read_text())

@@ -19,6 +19,7 @@ import numpy as np
 from rave_lite.data import audio
 from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
+from rave_lite.data.scan import is_audio
 from rave_lite.data.store import Store
 from rave_lite.errors import InputError
 from rave_lite.files import write_json
@@ -128,7 +129,7 @@ def find(root: str) -> list[File]:
     fs, path = connected(root)
     folder, infos = listing(fs, path)
     names = {path: relative_name(path, folder) for path in infos}
-    paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
+    paths = [path for path, name in names.items() if is_audio(name.name) and ".." not in name.parts]  # names outputs
 
     def file(path: str) -> File:
         url = redact_url(fs.unstrip_protocol(path)) + "".join(redact_url(root).partition("::")[1:])
@@ -141,7 +142,7 @@ def find(root: str) -> list[File]:
 
 def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
     """A folder, and by path the info of its files: all below `path`, those that match if it has a `*`, or `path` itself."""
-    if audio.is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
+    if is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
         return path.rpartition("/")[0], {path: fs.info(path)}
     folder = path.partition("*")[0].rpartition("/")[0] if "*" in path else path
     walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would skip folders that fail

@@ -7,7 +7,7 @@ from rich import print as show
 
 from rave_lite.cli.job import check_numbers, job
 from rave_lite.data import manifest, resolve_root
-from rave_lite.data.catalogue import usable
+from rave_lite.data.catalogue import remarks, usable
 from rave_lite.data.network import redact_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
@@ -28,6 +28,8 @@ def curate(config: DictConfig) -> list[manifest.Hit]:
         raise InputError(f"{manifest_path} is there already, maybe with your choices: say another out=, or overwrite=true")
     root = resolve_root(config.data.root)
     source, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
+    for line in remarks(entries):
+        show(line)
     print(f"{source}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
     judged_hits = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in judged_hits]

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from rave_lite.cli.job import job
 from rave_lite.data import audio
+from rave_lite.data.scan import find
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
@@ -16,7 +17,9 @@ def reconstruct(config: DictConfig) -> list[Path]:
     """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders. Returns their paths."""
     model = RAVE.from_checkpoint(Path(config.ckpt).expanduser())
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
-    paths = audio.find(root)
+    paths, left_out = find(root)
+    for name, reason in left_out.items():
+        print(f"{root / name}: skipped: {reason}")
     if not paths:
         raise InputError("no audio files", where=root)
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
