@@ -1,7 +1,7 @@
 """Reading audio files: anything libsndfile opens, folded to mono and resampled, block by block."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +23,9 @@ MARGIN = 0.1  # s decoded beyond both ends of an excerpt: the resampler's filter
 
 
 class SoundFile(soundfile.SoundFile):
-    """An open audio file. `note`: what was wrong with its header, for people."""
+    """An open audio file. `notes`: what was wrong with its header, for people."""
 
-    note: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class UnreadableError(InputError):
@@ -38,7 +38,7 @@ class Entry:
 
     `samples`: its length at the sample rate of the index; `source_rate`: Hz; `skipped`: the reason, None if it is usable;
     `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read. `notes`: what
-    people should know of a usable file.
+    was wrong and is mended; `clipped`: samples, of all channels, before resampling.
     """
 
     samples: int
@@ -47,6 +47,13 @@ class Entry:
     skipped: str | None = None
     silent: list[list[int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    clipped: int = 0
+
+    def remarks(self) -> list[str]:
+        """What people should know of a usable file: the notes, its clipped samples, its share of silence."""
+        silence = sum(stop - start for start, stop in self.silent) / max(1, self.samples)
+        return [*self.notes, *([f"{self.clipped:,} clipped samples"] if self.clipped else []),
+                *([f"{silence:.0%} silence"] if self.silent else [])]
 
 
 def fault(seconds: float, peak: float = 1.0) -> str | None:
@@ -70,7 +77,7 @@ def decibels(amplitude: float, floor: float = -300.0) -> float:
 def opened(source: Any, name: str) -> Iterator[SoundFile]:
     """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block.
 
-    Of a file whose header says a wrong length, all that is there is read, and `note` says so.
+    Of a file whose header says a wrong length, all that is there is read, and `notes` say so.
     """
     try:
         with ExitStack() as stack:
@@ -82,7 +89,7 @@ def opened(source: Any, name: str) -> Iterator[SoundFile]:
                 raise UnreadableError("empty (0 samples)", where=name)
             if CUT_SHORT in file.extra_info:
                 raise UnreadableError("truncated: it ends before its header says", where=name)
-            file.note = mended and mended.note(file.frames / file.samplerate)
+            file.notes = (mended.note(file.frames / file.samplerate),) if mended else ()
             yield file
     except soundfile.SoundFileError as error:
         raise UnreadableError(f"not readable as audio ({str(error).split(': ')[-1].strip()})", where=name) from error
@@ -90,11 +97,11 @@ def opened(source: Any, name: str) -> Iterator[SoundFile]:
         raise UnreadableError(error.strerror or str(error), where=name) from error
 
 
-def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0,
-           stop: int | None = None) -> Iterator[np.ndarray]:
+def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0, stop: int | None = None,
+           watch: Callable[[np.ndarray], object] | None = None) -> Iterator[np.ndarray]:
     """Decodes frames `start` to `stop` of an open file: float32 blocks `(frames, channels)`, resampled to `sample_rate` Hz.
 
-    Raises UnreadableError for missing, NaN or infinite samples.
+    `watch` is called with each block before it is resampled. Raises UnreadableError for missing, NaN or infinite samples.
     """
     frame_count = (file.frames if stop is None else stop) - start
     if start:
@@ -107,6 +114,8 @@ def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 
             seconds = (start + frames_read + bad[0]) / file.samplerate
             raise UnreadableError(f"NaN or infinite samples, the first at {seconds:.3f} s", where=name)
         frames_read += len(block)
+        if watch:
+            watch(block)
         yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
     if frames_read < frame_count - file.samplerate // 10:  # mp3 headers may be off by a few packets
         raise UnreadableError(f"truncated: {start + frames_read} of {file.frames} samples", where=name)

@@ -51,7 +51,7 @@ class Catalogue:
         return sum(stop - start for start, stop in silent) / self.sample_rate / 60
 
     def table(self) -> Table:
-        """One row per file: seconds, rate, channels, use. Of over 40 files up to 20 held-out and all skipped or noted."""
+        """One row per file: seconds, rate, channels, use. Of over 40 files 20 held-out, 40 with remarks, all skipped."""
         held_sources = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
         split_sources = {clip.source for clip in self.held_out} - held_sources
         used = [(name, entry) for name, entry in self.entries.items() if entry.skipped is None]
@@ -60,14 +60,14 @@ class Catalogue:
             clip_samples[clip.source] = clip_samples.get(clip.source, 0) + len(clip)
         rows: list[tuple[str | Text, ...]] = []
         shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20] +
-                     [(name, entry) for name, entry in used if entry.notes])
+                     [item for item in used if item[1].remarks()][:40])
         for name, entry in shown.items():
             use = "held out" if name in held_sources else "train, its end held out" if name in split_sources else "train"
             used_s = clip_samples.get(name, 0) / self.sample_rate
             whole_s = (entry.samples - sum(stop - start for start, stop in entry.silent)) / self.sample_rate
             use += (f", {used_s:.2f} s of sound" if entry.silent and (name in split_sources or used_s == whole_s) else
                     f", {used_s:.2f} s of it" if name not in split_sources and used_s < whole_s else "")
-            use = "; ".join([use if name in clip_samples else "left out", *entry.notes])
+            use = "; ".join([use if name in clip_samples else "left out", *entry.remarks()])
             rows.append((name, f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate), str(entry.channels), use))
         if len(shown) < len(used):
             rows.append((f"and {len(used) - len(shown)} more", "", "", "", ""))
@@ -77,9 +77,9 @@ class Catalogue:
 
 
 def remarks(entries: dict[str, Entry], most: int = 40) -> list[str]:
-    """A line in rich's markup for each file that cannot be used, and each note on another; `most` lines and a count."""
+    """A line in rich's markup for each file that cannot be used, and each remark on another; `most` lines and a count."""
     lines = [f"{escape(name)} [red]skipped:[/] {escape(e.skipped)}" for name, e in entries.items() if e.skipped is not None]
-    lines += [f"{escape(name)} [yellow]note:[/] {escape(note)}" for name, e in entries.items() for note in e.notes]
+    lines += [f"{escape(name)} [yellow]note:[/] {escape(note)}" for name, e in entries.items() for note in e.remarks()]
     return lines if len(lines) <= most else [*lines[:most], f"and {len(lines) - most} more such files"]
 
 

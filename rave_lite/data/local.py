@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rave_lite.data import audio
+from rave_lite.data import audio, level
 from rave_lite.data.audio import Entry
 from rave_lite.data.scan import find
 from rave_lite.data.silence import LevelMeter
@@ -89,19 +89,30 @@ class Cache:
         return self.memo[key][2]
 
     def _decode(self, path: Path, samples_path: Path) -> Entry:
-        meter = LevelMeter(self.sample_rate)
+        clipped_counts: list[int] = []
         try:
-            with (audio.opened(path, str(path)) as source, replacing(samples_path) as aside, aside.open("wb") as file):
-                for block in audio.decode(source, self.sample_rate, str(path)):
-                    mono = audio.mono(block)
-                    file.write(mono.tobytes())
-                    meter.add(mono)
+            with (audio.opened(path, str(path)) as source, replacing(samples_path) as aside, aside.open("wb+") as file):
+                decoded = audio.decode(source, self.sample_rate, str(path),
+                                       watch=lambda block: clipped_counts.append(level.clipped(block)))
+                meter = LevelMeter(self.sample_rate)
+                for block in map(audio.mono, decoded):
+                    file.write(block.tobytes())
+                    meter.add(block)
+                correct, peak = level.correction(meter), meter.peak
+                if correct:
+                    file.flush()
+                    samples, meter = np.memmap(file, np.float32, "r+"), LevelMeter(self.sample_rate)
+                    for start in range(0, len(samples), audio.BLOCK):
+                        block = samples[start : start + audio.BLOCK] = correct(samples[start : start + audio.BLOCK])
+                        meter.add(block)
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, error.what)
-        fault, notes = audio.fault(meter.samples / self.sample_rate, meter.peak), [source.note] if source.note else []
+        fault = audio.fault(meter.samples / self.sample_rate, meter.peak)
+        notes = [*source.notes, *correct.notes(peak)]
         if fault:
             samples_path.unlink()
-        return Entry(meter.samples, source.samplerate, source.channels, fault, [] if fault else meter.silent(), notes)
+        return Entry(meter.samples, source.samplerate, source.channels, fault, [] if fault else meter.silent(), notes,
+                     0 if correct.bits else sum(clipped_counts))
 
     def _silent(self, samples_path: Path) -> list[list[int]]:
         """The silent stretches of a decoded recording."""

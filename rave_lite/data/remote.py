@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from rave_lite.data import audio
+from rave_lite.data import audio, level
 from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
 from rave_lite.data.scan import is_audio
@@ -64,7 +64,7 @@ class File:
             with self.opened(HEADER) as file:
                 samples = audio.length(file, sample_rate)
                 return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate),
-                             notes=[file.note] if file.note else [])
+                             notes=list(file.notes))
 
         try:
             return retry(read, self.url)
@@ -105,7 +105,10 @@ class Chunked:
         with self.file.opened(BODY) as file:
             if audio.length(file, self.sample_rate) != self.samples:
                 raise audio.UnreadableError("changed since its header was read", where=self.file.url)
-            return audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+            samples = audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+        if level.scale_bits(audio.peak(samples)) != 0:
+            raise audio.UnreadableError(f"peak of {audio.decibels(audio.peak(samples)):+.0f} dBFS", where=self.file.url)
+        return samples
 
 
 def index(root: str, sample_rate: int, folder: Path, *, limit: float,

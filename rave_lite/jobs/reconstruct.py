@@ -32,8 +32,8 @@ def reconstruct(config: DictConfig) -> list[Path]:
     failed = []
     for path, target in zip(paths, targets, strict=True):
         try:
-            seconds = reconstruct_file(model, path, target, config.block, seed=config.seed)
-            print(f"{target}  {seconds:.2f} s")
+            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed)
+            print("; ".join([f"{target}  {seconds:.2f} s", *notes]))
         except audio.UnreadableError as error:  # the other files may be readable
             failed.append(str(error))
     if failed:

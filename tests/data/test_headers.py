@@ -35,7 +35,7 @@ def read(content: bytes, tmp_path) -> tuple[np.ndarray, str]:
     path = tmp_path / "x.wav"
     path.write_bytes(content)
     with audio.opened(path, "x") as file:
-        return np.concatenate(list(audio.decode(file, 44100, "x"))), file.note
+        return np.concatenate(list(audio.decode(file, 44100, "x"))), "; ".join(file.notes)
 
 
 @pytest.mark.parametrize("container", SIZES)
