@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rave_lite.data import audio, level
 from rave_lite.data.audio import Entry
 from rave_lite.data.scan import find
 from rave_lite.data.silence import LevelMeter
+from rave_lite.errors import InputError
 from rave_lite.files import replacing, write_json
 
 
@@ -45,7 +47,10 @@ class Cache:
     """Caches decoded recordings by content: `HASH-RATE.f32`, its `Entry` as JSON beside it, and a memo from path to hash."""
 
     def __init__(self, folder: Path, sample_rate: int):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: could not be made ({error.strerror}); say another", where="data.cache") from error
         self.folder, self.sample_rate = folder, sample_rate
         self.memo_path = folder / "paths.json"
         try:
@@ -76,7 +81,8 @@ class Cache:
 
     def close(self) -> None:
         if self.changed:
-            write_json(self.memo_path, self.memo)
+            with suppress(InputError):  # a cache that others may only read
+                write_json(self.memo_path, self.memo)
 
     def _hash(self, path: Path) -> str:
         status = path.stat()
