@@ -6,8 +6,8 @@ from omegaconf import DictConfig
 from rich import print as show
 
 from rave_lite.cli.job import check_numbers, job
-from rave_lite.data import manifest, resolve_root
-from rave_lite.data.catalogue import remarks, usable
+from rave_lite.data import manifest, resolve_root, search_and_cut
+from rave_lite.data.catalogue import remarks, usable, without_silence
 from rave_lite.data.network import redact_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.curation import curate as judge
@@ -30,7 +30,10 @@ def curate(config: DictConfig) -> list[manifest.Hit]:
     source, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
     for line in remarks(entries):
         show(line)
-    print(f"{source}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
+    minutes = sum(map(len, clips)) / RATE / 60
+    clips = search_and_cut(without_silence(root, clips, entries, RATE), RATE)
+    sound = sum(map(len, clips)) / RATE / 60
+    print(f"{source}: {sound:.2f} min of sound in {minutes:.2f} min", flush=True)
     judged_hits = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in judged_hits]
     page.write(page_path, judged_hits, RATE, root=redact_url(root), seconds=config.seconds)
