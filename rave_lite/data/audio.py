@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from rave_lite.data import headers
+from rave_lite.data import headers, movie
+from rave_lite.data.scan import MOVIES
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
@@ -74,11 +75,16 @@ def decibels(amplitude: float, floor: float = -300.0) -> float:
 
 
 @contextmanager
-def opened(source: Any, name: str) -> Iterator[SoundFile]:
-    """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block.
+def opened(source: Any, name: str) -> Iterator[Any]:
+    """Opens an audio file (a path or a file object) as a `SoundFile`, or as a `Movie`.
 
-    Of a file whose header says a wrong length, all that is there is read, and `notes` say so.
+    Of a file whose header says a wrong length, all that is there is read, and `notes` say so. Raises UnreadableError
+    `name: reason`, also for errors in the block.
     """
+    if isinstance(source, Path) and source.suffix.lower() in MOVIES:
+        with _opened_movie(source, name) as movie_file:
+            yield movie_file
+        return
     try:
         with ExitStack() as stack:
             raw = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
@@ -97,14 +103,27 @@ def opened(source: Any, name: str) -> Iterator[SoundFile]:
         raise UnreadableError(error.strerror or str(error), where=name) from error
 
 
-def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0, stop: int | None = None,
+@contextmanager
+def _opened_movie(path: Path, name: str) -> Iterator[movie.Movie]:
+    try:
+        with movie.opened(path) as file:
+            if file.frames == 0:
+                raise UnreadableError("empty (0 samples)", where=name)
+            yield file
+    except ValueError as error:
+        raise UnreadableError(f"not readable as audio ({error})", where=name) from error
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), where=name) from error
+
+
+def decode(file: SoundFile | movie.Movie, sample_rate: int, name: str, start: int = 0, stop: int | None = None,
            watch: Callable[[np.ndarray], object] | None = None) -> Iterator[np.ndarray]:
     """Decodes frames `start` to `stop` of an open file: float32 blocks `(frames, channels)`, resampled to `sample_rate` Hz.
 
     `watch` is called with each block before it is resampled. Raises UnreadableError for missing, NaN or infinite samples.
     """
     frame_count = (file.frames if stop is None else stop) - start
-    if start:
+    if start and isinstance(file, SoundFile):
         file.seek(start)
     resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
     frames_read = 0
@@ -117,6 +136,7 @@ def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 
         if watch:
             watch(block)
         yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
+    frame_count = min(frame_count, file.frames - start)  # of a movie it is known now
     if frames_read < frame_count - file.samplerate // 10:  # mp3 headers may be off by a few packets
         raise UnreadableError(f"truncated: {start + frames_read} of {file.frames} samples", where=name)
     if file.samplerate != sample_rate:
@@ -134,12 +154,12 @@ def mono(block: np.ndarray) -> np.ndarray:
     return block.mean(1, dtype=np.float32)
 
 
-def length(file: soundfile.SoundFile, sample_rate: int) -> int:
+def length(file: SoundFile, sample_rate: int) -> int:
     """The number of samples that decoding an open file at `sample_rate` Hz yields, rounded as soxr does."""
     return int(file.frames / (file.samplerate / sample_rate) + 0.5)
 
 
-def excerpt(file: soundfile.SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
+def excerpt(file: SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
     """Mono samples `start` to `stop` (counted at `sample_rate` Hz) of an open file, as if all of it had been decoded.
 
     Exact where the file has that rate. Otherwise equal up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr

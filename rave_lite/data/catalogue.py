@@ -17,7 +17,7 @@ from rave_lite.data.audio import Entry
 from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
-from rave_lite.data.scan import SUFFIXES
+from rave_lite.data.scan import MOVIES, SUFFIXES
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
 
@@ -227,7 +227,7 @@ def _part(clips: list[Clip], start: int, stop: int, sample_rate: int) -> list[Cl
 
 def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:
     if not entries:
-        return f"{root}: no audio files ({' '.join(sorted(SUFFIXES))})"
+        return f"{root}: no audio files ({' '.join(sorted(SUFFIXES | MOVIES))})"
     reasons = [f"  {name}: {entry.skipped}" for name, entry in list(entries.items())[:15]]
     more = [f"  and {len(entries) - 15} more"] if len(entries) > 15 else []
     return "\n".join([f"{root}: none of its {len(entries)} audio files is usable:", *reasons, *more])

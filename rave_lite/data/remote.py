@@ -19,7 +19,7 @@ import numpy as np
 from rave_lite.data import audio, level
 from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
-from rave_lite.data.scan import is_audio
+from rave_lite.data.scan import is_audio, is_sound, unread
 from rave_lite.data.store import Store
 from rave_lite.errors import InputError
 from rave_lite.files import write_json
@@ -121,18 +121,26 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     if not limit > 0:
         raise InputError(f"{limit / 2**30:g} is no room; say 20", where="data.cache_gb")
     store = Store(folder / "chunks", limit)
-    files = retry(lambda: find(root), root)
+    files, others = retry(lambda: find(root), root)
     memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"
     for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
         yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
+    for name, reason in others.items():
+        yield name, Entry(0, 0, 0, reason), Chunked(File(root, name, "", root, ""), 0, sample_rate, store, chunk)
 
 
-def find(root: str) -> list[File]:
-    """The audio files at a URL, in the order of local ones. Raises FileNotFoundError when the URL does not exist."""
+def find(root: str) -> tuple[list[File], dict[str, str]]:
+    """The audio files at a URL, in the order of local ones, and by kind why others are left out.
+
+    Raises FileNotFoundError when the URL does not exist.
+    """
     fs, path = connected(root)
     folder, infos = listing(fs, path)
     names = {path: relative_name(path, folder) for path in infos}
-    paths = [path for path, name in names.items() if is_audio(name.name) and ".." not in name.parts]  # names outputs
+    paths = [path for path, name in names.items()
+             if is_audio(name.name, movies=False) and ".." not in name.parts]  # which would name outputs elsewhere
+    others = unread([name.name for name in names.values() if not is_audio(name.name, movies=False)],
+                    "copy them into a folder: at a URL they are not read")
 
     def file(path: str) -> File:
         url = redact_url(fs.unstrip_protocol(path)) + "".join(redact_url(root).partition("::")[1:])
@@ -140,12 +148,12 @@ def find(root: str) -> list[File]:
         version = sorted((field, value) for field, value in info.items() if VERSION.search(field))
         return File(root, str(names[path]), path, url, digest(url, version))
 
-    return list(parallel_map(fs, file, sorted(paths, key=lambda path: names[path])))
+    return list(parallel_map(fs, file, sorted(paths, key=lambda path: names[path]))), others
 
 
 def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
     """A folder, and by path the info of its files: all below `path`, those that match if it has a `*`, or `path` itself."""
-    if is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
+    if is_sound(path.partition("?")[0]) and fs.isfile(path):
         return path.rpartition("/")[0], {path: fs.info(path)}
     folder = path.partition("*")[0].rpartition("/")[0] if "*" in path else path
     walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would skip folders that fail
