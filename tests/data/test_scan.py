@@ -99,9 +99,9 @@ def test_real_permissions(write, tmp_path):
 def test_a_file_that_goes_away_while_it_is_read_is_named(write, tmp_path, monkeypatch):
     for name in ("a.wav", "b.wav", "c.wav"):
         write(name, 0.3)
-    hashed = local.Cache._hash
-    monkeypatch.setattr(local.Cache, "_hash", lambda cache, path: (
-        path.name == "b.wav" and path.unlink(), hashed(cache, path))[1])
+    hashed = local.Source.hash
+    monkeypatch.setattr(local.Source, "hash", lambda source: (
+        source.path.name == "b.wav" and source.path.unlink(), hashed(source))[1])
     entries = catalogue(tmp_path / "audio", 44100, cache=tmp_path / "cache").entries
     assert entries["b.wav"].skipped == "may not be read (No such file or directory)"
     shutil.rmtree(tmp_path / "audio")
