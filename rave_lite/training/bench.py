@@ -9,8 +9,10 @@ import torch
 from rich.table import Table
 
 from rave_lite import machine
+from rave_lite.data import Clip
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
+from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining
 
 OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory")
@@ -82,6 +84,27 @@ def probe(module: RAVETraining, window: int, batch_size: int, device: torch.devi
                      f"data.batch_size or data.window, or model=v2_small")
 
 
+@dataclass
+class Validations:
+    """The validations of a run: `every` so many steps, `seconds` each."""
+
+    every: int
+    seconds: float
+
+
+def measure_validation(module: RAVETraining, clips: list[Clip], every: int, device: torch.device) -> Validations:
+    """Times the reconstruction of one sound of the clips' mean length, on a copy, and reckons for all `clips`."""
+    length = round(sum(map(len, clips)) / max(1, len(clips)))
+    model, distance = copy.deepcopy(module.best_model).to(device), copy.deepcopy(module.distance).to(device)
+    seconds = 0.0
+    with torch.no_grad():
+        for _ in range(2):  # the first warms up
+            start = now(device)
+            reconstruction_distance(distance, model, 0.1 * torch.randn(1, 1, length, device=device))
+            seconds = now(device) - start
+    return Validations(every, seconds * len(clips))
+
+
 def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -109,14 +132,18 @@ def table(phases: list[Phase]) -> Table:
     return make_table(("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"), rows, title="training steps")
 
 
-def plan(module: RAVETraining, phases: list[Phase]) -> Table:
-    """Remaining steps of a run by phase, with time and memory as measured by `probe`."""
+def plan(module: RAVETraining, phases: list[Phase], validations: Validations | None = None) -> Table:
+    """Remaining steps of a run by phase, and its validations, with time and memory as measured by `probe`."""
     rows, ends, total = [], (module.phase1_steps, module.total_steps), 0.0
     for p, first, end in zip(phases, (0, ends[0]), ends, strict=True):
         steps_left = max(0, end - max(first, module.step))
         total += steps_left * p.seconds
         rows.append((str(p.phase), f"{steps_left:,}", f"{p.seconds:.3f}", duration(steps_left * p.seconds),
                      f"{p.memory / 1024:.2f} GiB"))
+    if validations:
+        count = max(0, ends[1] // validations.every - module.step // validations.every)
+        total += count * validations.seconds
+        rows.append(("validations", f"{count:,}", f"{validations.seconds:.3f}", duration(count * validations.seconds), ""))
     rows.append(("both", f"{max(0, ends[1] - module.step):,}", "", duration(total), ""))
     return make_table(("phase", "steps", "s/step", "takes", "peak memory"), rows, title="plan")
 
