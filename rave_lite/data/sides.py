@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rave_lite.data.clip import Clip
+from rave_lite.data.network import is_url
 from rave_lite.data.split import GUARD, named, part
 from rave_lite.errors import InputError
 from rave_lite.notes import note_once, some
@@ -39,8 +40,11 @@ class Sides:
 
     @classmethod
     def recall(cls, memory: dict[str, Any], clips: list[Clip], root: str) -> "Sides":
-        """Finds the files of a `memory` among the `clips` at `root`: by content, renamed or not; an edited file by its name,
-        unless this may be another folder."""
+        """Finds the files of a `memory` among the `clips` at `root`: by content, renamed or not.
+
+        An edited file is found by its name, unless this may be another folder. So are files at a URL, whose content is not
+        read.
+        """
         sides, present = cls([File(*row) for row in memory["files"]]), contents(clips)
         remembered = {file.content: file.side for file in sides.files}
         free = dict(present)
@@ -56,7 +60,7 @@ class Sides:
         for source, content in free.items():
             renamed.setdefault(content, []).append(source)
         claim(lambda file: renamed[file.content].pop(0) if renamed.get(file.content) else None)
-        if sides.known or root == memory["root"]:
+        if sides.known or root == memory["root"] or is_url(root) or is_url(memory["root"]):
             claim(lambda file: file.name if free.get(file.name, file.content) not in remembered else None)
         sides.new = [source for source, content in free.items() if content not in remembered]
         sides.copies = {source: remembered[content] for source, content in free.items() if content in remembered}

@@ -21,6 +21,7 @@ from rave_lite.data import (
     select_training_subset,
 )
 from rave_lite.data.catalogue import remarks, usable, without_silence
+from rave_lite.data.network import is_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.side_by_side import location
 
@@ -63,8 +64,8 @@ def known(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cac
         run_catalogue = recordings(run, sample_rate, root=resolve_root(root), cache=cache)
     except InputError:
         return None
-    if run["data"].get("split"):
-        return run_catalogue
+    if run["data"].get("split") and not is_url(root) and not is_url(run["data"]["root"]):
+        return run_catalogue  # its files are there, by their content
     return run_catalogue if math.isclose(run_catalogue.minutes(run_catalogue.train), run["minutes"], rel_tol=1e-4) else None
 
 

@@ -21,13 +21,13 @@ from tests.conftest import write_audio
 RATE = 44100
 
 
-def data(root: Path, **changed) -> dict[str, Any]:
+def data(root: Path | str, **changed) -> dict[str, Any]:
     """The settings `data` of a run."""
     return {"root": str(root), "manifest": None, "held_out": 0.3, "split_seed": 0, "fraction": 1, "subset_seed": 0,
-            "without": [], "cache": str(root.parent / "cache"), "cache_gb": 20, **changed}
+            "without": [], "cache": str(Path(str(root).removeprefix("file://")).parent / "cache"), "cache_gb": 20, **changed}
 
 
-def start(root: Path, resumed: dict | None = None, **changed) -> tuple[Catalogue, dict[str, Any]]:
+def start(root: Path | str, resumed: dict | None = None, **changed) -> tuple[Catalogue, dict[str, Any]]:
     """What a run trains on and is judged by; and its settings, which its checkpoints hold."""
     note_once.cache_clear()
     used = data(root, **changed)
@@ -108,6 +108,22 @@ def test_renamed_moved_and_edited_files_keep_their_side_and_their_place(root):
         sound(moved, new_name[side[0].source], 77)  # both edited, to the same
     edited, _ = start(moved, later)
     assert names(edited.held_out) == [new_name[name] for name in names(first.held_out)]
+
+
+def test_files_at_a_url_are_known_by_name(root):
+    """A URL's recordings may have been copied to another, or into a folder: their content is not read at once."""
+    first, used = start(f"file://{root}")
+    minutes = first.minutes(first.train)
+    sound(root, "00.wav", 50)
+    moved = Path(shutil.copytree(root, root.parent / "moved"))
+    run = {"name": "a", "data": used, "seed": 0, "minutes": minutes}
+    gone = {**run, "data": {**used, "root": "file:///gone"}}
+    for again in (known(run, RATE), known(gone, RATE, root=str(moved)), known(gone, RATE, root=f"file://{moved}")):
+        assert (names(again.train), names(again.held_out)) == (names(first.train), names(first.held_out))
+    other = root.parent / "other"
+    for i in range(10):
+        sound(other, f"{i}.wav", 100 + i, seconds=0.05)
+    assert known(gone, RATE, root=f"file://{other}") is None
 
 
 def test_copies_of_what_the_run_knows_keep_its_sides(root, capsys):

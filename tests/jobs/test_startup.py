@@ -33,7 +33,7 @@ print("\\n" + json.dumps([code, used.ru_utime + used.ru_stime, sorted(heavy)]))
 REFUSED = [
     (["train"], "data.root: needs a value"),
     (["train", "data.root=nowhere"], "nowhere: no such file or folder"),
-    (["train", "data.root=empty"], "empty: no audio files (.aif"),
+    (["train", "data.root=empty"], "empty: no audio files ("),
     (["train", "data.root=outputs"], "outputs: no recordings: nothing but a sound that rave-lite wrote"),
     (["train", "data.rot=3"], "There are: root, manifest"),
     (["train", "model=v3"], "Could not find 'model/v3'"),
