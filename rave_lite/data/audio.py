@@ -18,6 +18,7 @@ from rave_lite.files import replacing
 
 BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
+RATES = 1000, 2_000_000  # Hz
 CUT_SHORT = "lacks an end-of-stream"  # libsndfile's note on ogg
 SILENCE = 1e-4  # peak: -80 dBFS
 MARGIN = 0.1  # s decoded beyond both ends of an excerpt: the resampler's filter is shorter at any audio rate
@@ -91,8 +92,7 @@ def opened(source: Any, name: str) -> Iterator[Any]:
             mended = headers.mended(raw)
             raw.seek(0)
             file = stack.enter_context(SoundFile(mended or source))
-            if file.frames == 0:
-                raise UnreadableError("empty (0 samples)", where=name)
+            _check(file, name)
             if CUT_SHORT in file.extra_info:
                 raise UnreadableError("truncated: it ends before its header says", where=name)
             file.notes = (mended.note(file.frames / file.samplerate),) if mended else ()
@@ -107,13 +107,20 @@ def opened(source: Any, name: str) -> Iterator[Any]:
 def _opened_movie(path: Path, name: str) -> Iterator[movie.Movie]:
     try:
         with movie.opened(path) as file:
-            if file.frames == 0:
-                raise UnreadableError("empty (0 samples)", where=name)
+            _check(file, name)
             yield file
     except ValueError as error:
         raise UnreadableError(f"not readable as audio ({error})", where=name) from error
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), where=name) from error
+
+
+def _check(file: SoundFile | movie.Movie, name: str) -> None:
+    """Raises UnreadableError for a file without samples, or whose rate would make any number of samples from them."""
+    if file.frames == 0:
+        raise UnreadableError("empty (0 samples)", where=name)
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise UnreadableError(f"a sampling rate of {file.samplerate:,} Hz", where=name)
 
 
 def decode(file: SoundFile | movie.Movie, sample_rate: int, name: str, start: int = 0, stop: int | None = None,
@@ -126,8 +133,8 @@ def decode(file: SoundFile | movie.Movie, sample_rate: int, name: str, start: in
     if start and isinstance(file, SoundFile):
         file.seek(start)
     resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
-    frames_read = 0
-    while len(block := file.read(min(BLOCK, frame_count - frames_read), dtype="float32", always_2d=True)):
+    frames_read, most = 0, BLOCK * 8 // max(8, file.channels)
+    while len(block := file.read(min(most, frame_count - frames_read), dtype="float32", always_2d=True)):
         bad = np.flatnonzero(~np.isfinite(block).all(1))
         if len(bad):
             seconds = (start + frames_read + bad[0]) / file.samplerate

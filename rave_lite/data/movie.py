@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 SHORTER = 0.1  # s by which lengths in headers may be off
+GUESSED = ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mp2", "mp3")  # without a length, which FFmpeg guesses
 
 
 class Movie:
@@ -18,8 +19,9 @@ class Movie:
     """
 
     def __init__(self, container: Any, stream: Any):
-        self._stated = min(float(stream.duration * stream.time_base) if stream.duration else sys.maxsize,
-                           container.duration / 1e6 if container.duration else sys.maxsize)  # s
+        lengths = [float(stream.duration * stream.time_base)] if stream.duration else []  # s
+        lengths += [container.duration / 1e6] if container.duration else []
+        self._stated = 0.0 if container.format.name in GUESSED else min(lengths, default=0.0)
         self._decoded, self._is_broken = self._decode(container, stream), False
         first = next(self._decoded, None)
         self.samplerate: int = first.sample_rate if first else 1
@@ -57,7 +59,7 @@ class Movie:
             self.frames, seconds = self._read, self._read / self.samplerate
             if self._is_broken:
                 self.notes = (f"broken at {seconds:.2f} s; what is before is read",)
-            elif seconds < self._stated - SHORTER and self._stated < sys.maxsize:
+            elif seconds < self._stated - SHORTER:
                 self.notes = (f"cut short: it says {self._stated:.2f} s; the {seconds:.2f} s there are read",)
         return block
 

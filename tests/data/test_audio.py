@@ -80,3 +80,17 @@ def test_what_wav_files_are_called():
 @pytest.mark.parametrize("samples", [882, 1001])
 def test_odd_sizes_are_not_truncated(write, subtype, samples):
     assert audio.load(write("odd.wav", samples=np.full(samples, 0.25), subtype=subtype), 44100).shape == (1, samples)
+
+
+@pytest.mark.parametrize(("rate", "fault"), [(1, "a sampling rate of 1 Hz"), (2**31 - 1, "a sampling rate of 2,147,")])
+def test_a_rate_that_is_none_is_refused(write, rate, fault):
+    with pytest.raises(InputError, match=f"rate.wav: {fault}"):
+        audio.load(write("rate.wav", samples=np.full(1000, 0.25), rate=rate), 44100)
+
+
+def test_many_channels_are_read_in_smaller_blocks(write):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (20000, 200)).astype(np.float32)
+    path = write("many.wav", samples=sound, subtype="FLOAT")
+    blocks = list(audio.blocks(path, 44100))
+    assert max(block.size for block in blocks) <= 8 * audio.BLOCK
+    assert np.array_equal(np.concatenate(blocks), sound)
