@@ -35,15 +35,14 @@ def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None
     Prints which files cannot be used. Reads the held-out recordings, even remote ones, to leave out silence.
     """
     data = run["data"]
-    if memory := data.get("split"):  # since 0.1
-        split = catalogue(root or data["root"], sample_rate, cache=cache or data["cache"], cache_gb=data["cache_gb"],
-                          kept=data.get("kept"), memory=memory)
-        return replace(split, held_out=search_and_cut(split.held_out, sample_rate))
     split = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
-                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"))
+                      cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"),
+                      memory=data.get("split"))
     for line in remarks(split.entries):
         show(line)
     split = replace(split, held_out=search_and_cut(split.held_out, sample_rate))
+    if split.sides:  # those that the run was trained on
+        return split
     return select_training_subset(split, fraction=data.get("fraction", 1), seed=data.get("subset_seed", 0),
                                   without=data.get("without"))
 
