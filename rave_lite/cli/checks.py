@@ -32,16 +32,17 @@ def recordings(root: Any, key: str | None = None, foreign: bool = False) -> list
 
     `key`: the setting, for messages; `foreign`: see `outputs.leave_out`.
     """
-    from rave_lite.data import audio, outputs  # not at the top: most commands need neither
+    from rave_lite.data import outputs  # not at the top: most commands need none of these
     from rave_lite.data.network import is_url
+    from rave_lite.data.scan import MOVIES, SUFFIXES, find
 
     if root is None or is_url(root):
         return []
     folder = Path(str(root)).expanduser()
     try:
-        paths = audio.find(folder)
-        if not paths:
-            raise InputError(f"no audio files ({' '.join(sorted(audio.SUFFIXES))})", where=folder)
+        paths, left_out = find(folder)
+        if not paths and not left_out:
+            raise InputError(f"no audio files ({' '.join(sorted(SUFFIXES | MOVIES))})", where=folder)
         written = outputs.require_recordings(paths, folder, foreign)
         return [str(path.relative_to(folder)) if folder.is_dir() else path.name for path in paths if path not in written]
     except InputError as error:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from rave_lite.cli import sweep
@@ -25,6 +26,24 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 def missing_value_message(error: MissingMandatoryValue, job: str) -> str:
     """The message about a setting that has no default."""
     return f"{error.full_key!s}: needs a value, as in {error.full_key}=...; see rave-lite {job.replace('_', '-')} --help"
+
+
+def mistyped(config: DictConfig, job: str) -> str | None:
+    """Which of the settings given is text although its default is a number, or no list although that is one; or None."""
+    if not HydraConfig.initialized():
+        return None
+    keys = list(dict.fromkeys(override.lstrip("+~").partition("=")[0] for override in HydraConfig.get().overrides.task))
+    groups = [override for override in HydraConfig.get().overrides.task if override.lstrip("+~").partition("=")[0] in
+              HydraConfig.get().runtime.choices]
+    defaults = hydra.compose(job, groups)
+    for key in keys:
+        value, default = (OmegaConf.select(settings, key) for settings in (config, defaults))
+        is_list = OmegaConf.is_list(default)
+        numbers = [x for x in (default if is_list else [default]) if isinstance(x, int | float) and not isinstance(x, bool)]
+        texts = [x for x in (value if OmegaConf.is_list(value) else [value]) if isinstance(x, str)]
+        if (numbers and texts) or (is_list and isinstance(value, int | float)):
+            return f"{key}: {value!r} is no {'list of numbers' if is_list else 'number'}, as {default} is"
+    return None
 
 
 def start(name: str, config: DictConfig) -> Any:
@@ -61,6 +80,8 @@ def job(name: str) -> Callable[[], None]:
         except Exception as error:
             if isinstance(error, InstantiationException) and isinstance(error.__cause__, InputError):
                 sweep.end(str(error.__cause__))
+            if wrong := mistyped(config, name):
+                sweep.end(wrong)
             if not sweep.sweeping():
                 raise
             traceback.print_exc()  # printed here, into the job's own log: the traceback does not come back from a cluster

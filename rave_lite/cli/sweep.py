@@ -3,7 +3,9 @@
 import importlib.util
 import shutil
 import sys
+import tempfile
 from collections import Counter
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +21,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rave_lite.files import folder_name
+
+PROBE = 1 << 16  # bytes that must fit into a new folder
 
 
 class JobError(CompactHydraException):
@@ -38,7 +42,9 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def end(message: str, code: int = 2) -> NoReturn:
-    """Ends this job with a message; in a sweep, the other jobs go on."""
+    """Ends this job with a message; in a sweep, the other jobs go on. Of a refused job no empty folder stays."""
+    if code == 2 and HydraConfig.initialized() and HydraConfig.get().output_subdir:
+        remove_unused(Path(HydraConfig.get().runtime.output_dir))
     if not sweeping():
         fail(message, code)
     message = f"{sweep_folder(HydraConfig.get())}: {message}"
@@ -65,8 +71,34 @@ def sweep_folder(settings: Any) -> Path:
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Makes a folder and ends the command with one line if it cannot be written; Hydra would show a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE))
+    except OSError as error:
+        remove_unused(folder)
+        fail(f"{folder}: could not be written ({error.strerror}); say another folder, as in out=DIR")
+
+
+def remove_unused(folder: Path) -> None:
+    """Deletes a run's folder where Hydra's notes are all that it holds, and `runs` above it if it is empty then."""
+    with suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {".hydra"} and folder.resolve() != Path.cwd():
+            shutil.rmtree(folder)
+            if folder.parent.resolve() == Path.cwd() / "runs":
+                folder.parent.rmdir()  # fails, as it should, where anything is in it
+
+
 class Sweep(Callback):
-    """Before the jobs of a sweep start: names their folders by the swept settings only, and refuses shared folders."""
+    """Before the jobs of a sweep start: names their folders by the swept settings only, and refuses shared folders.
+
+    Before a run of its own: makes its folder.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        check_folder(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         launcher = config.hydra.launcher._target_
@@ -83,6 +115,7 @@ class Sweep(Callback):
         if duplicates:
             fail(f"two jobs of this sweep would write into one folder: {duplicates[0]}\n"
                  "Say each value once, and leave hydra.sweep.subdir alone: each job gets a folder of its own in out=.")
+        check_folder(Path(config.hydra.sweep.dir))
         print("each job's folder:", *folders, sep="\n  ", flush=True)
         if launcher.endswith("SlurmLauncher"):
             print("waiting for SLURM; Ctrl-C ends the waiting, not the jobs", flush=True)

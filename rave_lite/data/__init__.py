@@ -8,9 +8,9 @@ from rave_lite.data.network import redact_url
 from rave_lite.data.subset import select_training_subset
 
 if TYPE_CHECKING:
-    from rave_lite.data.windows import Pieces, Windows, judged, match_lengths, pieces, subsample
+    from rave_lite.data.windows import Pieces, Windows, bounded, judged, match_lengths, pieces, subsample
 
-__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "audible", "catalogue", "judged", "match_lengths",
+__all__ = ["Catalogue", "Clip", "Pieces", "Windows", "audible", "bounded", "catalogue", "judged", "match_lengths",
            "pieces", "redact_url", "resolve_root", "search_and_cut", "select_training_subset", "subsample"]
 
 

@@ -1,27 +1,33 @@
 """Reading audio files: anything libsndfile opens, folded to mono and resampled, block by block."""
 
 import math
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
 
+from rave_lite.data import headers, movie
+from rave_lite.data.scan import MOVIES
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
-SUFFIXES = frozenset([".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
-                      ".rf64"])
 BLOCK = 1 << 18  # frames read at a time
 SHORTEST = 0.02  # s
-CUT_SHORT = re.compile(r"(data|SSND) : \d+ \(should be|lacks an end-of-stream")  # libsndfile's notes on wav, aiff, ogg
+RATES = 1000, 2_000_000  # Hz
+CUT_SHORT = "lacks an end-of-stream"  # libsndfile's note on ogg
 SILENCE = 1e-4  # peak: -80 dBFS
 MARGIN = 0.1  # s decoded beyond both ends of an excerpt: the resampler's filter is shorter at any audio rate
+
+
+class SoundFile(soundfile.SoundFile):
+    """An open audio file. `notes`: what was wrong with its header, for people."""
+
+    notes: tuple[str, ...] = ()
 
 
 class UnreadableError(InputError):
@@ -33,7 +39,8 @@ class Entry:
     """The index entry of one file.
 
     `samples`: its length at the sample rate of the index; `source_rate`: Hz; `skipped`: the reason, None if it is usable;
-    `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read.
+    `silent`: start and stop, in samples, of each long silent stretch; empty where only the header was read. `notes`: what
+    was wrong and is mended; `clipped`: samples, of all channels, before resampling.
     """
 
     samples: int
@@ -41,25 +48,14 @@ class Entry:
     channels: int
     skipped: str | None = None
     silent: list[list[int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    clipped: int = 0
 
-
-def find(root: Path) -> list[Path]:
-    """Audio files of a folder tree (or the one file), sorted.
-
-    Raises InputError when `root` does not exist, or for a name that is not UTF-8: it could be neither shown nor listed.
-    """
-    if not root.is_file() and not root.is_dir():
-        raise InputError("no such file or folder", where=root)
-    paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if is_audio(p.name) and p.is_file())
-    for path in paths:
-        if str(path) != str(path).encode(errors="replace").decode():
-            raise InputError(f"{str(path)!r}: this name is not UTF-8 text; rename the file")
-    return paths
-
-
-def is_audio(name: str) -> bool:
-    """Whether a file name (without folders) has an audio suffix; hidden files do not count."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    def remarks(self) -> list[str]:
+        """What people should know of a usable file: the notes, its clipped samples, its share of silence."""
+        silence = sum(stop - start for start, stop in self.silent) / max(1, self.samples)
+        return [*self.notes, *([f"{self.clipped:,} clipped samples"] if self.clipped else []),
+                *([f"{silence:.0%} silence"] if self.silent else [])]
 
 
 def fault(seconds: float, peak: float = 1.0) -> str | None:
@@ -80,14 +76,26 @@ def decibels(amplitude: float, floor: float = -300.0) -> float:
 
 
 @contextmanager
-def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
-    """Opens an audio file (a path or a file object). Raises UnreadableError `name: reason`, also for errors in the block."""
+def opened(source: Any, name: str) -> Iterator[Any]:
+    """Opens an audio file (a path or a file object) as a `SoundFile`, or as a `Movie`.
+
+    Of a file whose header says a wrong length, all that is there is read, and `notes` say so. Raises UnreadableError
+    `name: reason`, also for errors in the block.
+    """
+    if isinstance(source, Path) and source.suffix.lower() in MOVIES:
+        with _opened_movie(source, name) as movie_file:
+            yield movie_file
+        return
     try:
-        with soundfile.SoundFile(source) as file:
-            if file.frames == 0:
-                raise UnreadableError("empty (0 samples)", where=name)
-            if CUT_SHORT.search(file.extra_info):
+        with ExitStack() as stack:
+            raw = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+            mended = headers.mended(raw)
+            raw.seek(0)
+            file = stack.enter_context(SoundFile(mended or source))
+            _check(file, name)
+            if CUT_SHORT in file.extra_info:
                 raise UnreadableError("truncated: it ends before its header says", where=name)
+            file.notes = (mended.note(file.frames / file.samplerate),) if mended else ()
             yield file
     except soundfile.SoundFileError as error:
         raise UnreadableError(f"not readable as audio ({str(error).split(': ')[-1].strip()})", where=name) from error
@@ -95,24 +103,47 @@ def opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
         raise UnreadableError(error.strerror or str(error), where=name) from error
 
 
-def decode(file: soundfile.SoundFile, sample_rate: int, name: str, start: int = 0,
-           stop: int | None = None) -> Iterator[np.ndarray]:
+@contextmanager
+def _opened_movie(path: Path, name: str) -> Iterator[movie.Movie]:
+    try:
+        with movie.opened(path) as file:
+            _check(file, name)
+            yield file
+    except ValueError as error:
+        raise UnreadableError(f"not readable as audio ({error})", where=name) from error
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error), where=name) from error
+
+
+def _check(file: SoundFile | movie.Movie, name: str) -> None:
+    """Raises UnreadableError for a file without samples, or whose rate would make any number of samples from them."""
+    if file.frames == 0:
+        raise UnreadableError("empty (0 samples)", where=name)
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise UnreadableError(f"a sampling rate of {file.samplerate:,} Hz", where=name)
+
+
+def decode(file: SoundFile | movie.Movie, sample_rate: int, name: str, start: int = 0, stop: int | None = None,
+           watch: Callable[[np.ndarray], object] | None = None) -> Iterator[np.ndarray]:
     """Decodes frames `start` to `stop` of an open file: float32 blocks `(frames, channels)`, resampled to `sample_rate` Hz.
 
-    Raises UnreadableError for missing, NaN or infinite samples.
+    `watch` is called with each block before it is resampled. Raises UnreadableError for missing, NaN or infinite samples.
     """
     frame_count = (file.frames if stop is None else stop) - start
-    if start:
+    if start and isinstance(file, SoundFile):
         file.seek(start)
     resampler = soxr.ResampleStream(file.samplerate, sample_rate, file.channels, dtype="float32", quality="HQ")
-    frames_read = 0
-    while len(block := file.read(min(BLOCK, frame_count - frames_read), dtype="float32", always_2d=True)):
+    frames_read, most = 0, BLOCK * 8 // max(8, file.channels)
+    while len(block := file.read(min(most, frame_count - frames_read), dtype="float32", always_2d=True)):
         bad = np.flatnonzero(~np.isfinite(block).all(1))
         if len(bad):
             seconds = (start + frames_read + bad[0]) / file.samplerate
             raise UnreadableError(f"NaN or infinite samples, the first at {seconds:.3f} s", where=name)
         frames_read += len(block)
+        if watch:
+            watch(block)
         yield resampler.resample_chunk(block) if file.samplerate != sample_rate else block
+    frame_count = min(frame_count, file.frames - start)  # of a movie it is known now
     if frames_read < frame_count - file.samplerate // 10:  # mp3 headers may be off by a few packets
         raise UnreadableError(f"truncated: {start + frames_read} of {file.frames} samples", where=name)
     if file.samplerate != sample_rate:
@@ -130,12 +161,12 @@ def mono(block: np.ndarray) -> np.ndarray:
     return block.mean(1, dtype=np.float32)
 
 
-def length(file: soundfile.SoundFile, sample_rate: int) -> int:
+def length(file: SoundFile, sample_rate: int) -> int:
     """The number of samples that decoding an open file at `sample_rate` Hz yields, rounded as soxr does."""
     return int(file.frames / (file.samplerate / sample_rate) + 0.5)
 
 
-def excerpt(file: soundfile.SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
+def excerpt(file: SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
     """Mono samples `start` to `stop` (counted at `sample_rate` Hz) of an open file, as if all of it had been decoded.
 
     Exact where the file has that rate. Otherwise equal up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr

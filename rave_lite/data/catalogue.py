@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from rave_lite.data.clip import Clip, Samples, cut_silence
 from rave_lite.data.copies import near_copies, split_by_take
 from rave_lite.data.manifest import Kept
 from rave_lite.data.network import is_url, redact_url
+from rave_lite.data.scan import MOVIES, SUFFIXES
 from rave_lite.data.sides import BEFORE, CUT, HELD_OUT, TRAIN, UNUSED, Sides
 from rave_lite.data.split import split
 from rave_lite.errors import InputError
@@ -52,7 +54,7 @@ class Catalogue:
         return sum(stop - start for start, stop in silent) / self.sample_rate / 60
 
     def table(self) -> Table:
-        """One row per file: seconds, rate, channels, use. Of more than 40 files up to 20 held-out and all skipped ones."""
+        """One row per file: seconds, rate, channels, use. Of over 40 files 20 held-out, 40 with remarks, all skipped."""
         held_sources = {clip.source for clip in self.held_out} - {clip.source for clip in self.train}
         split_sources = {clip.source for clip in self.held_out} - held_sources
         used = [(name, entry) for name, entry in self.entries.items() if entry.skipped is None]
@@ -60,20 +62,28 @@ class Catalogue:
         for clip in self.train + self.held_out:
             clip_samples[clip.source] = clip_samples.get(clip.source, 0) + len(clip)
         rows: list[tuple[str | Text, ...]] = []
-        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20])
+        shown = dict(used if len(used) <= 40 else [item for item in used if item[0] in held_sources][:20] +
+                     [item for item in used if item[1].remarks()][:40])
         for name, entry in shown.items():
             use = "held out" if name in held_sources else "train, its end held out" if name in split_sources else "train"
             used_s = clip_samples.get(name, 0) / self.sample_rate
             whole_s = (entry.samples - sum(stop - start for start, stop in entry.silent)) / self.sample_rate
             use += (f", {used_s:.2f} s of sound" if entry.silent and (name in split_sources or used_s == whole_s) else
                     f", {used_s:.2f} s of it" if name not in split_sources and used_s < whole_s else "")
-            use = use if name in clip_samples else "left out"
+            use = "; ".join([use if name in clip_samples else "left out", *entry.remarks()])
             rows.append((name, f"{entry.samples / self.sample_rate:.2f}", str(entry.source_rate), str(entry.channels), use))
         if len(shown) < len(used):
             rows.append((f"and {len(used) - len(shown)} more", "", "", "", ""))
         rows += [(name, "", "", "", Text.assemble(("skipped:", "red"), f" {entry.skipped}"))
                  for name, entry in self.entries.items() if entry.skipped is not None]
         return make_table(("file", "seconds", "rate", "channels", "use"), rows, left=("file", "use"))
+
+
+def remarks(entries: dict[str, Entry], most: int = 40) -> list[str]:
+    """A line in rich's markup for each file that cannot be used, and each remark on another; `most` lines and a count."""
+    lines = [f"{escape(name)} [red]skipped:[/] {escape(e.skipped)}" for name, e in entries.items() if e.skipped is not None]
+    lines += [f"{escape(name)} [yellow]note:[/] {escape(note)}" for name, e in entries.items() for note in e.remarks()]
+    return lines if len(lines) <= most else [*lines[:most], f"and {len(lines) - most} more such files"]
 
 
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
@@ -192,7 +202,7 @@ def resolve_root(root: str | Path) -> str:
 
 def _nothing_usable(root: str, entries: dict[str, Entry]) -> str:
     if not entries:
-        return f"{root}: no audio files ({' '.join(sorted(audio.SUFFIXES))})"
+        return f"{root}: no audio files ({' '.join(sorted(SUFFIXES | MOVIES))})"
     reasons = [f"  {name}: {entry.skipped}" for name, entry in list(entries.items())[:15]]
     more = [f"  and {len(entries) - 15} more"] if len(entries) > 15 else []
     return "\n".join([f"{root}: none of its {len(entries)} audio files is usable:", *reasons, *more])

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from rave_lite.data.catalogue import Catalogue
 from rave_lite.data.clip import audible, search_and_cut
-from rave_lite.data.windows import CountFrom, Pieces, Windows, judged, match_lengths, pieces
+from rave_lite.data.windows import CountFrom, Pieces, Windows, bounded, judged, match_lengths, pieces
 from rave_lite.errors import InputError
 
 
@@ -37,8 +37,9 @@ class Recordings(L.LightningDataModule):
 
     @cached_property
     def held_out(self) -> Pieces:
-        """The held-out pieces without silence; the clips are read to find it."""
-        return Pieces(judged(self.catalogue.held_out, self.catalogue.sample_rate))
+        """The held-out pieces without silence, of many some; the clips are read to find it."""
+        rate = self.catalogue.sample_rate
+        return Pieces(bounded(judged(self.catalogue.held_out, rate), rate))
 
     @cached_property
     def training_pieces(self) -> Pieces:

@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
-import soundfile
 
-from rave_lite.data import audio, outputs
+from rave_lite.data import audio, level, outputs
 from rave_lite.data.audio import Entry
 from rave_lite.data.network import RemoteError, RemoteFile, connected, parallel_map, redact_url, retry
+from rave_lite.data.scan import is_audio, is_sound, unread
 from rave_lite.data.store import Store
 from rave_lite.errors import InputError
 from rave_lite.files import write_json
@@ -43,7 +43,7 @@ class File:
     key: str
 
     @contextmanager
-    def opened(self, ahead: int) -> Iterator[soundfile.SoundFile]:
+    def opened(self, ahead: int) -> Iterator[audio.SoundFile]:
         """Opens the file, reading `ahead` bytes at a time. Raises UnreadableError for a broken file; network errors pass."""
         fs, _ = connected(self.root)
         with fs.open(self.path, "rb", block_size=ahead, cache_type="readahead") as raw:
@@ -63,7 +63,8 @@ class File:
         def read() -> Entry:
             with self.opened(HEADER) as file:
                 samples = audio.length(file, sample_rate)
-                return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate))
+                return Entry(samples, file.samplerate, file.channels, audio.fault(samples / sample_rate),
+                             notes=list(file.notes))
 
         try:
             return retry(read, self.url)
@@ -108,7 +109,10 @@ class Chunked:
         with self.file.opened(BODY) as file:
             if audio.length(file, self.sample_rate) != self.samples:
                 raise audio.UnreadableError("changed since its header was read", where=self.file.url)
-            return audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+            samples = audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+        if level.scale_bits(audio.peak(samples)) != 0:
+            raise audio.UnreadableError(f"peak of {audio.decibels(audio.peak(samples)):+.0f} dBFS", where=self.file.url)
+        return samples
 
 
 def index(root: str, sample_rate: int, folder: Path, *, limit: float,
@@ -121,21 +125,28 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     if not limit > 0:
         raise InputError(f"{limit / 2**30:g} is no room; say 20", where="data.cache_gb")
     store = Store(folder / "chunks", limit)
-    files = retry(lambda: find(root, foreign), root)
+    files, others = retry(lambda: find(root, foreign), root)
     memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"
     for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
         yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
+    for name, reason in others.items():
+        yield name, Entry(0, 0, 0, reason), Chunked(File(root, name, "", root, ""), 0, sample_rate, store, chunk)
 
 
-def find(root: str, foreign: bool = False) -> list[File]:
-    """The audio files at a URL, in the order of local ones, without what rave_lite wrote (see `outputs.leave_out`).
+def find(root: str, foreign: bool = False) -> tuple[list[File], dict[str, str]]:
+    """The audio files at a URL, in the order of local ones, and by kind why others are left out.
+
+    What rave_lite wrote is not among them (see `outputs.leave_out`).
 
     Raises FileNotFoundError when the URL does not exist.
     """
     fs, path = connected(root)
     folder, infos = listing(fs, path)
     names = {path: relative_name(path, folder) for path in infos}
-    paths = [path for path, name in names.items() if audio.is_audio(name.name) and ".." not in name.parts]  # names outputs
+    paths = [path for path, name in names.items()
+             if is_audio(name.name, movies=False) and ".." not in name.parts]  # which would name outputs elsewhere
+    others = unread([name.name for name in names.values() if not is_audio(name.name, movies=False)],
+                    "copy them into a folder: at a URL they are not read")
     if len(infos) > 1:
         written = outputs.written(paths, infos.__contains__, lambda mark: fs.cat_file(mark).decode())
         recordings = [path for path in paths if path not in written]
@@ -149,12 +160,12 @@ def find(root: str, foreign: bool = False) -> list[File]:
         version = sorted((field, value) for field, value in info.items() if VERSION.search(field))
         return File(root, str(names[path]), path, url, digest(url, version))
 
-    return list(parallel_map(fs, file, sorted(paths, key=lambda path: names[path])))
+    return list(parallel_map(fs, file, sorted(paths, key=lambda path: names[path]))), others
 
 
 def listing(fs: Any, path: str) -> tuple[str, dict[str, dict[str, Any]]]:
     """A folder, and by path the info of its files: all below `path`, those that match if it has a `*`, or `path` itself."""
-    if audio.is_audio(PurePosixPath(path.partition("?")[0]).name) and fs.isfile(path):
+    if is_sound(path.partition("?")[0]) and fs.isfile(path):
         return path.rpartition("/")[0], {path: fs.info(path)}
     folder = path.partition("*")[0].rpartition("/")[0] if "*" in path else path
     walk = fs.walk(folder, detail=True, on_error="raise")  # fs.find and fs.glob would skip folders that fail

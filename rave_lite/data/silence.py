@@ -18,24 +18,31 @@ AUDIBLE_POWER = 1e-6  # power, -60 dBFS: louder is sound, even if the rest of th
 
 
 class LevelMeter:
-    """Measures the mean square of each 20 ms frame of a recording, added block by block, and finds its silent stretches."""
+    """Measures mean and mean square of each 20 ms frame of a recording, added block by block; finds its silent stretches."""
 
     def __init__(self, sample_rate: int):
         self.frame, self.samples, self.peak = round(FRAME * sample_rate), 0, 0.0
         self._remainder = np.zeros(0, np.float32)
         self._powers: list[np.ndarray] = []
+        self._means: list[np.ndarray] = []
 
     def add(self, block: np.ndarray) -> None:
         """Adds the next samples, `(T,)`."""
         self.samples, self.peak = self.samples + len(block), max(self.peak, audio.peak(block))
         block = np.concatenate([self._remainder, block])
         whole = len(block) // self.frame * self.frame
-        self._powers.append(_powers(block[:whole].reshape(-1, self.frame)))
+        frames = block[:whole].reshape(-1, self.frame)
+        self._powers.append(_powers(frames))
+        self._means.append(frames.mean(1, dtype=np.float64))
         self._remainder = block[whole:].copy()
 
     def powers(self) -> np.ndarray:
         """Mean square of each frame; the last may be shorter."""
         return np.concatenate([*self._powers, _powers(self._remainder[None])] if len(self._remainder) else self._powers)
+
+    def means(self) -> np.ndarray:
+        """Mean of each whole frame."""
+        return np.concatenate(self._means)
 
     def silent(self) -> list[list[int]]:
         """Start and stop, in samples, of each silent stretch of at least half a second, without margins around sound.

@@ -13,6 +13,7 @@ from rave_lite.data.clip import Clip, audible, search_and_cut, sounding_parts
 
 FADE = 22  # samples, half a millisecond at 44.1 kHz: enough against clicks, too short to blunt an attack
 PIECE = 10.0  # s: the longest clip that is evaluated in one piece
+MOST_PIECES, MOST_SECONDS = 256, 600.0  # that a validation judges
 STRETCH = 20.0  # s of a remote recording searched for silence at once
 TRIES = 8  # draws of a stretch until one has sound
 
@@ -127,6 +128,14 @@ def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[
 def judged(clips: list[Clip], sample_rate: int) -> list[Clip]:
     """The pieces that a model is evaluated on: without long silences and without pieces below -60 dBFS throughout."""
     return audible(pieces(search_and_cut(clips, sample_rate), sample_rate), sample_rate)
+
+
+def bounded(pieces: list[Clip], sample_rate: int) -> list[Clip]:
+    """At most 256 of the pieces and ten minutes of sound, always the same ones: a validation takes a bounded time."""
+    order = np.random.default_rng(0).permutation(len(pieces))
+    seconds = np.cumsum([len(pieces[i]) / sample_rate for i in order])
+    count = max(1, min(MOST_PIECES, int(np.searchsorted(seconds, MOST_SECONDS, "right"))))
+    return [pieces[i] for i in sorted(order[:count])]
 
 
 def match_lengths(clips: list[Clip], candidates: list[Clip], seed: int) -> list[Clip]:

@@ -19,7 +19,9 @@ SILENCE_PEAK = 1e-3  # peak: -60 dBFS
 def hits(clip: Clip, sample_rate: int, longer: float = ONE_HIT) -> list[Clip]:
     """The hits of a clip, end to end, cut at whole milliseconds; a clip of at most `longer` s is one hit.
 
-    Silence belongs to the hit before it. Stretches without onsets are cut into equal parts of at most 10 s.
+    Silence belongs to the hit before it, at the start to the first one. Long silences are cut out beforehand, as by
+    `without_silence`: so hits end where they have died away. Stretches without onsets are cut into equal parts of at most
+    10 s.
     """
     if len(clip) <= longer * sample_rate:
         return [clip]
@@ -34,6 +36,8 @@ def hits(clip: Clip, sample_rate: int, longer: float = ONE_HIT) -> list[Clip]:
             hit_clips[-1] = replace(hit_clips[-1], stop=clip.start + last)
         else:
             hit_clips.append(replace(clip, start=clip.start + first, stop=clip.start + last))
+    if len(hit_clips) > 1 and audio.peak(hit_clips[0].read()) < SILENCE_PEAK:
+        hit_clips[:2] = [replace(hit_clips[1], start=clip.start)]
     return hit_clips
 
 

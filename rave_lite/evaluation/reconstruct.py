@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rave_lite.data import audio, outputs
+from rave_lite.data import level, outputs
 from rave_lite.errors import InputError
 from rave_lite.layers import reset, seed_noise, stream
 from rave_lite.model import RAVE
@@ -49,8 +49,9 @@ def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))).unsqueeze(1)
 
 
-def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0) -> float:
-    """Write the reconstruction of `path` to `out` (wav, the model's rate, the file's channels); returns its seconds."""
-    signal = audio.load(path, model.sample_rate)
+def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *,
+                     seed: int = 0) -> tuple[float, list[str]]:
+    """Writes the reconstruction of `path` to `out` (wav, the model's rate, the file's channels): its seconds, and notes."""
+    signal, notes = level.load(path, model.sample_rate)
     outputs.save(out, reconstruct(model, signal, block, seed=seed), model.sample_rate)
-    return signal.shape[1] / model.sample_rate
+    return signal.shape[1] / model.sample_rate, notes

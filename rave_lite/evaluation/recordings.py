@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from rich import print as show
-from rich.markup import escape
 
 from rave_lite.data import (
     Catalogue,
@@ -21,7 +20,7 @@ from rave_lite.data import (
     search_and_cut,
     select_training_subset,
 )
-from rave_lite.data.catalogue import usable, without_silence
+from rave_lite.data.catalogue import remarks, usable, without_silence
 from rave_lite.data.network import is_url
 from rave_lite.errors import InputError
 from rave_lite.evaluation.side_by_side import location
@@ -33,12 +32,14 @@ IMPORTED = "an imported model, which knows no recordings; say which: data.root=D
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:
     """The recordings of the run with configuration `run`, split as the run split them. `root`: where they are now.
 
-    Reads the held-out recordings, even remote ones, to leave out silence.
+    Prints which files cannot be used. Reads the held-out recordings, even remote ones, to leave out silence.
     """
     data = run["data"]
     split = catalogue(root or data["root"], sample_rate, held_out=data["held_out"], seed=data.get("split_seed", run["seed"]),
                       cache=cache or data["cache"], cache_gb=data.get("cache_gb", 20), kept=data.get("kept"),
                       memory=data.get("split"))
+    for line in remarks(split.entries):
+        show(line)
     split = replace(split, held_out=search_and_cut(split.held_out, sample_rate))
     if split.sides:  # those that the run was trained on
         return split
@@ -95,7 +96,7 @@ def to_compare(run_catalogue: Catalogue, most: int, seed: int) -> list[Clip]:
 def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, whole: bool = True) -> list[Clip]:
     """The recordings of a folder or file, none for None: `whole`, or without long silences.
 
-    Prints which files cannot be used. Raises InputError if none can.
+    Prints which files cannot be used, and notes on others. Raises InputError if none can.
     """
     if root is None:
         return []
@@ -103,9 +104,8 @@ def listed(root: str | None, key: str, sample_rate: int, cache: str | None, *, w
         _, entries, clips = usable(str(root), sample_rate, cache=cache, foreign=key == "inputs")
     except InputError as error:
         raise InputError(str(error), where=key) from error
-    for name, entry in entries.items():
-        if entry.skipped is not None:
-            show(f"{key}: {escape(name)} [red]skipped:[/] {escape(entry.skipped)}")
+    for line in remarks(entries):
+        show(f"{key}: {line}")
     return clips if whole else search_and_cut(without_silence(str(root), clips, entries, sample_rate), sample_rate)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich import print as show
 
-from rave_lite.data import manifest, resolve_root
-from rave_lite.data.catalogue import usable
+from rave_lite.data import manifest, resolve_root, search_and_cut
+from rave_lite.data.catalogue import remarks, usable, without_silence
 from rave_lite.data.network import redact_url
 from rave_lite.evaluation.curation import curate as judge
 from rave_lite.evaluation.curation import table
@@ -21,7 +21,12 @@ def curate(config: DictConfig) -> list[manifest.Hit]:
     manifest_path, page_path = out / "manifest.csv", out / "hits.html"
     root = resolve_root(config.data.root)
     source, entries, clips = usable(root, RATE, cache=config.data.cache, cache_gb=config.data.cache_gb)
-    print(f"{source}: {sum(map(len, clips)) / RATE / 60:.2f} min of audio", flush=True)
+    for line in remarks(entries):
+        show(line)
+    minutes = sum(map(len, clips)) / RATE / 60
+    clips = search_and_cut(without_silence(root, clips, entries, RATE), RATE)
+    sound = sum(map(len, clips)) / RATE / 60
+    print(f"{source}: {sound:.2f} min of sound in {minutes:.2f} min", flush=True)
     judged_hits = judge(clips, RATE, longer=config.longer, keep_below=config.keep_below)
     hits = [hit for hit, _ in judged_hits]
     page.write(page_path, judged_hits, RATE, root=redact_url(root), seconds=config.seconds)

@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from rave_lite.data import audio, outputs
+from rave_lite.data.scan import find
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.reconstruct import reconstruct_file
@@ -15,7 +16,10 @@ def reconstruct(config: DictConfig) -> list[Path]:
     """Reconstructs every file of the input; writes wav files under `out`, in the same subfolders. Returns their paths."""
     model = RAVE.from_checkpoint(config.ckpt)
     root, out = Path(config.input).expanduser(), Path(config.out).expanduser()
-    paths = outputs.leave_out(audio.find(root), root, foreign=True)
+    paths, left_out = find(root)
+    for name, reason in left_out.items():
+        print(f"{root / name}: skipped: {reason}")
+    paths = outputs.leave_out(paths, root, foreign=True)
     names = [str(path.relative_to(root)) if root.is_dir() else path.name for path in paths]
     targets = [out / name for name in audio.as_wav(names)]
     if clashes := {path.resolve() for path in paths} & {target.resolve() for target in targets}:
@@ -26,8 +30,8 @@ def reconstruct(config: DictConfig) -> list[Path]:
     failed = []
     for path, target in zip(paths, targets, strict=True):
         try:
-            seconds = reconstruct_file(model, path, target, config.block, seed=config.seed)
-            print(f"{target}  {seconds:.2f} s")
+            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed)
+            print("; ".join([f"{target}  {seconds:.2f} s", *notes]))
         except audio.UnreadableError as error:  # the other files may be readable
             failed.append(str(error))
     if failed:

@@ -11,7 +11,7 @@ from rave_lite.cli.build import build_or_transfer, typed
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
-from rave_lite.training.bench import plan, probe
+from rave_lite.training.bench import measure_validation, plan, probe
 from rave_lite.training.callbacks import Checkpoints
 from rave_lite.training.module import CALIBRATION_WINDOWS, check_window
 from rave_lite.training.process import limit_memory, prepare, signals_restored, worker_errors_unwrapped
@@ -52,8 +52,11 @@ def train(config: DictConfig, brief: bool = False) -> float:
         module.run.settle(trainer.strategy.root_device)
     if not brief:
         share = settings["batch_size"] // trainer.world_size
-        show(plan(module, probe(module, settings["window"], share, trainer.strategy.root_device)))
+        device = trainer.strategy.root_device
+        phases = probe(module, settings["window"], share, device)
         module.config["runner"]["precision"] = module.run.precision  # what "auto" became
+        judged = data.held_out.clips + data.training_pieces.clips
+        show(plan(module, phases, measure_validation(module, judged, config.trainer.val_check_interval, device)))
     with signals_restored(), worker_errors_unwrapped():
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")

@@ -9,8 +9,10 @@ import torch
 from rich.table import Table
 
 from rave_lite import machine
+from rave_lite.data import Clip
 from rave_lite.errors import InputError
 from rave_lite.tables import make_table
+from rave_lite.training.losses import reconstruction_distance
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.step_graphs import WARM_UP
 
@@ -104,6 +106,27 @@ def remaining_seconds(module: RAVETraining, phases: list[Phase]) -> float:
     return sum(steps * p.seconds for p, steps in zip(phases, remaining_steps(module), strict=True))
 
 
+@dataclass
+class Validations:
+    """The validations of a run: `every` so many steps, `seconds` each."""
+
+    every: int
+    seconds: float
+
+
+def measure_validation(module: RAVETraining, clips: list[Clip], every: int, device: torch.device) -> Validations:
+    """Times the reconstruction of one sound of the clips' mean length, on a copy, and reckons for all `clips`."""
+    length = round(sum(map(len, clips)) / max(1, len(clips)))
+    model, distance = copy.deepcopy(module.best_model).to(device), copy.deepcopy(module.distance).to(device)
+    seconds = 0.0
+    with torch.no_grad():
+        for _ in range(2):  # the first warms up
+            start = now(device)
+            reconstruction_distance(distance, model, 0.1 * torch.randn(1, 1, length, device=device))
+            seconds = now(device) - start
+    return Validations(every, seconds * len(clips))
+
+
 def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -131,11 +154,16 @@ def table(phases: list[Phase]) -> Table:
     return make_table(("phase", "s/step", "median", "steps/s", "samples/s", "peak MiB"), rows, title="training steps")
 
 
-def plan(module: RAVETraining, phases: list[Phase]) -> Table:
-    """Remaining steps of a run by phase, with time and memory as measured by `probe`."""
+def plan(module: RAVETraining, phases: list[Phase], validations: Validations | None = None) -> Table:
+    """Remaining steps of a run by phase, and its validations, with time and memory as measured by `probe`."""
     rows = [(str(p.phase), f"{steps:,}", f"{p.seconds:.3f}", duration(steps * p.seconds), f"{p.memory / 1024:.2f} GiB")
             for p, steps in zip(phases, remaining_steps(module), strict=True)]
-    rows.append(("both", f"{sum(remaining_steps(module)):,}", "", duration(remaining_seconds(module, phases)), ""))
+    total = remaining_seconds(module, phases)
+    if validations:
+        count = max(0, module.total_steps // validations.every - module.step // validations.every)
+        total += count * validations.seconds
+        rows.append(("validations", f"{count:,}", f"{validations.seconds:.3f}", duration(count * validations.seconds), ""))
+    rows.append(("both", f"{sum(remaining_steps(module)):,}", "", duration(total), ""))
     title = "plan" + (f", {module.run.precision}" if module.run.precision != "auto" else "")
     return make_table(("phase", "steps", "s/step", "takes", "peak memory"), rows, title=title)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rave_lite.data import Catalogue, Clip, audible, judged, pieces, search_and_cut, select_training_subset
+from rave_lite.data import Catalogue, Clip, audible, bounded, judged, pieces, search_and_cut, select_training_subset
 from rave_lite.errors import InputError, TrainingError
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.files import folder_name, write_json
@@ -208,7 +208,7 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
     @torch.no_grad()
     def distance(clips: list[Clip], max_pieces: int | None = None) -> float:
         rate = catalogue.sample_rate
-        cut = judged(clips, rate) if max_pieces is None else pieces(clips, rate)
+        cut = bounded(judged(clips, rate), rate) if max_pieces is None else pieces(clips, rate)
         chosen = cut if max_pieces is None else audible(search_and_cut(cut[:: -(-len(cut) // max_pieces)], rate), rate)
         distances = [reconstruction_distance(metric, model, torch.from_numpy(clip.read()).to(device)[None, None])
                      for clip in chosen]

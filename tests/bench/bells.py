@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from rave_lite.data import audio, manifest
+from rave_lite.data import manifest
+from rave_lite.data.scan import find
 from tests.bench.recipes import rave_lite, spread
 from tests.bench.tabla import HELD_OUT
 
@@ -32,7 +33,7 @@ def prepare(drums: Path, bells: Path, birds: Path, out: Path) -> None:
     shutil.copytree(out / "built_in/birds", out / "birds", dirs_exist_ok=True)
     rave_lite("curate", f"data.root={mix}", f"out={out / 'curation'}", "overwrite=true", log=log)
     hits = manifest.read(out / "curation/manifest.csv")
-    odd = {path.name for path in audio.find(bells)}
+    odd = {path.name for path in find(bells)[0]}
     shared = {hit.group for hit in hits if hit.file not in odd}
     manifest.write(out / "manifest.csv", [replace(hit, keep=hit.group in shared) for hit in hits])
 

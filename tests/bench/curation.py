@@ -15,11 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from rave_lite.data import audio, manifest
+from rave_lite.data import manifest
+from rave_lite.data.scan import find
 
 
 def main() -> None:
-    drums, bells = ([path.resolve() for path in audio.find(Path(folder))] for folder in sys.argv[1:])
+    drums, bells = ([path.resolve() for path in find(Path(folder))[0]] for folder in sys.argv[1:])
     files = drums + bells
     random.Random(0).shuffle(files)
     with tempfile.TemporaryDirectory() as folder:

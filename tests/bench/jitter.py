@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from rave_lite.data import audio
+from rave_lite.data.scan import find
 from rave_lite.layers import reset, set_noise, stream
 from rave_lite.model import RAVE
 
@@ -51,7 +52,7 @@ def main() -> None:
     for checkpoint in checkpoints:
         model, figures = RAVE.from_checkpoint(checkpoint), []
         set_noise(model, 0)
-        for path in audio.find(Path(folder)):
+        for path in find(Path(folder))[0]:
             hit_delays = delays(model, audio.load(path, model.sample_rate).mean(0))
             figures.append((statistics.median(hit_delays), statistics.stdev(hit_delays), max(hit_delays) - min(hit_delays)))
             latency_ms, deviation, spread = figures[-1]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from rave_lite.data import audio
+from rave_lite.data.scan import find
 from rave_lite.export import precision
 from rave_lite.export.torchscript import Live, export
 from rave_lite.model import RAVE
@@ -40,7 +41,7 @@ def main() -> None:
         for name in precision.PRECISIONS:
             export(Live(model, batch_size=1, precision=name), Path(folder) / "live.ts", {})
             live = torch.jit.load(str(Path(folder) / "live.ts"))
-            outputs = {path: reconstruct(live, path) for path in audio.find(Path(references))}
+            outputs = {path: reconstruct(live, path) for path in find(Path(references))[0]}
             sounds[name] = np.concatenate(list(outputs.values()), 1)
             for path, sound in outputs.items():
                 audio.save(Path(folder) / name / f"{path.stem}.wav", sound, model.sample_rate)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rave_lite import InputError
 from rave_lite.data import audio
+from rave_lite.data.scan import find
 from tests.sounds import broken
 
 
@@ -19,7 +20,7 @@ def test_every_format(write, name, channels):
     assert signal.shape[0] == channels
     assert abs(signal.shape[1] - 22050) < 3000  # lossy formats pad
     assert 0.01 < signal.std() < 0.3
-    assert audio.find(path.parent) == [path]
+    assert find(path.parent) == ([path], {})
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 48000, 96000, 192000])
@@ -41,7 +42,7 @@ def test_long_files_come_in_blocks(write):
 
 
 @pytest.mark.parametrize(("kind", "reason"), [
-    ("text", "not readable as audio"), ("zero bytes", "not readable as audio"), ("truncated", "truncated"),
+    ("text", "not readable as audio"), ("zero bytes", "not readable as audio"),
     ("truncated header", "not readable as audio"), ("no samples", r"empty \(0 samples\)"),
     ("NaN", r"NaN or infinite samples, the first at 0\.010 s")])
 def test_broken_files_are_named_with_the_reason(kind, reason, write):
@@ -50,7 +51,7 @@ def test_broken_files_are_named_with_the_reason(kind, reason, write):
         audio.load(path, 44100)
 
 
-@pytest.mark.parametrize("name", ["half.flac", "half.ogg", "half.aiff", "half.mp3"])
+@pytest.mark.parametrize("name", ["half.flac", "half.ogg", "half.mp3"])
 def test_truncated_compressed_files_are_refused(name, write):
     path = write(name, 3.0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -75,12 +76,21 @@ def test_what_wav_files_are_called():
     assert audio.as_wav(["a.flac", "a.wav", "b.mp3"]) == ["a.flac.wav", "a.wav.wav", "b.mp3.wav"]
 
 
-def test_missing_folder(tmp_path):
-    with pytest.raises(InputError, match="no such file or folder"):
-        audio.find(tmp_path / "nowhere")
-
-
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_U8", "FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("samples", [882, 1001])
 def test_odd_sizes_are_not_truncated(write, subtype, samples):
     assert audio.load(write("odd.wav", samples=np.full(samples, 0.25), subtype=subtype), 44100).shape == (1, samples)
+
+
+@pytest.mark.parametrize(("rate", "fault"), [(1, "a sampling rate of 1 Hz"), (2**31 - 1, "a sampling rate of 2,147,")])
+def test_a_rate_that_is_none_is_refused(write, rate, fault):
+    with pytest.raises(InputError, match=f"rate.wav: {fault}"):
+        audio.load(write("rate.wav", samples=np.full(1000, 0.25), rate=rate), 44100)
+
+
+def test_many_channels_are_read_in_smaller_blocks(write):
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, (20000, 200)).astype(np.float32)
+    path = write("many.wav", samples=sound, subtype="FLOAT")
+    blocks = list(audio.blocks(path, 44100))
+    assert max(block.size for block in blocks) <= 8 * audio.BLOCK
+    assert np.array_equal(np.concatenate(blocks), sound)

@@ -1,6 +1,5 @@
 """Silent stretches: hits are never cut, dead time is cut out, quiet sound stays."""
 
-import json
 from dataclasses import replace
 from functools import partial
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rave_lite import InputError
-from rave_lite.data import Windows, audio, catalogue
+from rave_lite.data import Windows, catalogue
 from rave_lite.data.module import Recordings
 from rave_lite.data.silence import LevelMeter, sounding
 from tests.sounds import printed
@@ -180,18 +179,6 @@ def test_a_manifest_keeps_sound(recorded, tmp_path):
     assert restricted.train + restricted.held_out == (plain.train + plain.held_out)[1:]
     with pytest.raises(InputError, match=r"data\.manifest: all that it keeps is silent"):
         load(kept={"session.wav": [[silence_start, silence_start + 2]]})
-
-
-def test_notes_of_older_caches_are_renewed_without_decoding(recorded, tmp_path, monkeypatch):
-    first = catalogue(recorded[0], 44100, cache=tmp_path / "cache")
-    for note in (tmp_path / "cache").glob("*-44100.json"):
-        old = json.loads(note.read_text())
-        assert old.pop("silent")
-        note.write_text(json.dumps(old))
-    monkeypatch.setattr(audio, "blocks", lambda *_: pytest.fail("decoded again"))
-    assert catalogue(recorded[0], 44100, cache=tmp_path / "cache") == first
-    monkeypatch.setattr("rave_lite.data.local.Cache._silent", lambda *_: pytest.fail("searched again"))
-    assert catalogue(recorded[0], 44100, cache=tmp_path / "cache") == first
 
 
 def test_a_remote_session_is_searched_where_it_is_read(recorded, write, tmp_path):

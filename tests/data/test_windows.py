@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rave_lite.data import Clip, Pieces, Windows, match_lengths, pieces, subsample
+from rave_lite.data import Clip, Pieces, Windows, bounded, match_lengths, pieces, subsample
 from rave_lite.data.local import Decoded
 from rave_lite.data.windows import FADE, CountFrom, lay
 from tests.sounds import clip_file
@@ -119,3 +119,13 @@ def test_subsampling_draws_the_requested_minutes():
 def test_count_from():
     numbers = iter(CountFrom(7))
     assert [next(numbers) for _ in range(3)] == [7, 8, 9]
+
+
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=600))
+def test_a_validation_is_bounded(seconds):
+    clips = [Clip(f"{n}.wav", Decoded(Path("x")), 0, 10 * s) for n, s in enumerate(seconds)]
+    chosen = bounded(clips, 10)
+    assert 1 <= len(chosen) <= 256
+    assert sum(map(len, chosen)) <= 6000
+    assert chosen == sorted(set(chosen), key=clips.index) == bounded(clips, 10)
+    assert (chosen == clips) == (len(clips) <= 256 and sum(seconds) <= 600)

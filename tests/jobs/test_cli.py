@@ -315,7 +315,8 @@ def test_nothing_is_written_over(trained, tmp_path, write):
 
 
 @pytest.mark.parametrize(("kind", "message"), [
-    ("text", "not readable as audio"), ("truncated", "truncated"), ("NaN", "NaN"), ("no samples", "empty (0 samples)")])
+    ("text", "not readable as audio"), ("truncated header", "not readable as audio"), ("NaN", "NaN"),
+    ("no samples", "empty (0 samples)")])
 def test_training_on_nothing_usable(kind, message, tmp_path, write):
     folder = broken(kind, write).parent
     stderr = fails(message, "train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, cwd=tmp_path)

@@ -48,6 +48,30 @@ def test_the_manifest_lists_every_hit(curated, folder, tmp_path):
     assert (tmp_path / "cur/hits.html").read_text().count("<li ") == len(hits)
 
 
+@pytest.mark.parametrize("room", [0.0, 3e-4], ids=["gate", "room"])
+def test_of_a_session_the_pauses_belong_to_nobody(write, tmp_path, room):
+    rng, strokes = np.random.default_rng(0), [(drum if n % 3 else bell)(n, 0.4 + 0.1 * (n % 5)) for n in range(10)]
+    session = room * rng.standard_normal(80 * RATE)
+    for n, stroke in enumerate(strokes):
+        session[(8 * n + 3) * RATE :][: len(stroke)] += 0.8 * stroke / np.abs(stroke).max()
+    path = write("session/session.wav", samples=session, subtype="PCM_24")
+    done = rave_lite("curate", f"data.root={path.parent}", f"data.cache={tmp_path / 'cache'}", "out=cur", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    hits = sorted(manifest.read(tmp_path / "cur/manifest.csv"), key=lambda hit: hit.start)
+    starts, ends = (np.array([getattr(hit, name) for hit in hits]) for name in ("start", "end"))
+    seconds, whole = (ends - starts).sum(), sum(map(len, strokes)) / RATE
+    attacks = 8 * np.arange(10) + 3.0
+    assert len(hits) == 10
+    assert ((starts > attacks - 0.1) & (starts <= attacks)).all()
+    assert whole * 0.6 < seconds < 1.2 * whole + 10 * 0.1  # margins of silence.py
+    assert f"{seconds / 60:.2f} min of sound in 1.33 min" in done.stdout
+    assert "session.wav note: 9" in done.stdout  # its share of silence
+    assert all(np.abs(session[round(a * RATE) : round(b * RATE)]).max() > 0.1 for a, b in zip(starts, ends, strict=True))
+    plain, kept = (catalogue(path.parent, RATE, cache=tmp_path / "cache", kept=kept)
+                   for kept in (None, manifest.load(tmp_path / "cur/manifest.csv")))
+    assert plain == kept
+
+
 def test_a_manifest_that_keeps_all_is_like_none(curated, folder, tmp_path):
     catalogues = [catalogue(folder, rate, cache=tmp_path / "cache", kept=kept) for rate in (44100, 48000)
                   for kept in (None, manifest.load(curated))]

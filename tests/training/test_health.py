@@ -3,9 +3,11 @@
 import contextlib
 import io
 import math
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +24,7 @@ from tests.commands import rave_lite
 from tests.conftest import configured, small_run
 from tests.memory import LiveBytes, Reads
 from tests.runs import audio, losses, run, stop_at, training
+from tests.sounds import clip
 
 PLATEAU = ["phase1.steps=100", "phase2.steps=100", "phase1.until=plateau", "phase2.until=plateau",
            "callbacks.plateau.patience=2", "+callbacks.plateau.least=0.9", "trainer.val_check_interval=3",
@@ -185,7 +188,20 @@ def test_the_probe_leaves_the_run_as_it_was_and_the_plan_adds_up():
     assert list(columns[3].cells) == ["1 h 00 min", "1 h 00 min", "2 h 00 min"]
     module.step = 8100
     assert list(bench.plan(module, phases).columns[1].cells) == ["0", "900", "900"]
+    validations = bench.Validations(every=1000, seconds=300.0)
+    columns = bench.plan(module, phases, validations).columns  # at 9000
+    assert list(columns[1].cells) == ["0", "900", "1", "900"]
+    assert list(columns[3].cells) == ["0 s", "30 min", "5 min", "35 min"]
     assert [bench.duration(s) for s in (89, 600, 3 * 3600 + 59, 100 * 3600)] == ["89 s", "10 min", "3 h 01 min", "4 d 4 h"]
+
+
+def test_a_validation_is_reckoned_from_one_sound():
+    module, clips = training(), [clip(str(n), np.zeros(4410 * (1 + n % 2))) for n in range(30)]
+    start = time.perf_counter()
+    few, many = (bench.measure_validation(module, clips[:n], 7, torch.device("cpu")) for n in (2, 30))
+    assert few.every == 7
+    assert 0 < few.seconds < time.perf_counter() - start
+    assert many.seconds == pytest.approx(15 * few.seconds, rel=0.9)
 
 
 @pytest.mark.slow

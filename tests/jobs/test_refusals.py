@@ -1,0 +1,84 @@
+"""What cannot be read, written or understood ends with one line and exit code 2, and leaves no empty folder of a run."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from rave_lite.cli import sweep
+from tests.commands import fails
+from tests.conftest import SETTINGS
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def arguments(write, tmp_path) -> list[str]:
+    for n in range(3):
+        folder = write(f"{n}.wav", 0.3).parent
+    (tmp_path / "here").mkdir()
+    return ["train", f"data.root={folder}", f"data.cache={tmp_path / 'cache'}", *SETTINGS]
+
+
+def refused(message: str, arguments: list[str], *more: str) -> None:
+    """The command, in an empty folder, ends as `fails` says and leaves the folder empty."""
+    here = Path(arguments[1].partition("=")[2]).parent / "here"
+    assert len(fails(message, *arguments, *more, cwd=here).strip().splitlines()) == 1
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("setting", "message"), [
+    ("training.lr=0.1x", "training.lr: '0.1x' is no list of numbers, as [0.002, 0.0001] is"),
+    ("training.lr=0.1", "training.lr: 0.1 is no list of numbers"), ("seed=one", "seed: 'one' is no number, as 0 is"),
+    ("training.betas=[a,b]", "training.betas: ['a', 'b'] is no list of numbers"),
+    ("data.batch_size=two", "data.batch_size: 'two' is no number"),
+    ("model.capacity=4q", "model.capacity: '4q' is no number"),
+    ("phase1.steps=x", "phase1.steps: 'x' is no number")])
+@pytest.mark.sampled(2)
+def test_text_for_a_number(arguments, setting, message):
+    refused(message, arguments, setting)
+
+
+def test_a_folder_that_may_not_be_read(arguments, monkeypatch):
+    scan = os.scandir
+
+    def denied(path):
+        if not isinstance(path, int) and Path(path).name == "audio":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    refused("audio: may not be read (Permission denied)", arguments)
+
+
+def test_a_cache_that_cannot_be_written(arguments, tmp_path):
+    (tmp_path / "file").touch()
+    refused("data.cache: ", arguments, f"data.cache={tmp_path / 'file/cache'}")
+    refused("could not be made (Not a directory); say another", arguments, f"data.cache={tmp_path / 'file/cache'}")
+
+
+def test_a_full_disk_while_indexing(arguments, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full)
+    refused("could not be written (No space left on device)", arguments)
+
+
+def test_a_working_folder_that_cannot_be_written(arguments, tmp_path, monkeypatch):
+    (tmp_path / "here/runs").touch()
+    message = "runs/rave: could not be written (Not a directory); say another folder, as in out=DIR"
+    fails(message, *arguments, cwd=tmp_path / "here")
+    fails(message, "train", "--multirun", *arguments[1:], "seed=1,2", cwd=tmp_path / "here")
+    monkeypatch.setattr(sweep.tempfile, "TemporaryFile", full)
+    (tmp_path / "here/runs").unlink()
+    refused("runs/rave: could not be written (No space left on device)", arguments)
+
+
+def test_only_an_unused_folder_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("runs/a/.hydra", "runs/b/.hydra", "runs/b/checkpoints", "mine/c/.hydra", ".hydra"):
+        Path(name).mkdir(parents=True)
+    for name in ("runs/a", "runs/b", "mine/c", "nowhere", "."):
+        sweep.remove_unused(Path(name))
+    assert sorted(map(str, Path().rglob("*"))) == [".hydra", "mine", "runs", "runs/b", "runs/b/.hydra", "runs/b/checkpoints"]
