@@ -75,6 +75,9 @@ def job(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
             sweep.set_job_folder(config)
             limit_threads(config)
             return function(config)
+        except KeyboardInterrupt:
+            sweep.remove_unused_job_folder()
+            raise
         except MissingMandatoryValue as error:
             sweep.end(missing_value_message(error, name))
         except (InputError, OmegaConfBaseException) as error:
