@@ -71,6 +71,9 @@ def job(name: str) -> Callable[[], None]:
         try:
             sweep.set_job_folder(config)
             return start(name, config)
+        except KeyboardInterrupt:
+            sweep.remove_unused_job_folder()
+            raise
         except MissingMandatoryValue as error:
             sweep.end(missing_value_message(error, name))
         except (InputError, OmegaConfBaseException) as error:

@@ -42,9 +42,8 @@ def fail(message: str, code: int = 2) -> NoReturn:
 
 
 def end(message: str, code: int = 2) -> NoReturn:
-    """Ends this job with a message; in a sweep, the other jobs go on. Of a refused job no empty folder stays."""
-    if code == 2 and HydraConfig.initialized() and HydraConfig.get().output_subdir:
-        remove_unused(Path(HydraConfig.get().runtime.output_dir))
+    """Ends this job with a message; in a sweep, the other jobs go on. Of a job that wrote nothing no folder stays."""
+    remove_unused_job_folder()
     if not sweeping():
         fail(message, code)
     message = f"{sweep_folder(HydraConfig.get())}: {message}"
@@ -89,6 +88,11 @@ def remove_unused(folder: Path) -> None:
             shutil.rmtree(folder)
             if folder.parent.resolve() == Path.cwd() / "runs":
                 folder.parent.rmdir()  # fails, as it should, where anything is in it
+
+
+def remove_unused_job_folder() -> None:
+    if HydraConfig.initialized() and HydraConfig.get().output_subdir:
+        remove_unused(Path(HydraConfig.get().runtime.output_dir))
 
 
 class Sweep(Callback):

@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from rave_lite.data import headers, movie
-from rave_lite.data.scan import MOVIES
+from rave_lite.data.scan import MOVIES, WITH_AV
 from rave_lite.errors import InputError
 from rave_lite.files import replacing
 
@@ -111,6 +111,8 @@ def _opened_movie(path: Path, name: str) -> Iterator[movie.Movie]:
             yield file
     except ValueError as error:
         raise UnreadableError(f"not readable as audio ({error})", where=name) from error
+    except ImportError as error:
+        raise UnreadableError(f"not read here; {WITH_AV}", where=name) from error
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), where=name) from error
 

@@ -17,6 +17,7 @@ MOVIES = frozenset([".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".qt", ".3gp
                     ".avi", ".flv", ".wma", ".wmv", ".asf", ".amr", ".awb", ".ape", ".wv", ".tta", ".mpc", ".mp2", ".ac3",
                     ".eac3", ".dts", ".spx", ".dsf", ".dff", ".mpg", ".mpeg", ".ra", ".rm"])  # read by PyAV, if it is there
 OTHERS = frozenset([".aax", ".m4p", ".aup3", ".band", ".rx2", ".rex", ".ncw", ".sd2", ".ds2", ".dvf", ".msv", ".gsm"])
+WITH_AV = "pip install 'rave_lite[phone]'"
 CONVERT = "save as wav or flac in the program that made them"
 
 
@@ -88,7 +89,7 @@ def find(root: Path) -> tuple[list[Path], dict[str, str]]:
                         left_out[str(path.relative_to(root))] = "neither a file nor a folder"
                     elif entry.is_symlink() and not path.suffix:
                         entry.stat()  # a link to a folder that is not there, such as a disk that is not mounted
-    return sorted(paths), dict(sorted(left_out.items())) | unread(others, "pip install 'rave_lite[phone]'")
+    return sorted(paths), dict(sorted(left_out.items())) | unread(others, WITH_AV)
 
 
 @contextmanager

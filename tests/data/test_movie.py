@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -104,6 +105,10 @@ def test_kinds_that_are_not_read_are_counted_in_one_line_each(tmp_path, write, m
     assert without_av.entries["*.m4a"].skipped == "1 file, not read here; pip install 'rave_lite[phone]'"
     text = " ".join(printed(without_av).replace("│", " ").split())
     assert "*.m4a skipped: 1 file, not read here; pip install" in text
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "av", None)
+        with pytest.raises(InputError, match=r"take\.m4a: not read here; pip install 'rave_lite\[phone\]'"):
+            audio.load(folder / "take.m4a", RATE)
     for path in folder.glob("*.wav"):
         path.unlink()
     with pytest.raises(InputError, match=r"none of its 2 audio files is usable:\n  \*\.aup3: 3 files, .*\n.*m4a: 1 file"):

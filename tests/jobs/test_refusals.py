@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rave_lite.cli import sweep
-from tests.commands import fails
+from rave_lite.data import local
+from tests.commands import fails, rave_lite
 from tests.conftest import SETTINGS
 
 
@@ -82,3 +83,13 @@ def test_only_an_unused_folder_goes(tmp_path, monkeypatch):
     for name in ("runs/a", "runs/b", "mine/c", "nowhere", "."):
         sweep.remove_unused(Path(name))
     assert sorted(map(str, Path().rglob("*"))) == [".hydra", "mine", "runs", "runs/b", "runs/b/.hydra", "runs/b/checkpoints"]
+
+
+def test_of_a_run_that_was_stopped_while_indexing_nothing_stays(arguments, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local.Cache, "fetch", stopped)
+    done = rave_lite(*arguments, cwd=tmp_path / "here")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "rave-lite: stopped")
+    assert list((tmp_path / "here").iterdir()) == []
