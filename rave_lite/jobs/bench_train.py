@@ -12,8 +12,8 @@ from rich import print as show
 from rave_lite.cli.build import build
 from rave_lite.files import write_json
 from rave_lite.training.bench import measure, name, table
-from rave_lite.training.module import check_window
 from rave_lite.training.process import limit_memory, prepare
+from rave_lite.training.window import check_window
 
 
 def bench_train(config: DictConfig) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from rave_lite.data.settings import load_catalogue
 from rave_lite.evaluation.curve_report import report
 from rave_lite.jobs.train import train
 from rave_lite.training import curve
-from rave_lite.training.module import check_window
 from rave_lite.training.process import limit_memory, prepare
+from rave_lite.training.window import check_window
 
 
 def learning_curve(config: DictConfig) -> dict[str, Any] | None:

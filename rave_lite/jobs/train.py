@@ -13,9 +13,10 @@ from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
 from rave_lite.training.bench import measure_validation, plan, probe
 from rave_lite.training.callbacks import Checkpoints
-from rave_lite.training.module import CALIBRATION_WINDOWS, check_window
+from rave_lite.training.module import CALIBRATION_WINDOWS
 from rave_lite.training.process import limit_memory, prepare, signals_restored, worker_errors_unwrapped
 from rave_lite.training.resume import check_resumable, keep_precision, to_resume
+from rave_lite.training.window import check_window
 
 
 def train(config: DictConfig, brief: bool = False) -> float:

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import Any
 
 import lightning as L
@@ -12,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
@@ -277,23 +275,3 @@ class RAVETraining(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= header(self.model.config, self.config, self.step, self.phase)
-
-
-def check_window(model: RAVE, distance: SpectralDistance, bands_distance: SpectralDistance, window: int) -> str | None:
-    """A warning about a window shorter than the receptive field, or None.
-
-    Raises InputError, naming a window that works, when this one is no multiple of hop or too short for the STFTs.
-    """
-    def long_enough(samples: int) -> bool:  # `aligned` may drop a quarter
-        return all(n - n // 4 > max(d.n_fft) // 2
-                   for n, d in ((samples, distance), (samples // model.pqmf.n_bands, bands_distance)))
-
-    shortest = next(n for n in count(model.hop, model.hop) if long_enough(n))
-    if window % model.hop or window < shortest:
-        need = max(shortest, -(-window // model.hop) * model.hop)
-        raise InputError(f"{window} samples; this model needs a multiple of its hop, {model.hop}, and "
-                         f"{shortest} at least for the STFTs of its losses: say {need}", where="data.window")
-    if window < model.receptive_field:
-        return (f"data.window: {window} samples are fewer than the receptive field, {model.receptive_field}: the model "
-                f"hears less of the past in training than when it plays")
-    return None

@@ -5,7 +5,7 @@ import torch
 from hydra.utils import instantiate
 
 from rave_lite import InputError
-from rave_lite.training.module import check_window
+from rave_lite.training.window import check_window
 from tests.conftest import build, configured
 from tests.runs import audio, gradients, training
 
