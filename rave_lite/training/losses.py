@@ -97,14 +97,13 @@ class SpectralTerms(torch.autograd.Function):
             mel = torch.stack(torch._foreach_div(sums, [2 * e.numel() for e in mel_errors])).sum()  # of powers: doubled
         if ctx.needs_input_grad[0]:
             ctx.settings, ctx.shape = settings, output.shape
-            ctx.parts = spectra, errors, levels, powers, mel_errors
+            ctx.parts = spectra, b, errors, levels, powers, mel_errors
         return linear, mel
 
     @staticmethod
     def backward(ctx: Any, linear: Tensor, mel: Tensor) -> tuple[Tensor, None, None]:
         settings: SpectralDistance = ctx.settings
-        spectra, errors, levels, powers, mel_errors = ctx.parts
-        b = magnitudes(spectra)
+        spectra, b, errors, levels, powers, mel_errors = ctx.parts
         factors: Tensors = torch._foreach_div(errors, torch._foreach_mul(levels, levels))  # half the slope by b
         torch._foreach_addcdiv_(factors, torch._foreach_sign(errors), torch._foreach_add(b, settings.floor),
                                 [0.5 / e.numel() for e in errors])
@@ -128,7 +127,13 @@ class SpectralTerms(torch.autograd.Function):
 
 
 def magnitudes(spectra: Tensors) -> Tensors:
-    return torch._foreach_clamp_min(torch._foreach_abs(spectra), MIN_MAGNITUDE)
+    """Not by torch.abs, which takes three times as long for complex numbers on a CPU."""
+    real, imaginary = [s.real for s in spectra], [s.imag for s in spectra]
+    powers = torch._foreach_mul(real, real)
+    torch._foreach_addcmul_(powers, imaginary, imaginary)
+    torch._foreach_clamp_min_(powers, MIN_MAGNITUDE**2)
+    torch._foreach_sqrt_(powers)
+    return powers
 
 
 def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:
