@@ -16,7 +16,7 @@ def plays(live: Any) -> dict[str, Any]:
     """`{"plays": {device: {block: ms}}}`: the median time of the blocks that hosts use, by a loaded or scripted file.
 
     The CPU's is that of one thread; the GPU's, where there is one, that of single calls, without a CUDA graph. Leaves
-    the file on the last device, its streams not reset.
+    the file on the last device, its streams not reset. Nothing of a file that cannot play: to say why is `verify`'s.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -24,6 +24,8 @@ def plays(live: Any) -> dict[str, Any]:
         found = {f"{processor()}, one thread": times(live, torch.device("cpu"))}
         if torch.cuda.is_available() and live.precision != "int8":
             found[torch.cuda.get_device_name()] = times(live.to("cuda"), torch.device("cuda"))
+    except RuntimeError:
+        return {}
     finally:
         torch.set_num_threads(threads)
     return {"plays": found}

@@ -133,7 +133,8 @@ def test_recordings_elsewhere_and_moved_ones(trained, tmp_path, write):
     """Other recordings are judged whole, inputs still compared with the training set; moved recordings give the same."""
     saved = torch.load(trained / "runs/mine/checkpoints/last.ckpt", weights_only=True)
     held_out = sorted(path.stem for path in (trained / "set/drums").rglob("*.wav"))[:2]
-    train = saved["config"]["data"] | {"held_out": held_out}
+    remembered = {k: v for k, v in saved["config"]["data"].items() if k != "split"}  # older versions had no split
+    train = remembered | {"held_out": held_out}
     here, gone = tmp_path / "here.ckpt", tmp_path / "gone.ckpt"
     torch.save(saved | {"config": saved["config"] | {"data": train}}, here)
     recordings = catalogue(trained / "set/drums", 44100, held_out=held_out, cache=trained / "cache")
@@ -260,7 +261,7 @@ def test_help_is_for_musicians(job):
 def test_the_real_process_ends_with_2(tmp_path):
     done = rave_lite_process("train", "data.root=nowhere", cwd=tmp_path)
     assert done.returncode == 2
-    assert f"rave-lite: {tmp_path / 'nowhere'}: no such file or folder" in done.stderr
+    assert "rave-lite: nowhere: no such file or folder" in done.stderr
 
 
 def test_the_list_of_jobs():
