@@ -1,10 +1,11 @@
-"""Attributes that players change while audio runs, by nn~'s protocol: `set_<name>(values) -> 0`, `get_<name>() -> tuple`."""
+"""Attributes that players change while audio runs, by nn~'s protocol: `set_<name>(value) -> 0`, `get_<name>() -> (v,)`."""
 
 import torch
 from torch import Tensor, nn
 
-BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
-ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "gain": FLOAT, "reset": BOOL}
+FLOAT = 2  # nn~'s code. Hosts send "0.000000": nn~ takes that for no bool, and fails when an int is nan or exceeds 32 bits
+ATTRIBUTES = ["noise", "noise_on", "seed", "dry_wet", "gain", "reset"]
+MAX_SCALE, MAX_BIAS = 100.0, 1000.0
 
 
 class SmoothedParameters(nn.Module):
@@ -32,9 +33,10 @@ class SmoothedParameters(nn.Module):
 class Attributes(nn.Module):
     """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
 
-    Every attribute has one value: SuperCollider's nn.ar supports no other. `scale_<i>` and `bias_<i>` change principal
-    direction i, from 1 to `latent_size`; `per_direction` adds their methods after scripting. A setter returns 1 for a value
-    that is not finite; a value out of range is clamped. `directions`: number of latent directions, exposed or not.
+    Every attribute is one float: SuperCollider's nn.ar has one value, Pure Data sends floats. `scale_<i>` and `bias_<i>`
+    change principal direction i, from 1 to `latent_size`; `per_direction` adds their methods after scripting. Setters take
+    every number and return 0: a value out of range is clamped, one that is not finite ignored; getters tell what holds.
+    `directions`: number of latent directions, exposed or not.
     """
 
     scale: Tensor
@@ -48,13 +50,12 @@ class Attributes(nn.Module):
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
-        self.register_buffer("noise_amount", torch.ones(()), persistent=False)
-        self.register_buffer("noise_switch", torch.ones(()), persistent=False)
+        self.register_buffer("noise_amount", torch.ones(1), persistent=False)
+        self.register_buffer("noise_switch", torch.ones(1), persistent=False)
         self.seed = 0
-        kinds = {f"{name}_{i + 1}": FLOAT for i in range(latent_size) for name in ("scale", "bias")} | ATTRIBUTES
-        self.attributes = list(kinds)
-        for name, kind in kinds.items():
-            self.register_buffer(f"{name}_params", torch.tensor([kind]))
+        self.attributes = [f"{name}_{i + 1}" for i in range(latent_size) for name in ("scale", "bias")] + ATTRIBUTES
+        for name in self.attributes:
+            self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
 
     def scale_and_shift(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
@@ -65,19 +66,16 @@ class Attributes(nn.Module):
         return self.attributes
 
     @torch.jit.export
-    def put(self, values: Tensor, direction: int, value: float) -> int:
-        """Write `value` for a setter of `per_direction`; `direction` counts from 1."""
-        if direction > self.latent_size or not finite(value):
-            return 1
-        values[direction - 1].fill_(value)
+    def put(self, values: Tensor, i: int, value: float, low: float, high: float) -> int:
+        """Write `value`, clamped to low..high, to `values[i]`, unless it is not finite."""
+        if finite(value):
+            values[i].fill_(min(max(value, low), high))
         return 0
 
     @torch.jit.export
     def set_noise(self, value: float) -> int:
         """Set the amount of the decoder's noise, 1 as trained; clamped to 0..10."""
-        if not finite(value):
-            return 1
-        self.noise_amount.fill_(min(max(value, 0.0), 10.0))
+        self.put(self.noise_amount, 0, value, 0.0, 10.0)
         return self._apply_noise_gain()
 
     @torch.jit.export
@@ -85,13 +83,15 @@ class Attributes(nn.Module):
         return (float(self.noise_amount),)
 
     @torch.jit.export
-    def set_noise_on(self, value: bool) -> int:
-        self.noise_switch.fill_(float(value))
+    def set_noise_on(self, value: float) -> int:
+        """Switch the noise off (0) or on (1)."""
+        if finite(value):
+            self.noise_switch.fill_(float(value > 0))
         return self._apply_noise_gain()
 
     @torch.jit.export
-    def get_noise_on(self) -> tuple[bool]:
-        return (bool(self.noise_switch > 0),)
+    def get_noise_on(self) -> tuple[float]:
+        return (float(self.noise_switch),)
 
     def _apply_noise_gain(self) -> int:
         for part in self.modules():
@@ -100,25 +100,23 @@ class Attributes(nn.Module):
         return 0
 
     @torch.jit.export
-    def set_seed(self, value: int) -> int:
-        """Restart the noise from this seed."""
-        self.seed = value
-        for part in self.modules():
-            if hasattr(part, "position"):
-                part.set_seed(value)  # type: ignore[operator]
+    def set_seed(self, value: float) -> int:
+        """Restart the noise from this seed, a whole number: fractions are cut off."""
+        if finite(value):
+            self.seed = int(min(max(value, -(2.0**53)), 2.0**53))  # float64 holds every whole number up to these
+            for part in self.modules():
+                if hasattr(part, "position"):
+                    part.set_seed(self.seed)  # type: ignore[operator]
         return 0
 
     @torch.jit.export
-    def get_seed(self) -> tuple[int]:
-        return (self.seed,)
+    def get_seed(self) -> tuple[float]:
+        return (float(self.seed),)
 
     @torch.jit.export
     def set_dry_wet(self, value: float) -> int:
         """Set the mix. 0: the input, delayed like the model's output; 1: the model."""
-        if not finite(value):
-            return 1
-        self.smoothed.target[0].fill_(min(max(value, 0.0), 1.0))
-        return 0
+        return self.put(self.smoothed.target, 0, value, 0.0, 1.0)
 
     @torch.jit.export
     def get_dry_wet(self) -> tuple[float]:
@@ -127,10 +125,7 @@ class Attributes(nn.Module):
     @torch.jit.export
     def set_gain(self, value: float) -> int:
         """Set the linear factor of the output, clamped to 0..16."""
-        if not finite(value):
-            return 1
-        self.smoothed.target[1].fill_(min(max(value, 0.0), 16.0))
-        return 0
+        return self.put(self.smoothed.target, 1, value, 0.0, 16.0)
 
     @torch.jit.export
     def get_gain(self) -> tuple[float]:
@@ -144,11 +139,11 @@ class Attributes(nn.Module):
 
 def per_direction(scripted: torch.jit.ScriptModule, latent_size: int) -> None:
     """Add the methods of `scale_<i>` and `bias_<i>` to scripted `Attributes`: a class statement cannot number them."""
-    for name in ("scale", "bias"):
+    for name, limit in (("scale", MAX_SCALE), ("bias", MAX_BIAS)):
         for i in range(1, latent_size + 1):
             if not hasattr(scripted, f"set_{name}_{i}"):  # instances share a type, so it may have them
                 scripted.define(f"def set_{name}_{i}(self, value: float) -> int:\n"
-                                f"    return self.put(self.{name}, {i}, value)\n")
+                                f"    return self.put(self.{name}, {i - 1}, value, {-limit}, {limit})\n")
                 scripted.define(f"def get_{name}_{i}(self) -> Tuple[float]:\n"
                                 f"    return (float(self.{name}[{i - 1}, 0]),)\n")
 

@@ -125,14 +125,14 @@ class Live(Attributes):
         self.to_host.reset()
 
     @torch.jit.export
-    def set_reset(self, value: bool) -> int:
-        if value:
+    def set_reset(self, value: float) -> int:
+        if value > 0:
             self.reset()
         return 0
 
     @torch.jit.export
-    def get_reset(self) -> tuple[bool]:
-        return (False,)
+    def get_reset(self) -> tuple[float]:
+        return (0.0,)
 
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
