@@ -1,11 +1,12 @@
-"""Attributes that players change while audio runs, by nn~'s protocol: `set_<name>(value) -> 0`, `get_<name>() -> (v,)`."""
+"""Attributes that players change while audio runs; `HostFile` gives each its own methods."""
 
 import torch
 from torch import Tensor, nn
 
-FLOAT = 2  # nn~'s code. Hosts send "0.000000": nn~ takes that for no bool, and fails when an int is nan or exceeds 32 bits
-ATTRIBUTES = ["noise", "noise_on", "seed", "dry_wet", "gain", "reset"]
-MAX_SCALE, MAX_BIAS = 100.0, 1000.0
+DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
+ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
+              "seed": (-(2.0**53), 2.0**53, 0.0),  # float64 holds every whole number in between
+              "dry_wet": (0.0, 1.0, 1.0), "gain": (0.0, 16.0, 1.0), "reset": (0.0, 1.0, 0.0)}
 
 
 class SmoothedParameters(nn.Module):
@@ -31,18 +32,16 @@ class SmoothedParameters(nn.Module):
 
 
 class Attributes(nn.Module):
-    """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
+    """The attributes of an exported file, by number: each is one float. Set between blocks; buffers are written in place.
 
-    Every attribute is one float: SuperCollider's nn.ar has one value, Pure Data sends floats. `scale_<i>` and `bias_<i>`
-    change principal direction i, from 1 to `latent_size`; `per_direction` adds their methods after scripting. Setters take
-    every number and return 0: a value out of range is clamped, one that is not finite ignored; getters tell what holds.
-    `directions`: number of latent directions, exposed or not.
+    `scale_<i>` and `bias_<i>` change principal direction i, from 1 to `latent_size`. `noise`: amount of the decoder's noise,
+    1 as trained; `noise_on`: 0 or 1; `seed`: a whole number, restarts the noise; `dry_wet`: 0 is the input, delayed like the
+    model's output, 1 the model; `gain`: linear; `reset`: 1 forgets the streams. `directions`: number of latent directions,
+    exposed or not.
     """
 
     scale: Tensor
     bias: Tensor
-    noise_amount: Tensor
-    noise_switch: Tensor
 
     def __init__(self, directions: int, latent_size: int) -> None:
         super().__init__()
@@ -50,103 +49,49 @@ class Attributes(nn.Module):
         self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
         self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
-        self.register_buffer("noise_amount", torch.ones(1), persistent=False)
-        self.register_buffer("noise_switch", torch.ones(1), persistent=False)
-        self.seed = 0
-        self.attributes = [f"{name}_{i + 1}" for i in range(latent_size) for name in ("scale", "bias")] + ATTRIBUTES
-        for name in self.attributes:
-            self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
+        ranges = {f"{name}_{i + 1}": DIRECTION[name] for i in range(latent_size) for name in DIRECTION} | ATTRIBUTES
+        self.attributes = list(ranges)
+        self.lowest, self.highest, self.values = (list(column) for column in zip(*ranges.values(), strict=True))
 
     def scale_and_shift(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
         return torch.addcmul(self.bias[: p.shape[1]], p, self.scale[: p.shape[1]])
 
     @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return self.attributes
+    def get(self, i: int) -> float:
+        """The value that attribute `i` of `attributes` has."""
+        return self.values[i]
 
     @torch.jit.export
-    def put(self, values: Tensor, i: int, value: float, low: float, high: float) -> int:
-        """Write `value`, clamped to low..high, to `values[i]`, unless it is not finite."""
-        if finite(value):
-            values[i].fill_(min(max(value, low), high))
+    def set(self, i: int, value: float) -> int:
+        """Set attribute `i`: a value out of range is clamped, one that is not finite ignored. Returns 0, nn~'s "done"."""
+        if value - value == 0.0:
+            name, value = self.attributes[i], min(max(value, self.lowest[i]), self.highest[i])
+            if name == "noise_on":
+                value = float(value > 0.0)
+            elif name == "seed":
+                value = float(int(value))
+            self.values[i] = value if name != "reset" else 0.0
+            self.turn(i, name, value)
         return 0
 
-    @torch.jit.export
-    def set_noise(self, value: float) -> int:
-        """Set the amount of the decoder's noise, 1 as trained; clamped to 0..10."""
-        self.put(self.noise_amount, 0, value, 0.0, 10.0)
-        return self._apply_noise_gain()
-
-    @torch.jit.export
-    def get_noise(self) -> tuple[float]:
-        return (float(self.noise_amount),)
-
-    @torch.jit.export
-    def set_noise_on(self, value: float) -> int:
-        """Switch the noise off (0) or on (1)."""
-        if finite(value):
-            self.noise_switch.fill_(float(value > 0))
-        return self._apply_noise_gain()
-
-    @torch.jit.export
-    def get_noise_on(self) -> tuple[float]:
-        return (float(self.noise_switch),)
-
-    def _apply_noise_gain(self) -> int:
-        for part in self.modules():
-            if hasattr(part, "position"):
-                part.set_amount(self.noise_amount * self.noise_switch)  # type: ignore[operator]
-        return 0
-
-    @torch.jit.export
-    def set_seed(self, value: float) -> int:
-        """Restart the noise from this seed, a whole number: fractions are cut off."""
-        if finite(value):
-            self.seed = int(min(max(value, -(2.0**53)), 2.0**53))  # float64 holds every whole number up to these
+    def turn(self, i: int, name: str, value: float) -> None:
+        """Let a value, in range, take effect."""
+        noise = 2 * self.latent_size  # its number
+        if i < noise:
+            values = self.scale if i % 2 == 0 else self.bias
+            values[i // 2].fill_(value)
+        elif name == "dry_wet":
+            self.smoothed.target[0].fill_(value)
+        elif name == "gain":
+            self.smoothed.target[1].fill_(value)
+        elif name == "reset":
+            if value > 0.0:
+                self.reset()  # type: ignore[operator]
+        else:
             for part in self.modules():
                 if hasattr(part, "position"):
-                    part.set_seed(self.seed)  # type: ignore[operator]
-        return 0
-
-    @torch.jit.export
-    def get_seed(self) -> tuple[float]:
-        return (float(self.seed),)
-
-    @torch.jit.export
-    def set_dry_wet(self, value: float) -> int:
-        """Set the mix. 0: the input, delayed like the model's output; 1: the model."""
-        return self.put(self.smoothed.target, 0, value, 0.0, 1.0)
-
-    @torch.jit.export
-    def get_dry_wet(self) -> tuple[float]:
-        return (float(self.smoothed.target[0]),)
-
-    @torch.jit.export
-    def set_gain(self, value: float) -> int:
-        """Set the linear factor of the output, clamped to 0..16."""
-        return self.put(self.smoothed.target, 1, value, 0.0, 16.0)
-
-    @torch.jit.export
-    def get_gain(self) -> tuple[float]:
-        return (float(self.smoothed.target[1]),)
-
-    @torch.jit.export
-    def set_sample_rate(self, rate: int) -> int:
-        """Accept the host's rate, which may be wrong, and ignore it."""
-        return 0
-
-
-def per_direction(scripted: torch.jit.ScriptModule, latent_size: int) -> None:
-    """Add the methods of `scale_<i>` and `bias_<i>` to scripted `Attributes`: a class statement cannot number them."""
-    for name, limit in (("scale", MAX_SCALE), ("bias", MAX_BIAS)):
-        for i in range(1, latent_size + 1):
-            if not hasattr(scripted, f"set_{name}_{i}"):  # instances share a type, so it may have them
-                scripted.define(f"def set_{name}_{i}(self, value: float) -> int:\n"
-                                f"    return self.put(self.{name}, {i - 1}, value, {-limit}, {limit})\n")
-                scripted.define(f"def get_{name}_{i}(self) -> Tuple[float]:\n"
-                                f"    return (float(self.{name}[{i - 1}, 0]),)\n")
-
-
-def finite(value: float) -> bool:
-    return value - value == 0.0
+                    if name == "seed":
+                        part.set_seed(int(value))  # type: ignore[operator]
+                    else:
+                        part.set_amount(self.values[noise] * self.values[noise + 1])  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
+"""A model in blocks, with attributes, and the file that it is written to."""
 
 import copy
 import json
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
-from rave_lite.export.attributes import Attributes, per_direction
+from rave_lite.export.attributes import Attributes
 from rave_lite.export.codec import AUDIO_LIMIT, StreamingCodec
+from rave_lite.export.host_file import script
 from rave_lite.files import replacing
 from rave_lite.layers import StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
@@ -23,7 +24,6 @@ from rave_lite.runs import check_export
 class Live(Attributes):
     """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
 
-    `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
     `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the power of two that feeds the
     model a frame at (almost) each call. A block of a wrong shape raises and leaves the streams as they were. Samples that
     are not finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
@@ -50,21 +50,6 @@ class Live(Attributes):
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
         self.measured = bool(model.principal.measured)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
-        self._describe(model)
-
-    def _describe(self, model: RAVE) -> None:
-        """Register what hosts read: methods, their params and labels."""
-        channels = ["audio"] if self.channels == 1 else [f"audio {c + 1}" for c in range(self.channels)]
-        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(self.latent_size)]
-        methods = {"forward": (channels, 1, channels, 1)}
-        if self.hop > 1:  # else a frame is no whole number of samples
-            methods |= {"encode": (channels, 1, latents, self.hop), "decode": (latents, self.hop, channels, 1)}
-        self.methods: list[str] = [name for name in ("encode", "decode", "forward") if name in methods]
-        for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
-            params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
-            self.register_buffer(f"{name}_params", params)
-            setattr(self, f"{name}_input_labels", inputs)
-            setattr(self, f"{name}_output_labels", outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[-1]
@@ -109,10 +94,6 @@ class Live(Attributes):
         return torch.nan_to_num(x.float(), 0.0, 0.0, 0.0).reshape(x.shape[0] * self.channels, -1, x.shape[2])
 
     @torch.jit.export
-    def get_methods(self) -> list[str]:
-        return self.methods
-
-    @torch.jit.export
     def reset(self) -> None:
         """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets."""
         for part in self.modules():
@@ -123,16 +104,6 @@ class Live(Attributes):
         self.smoothed.now.copy_(self.smoothed.target)
         self.to_model.reset()
         self.to_host.reset()
-
-    @torch.jit.export
-    def set_reset(self, value: float) -> int:
-        if value > 0:
-            self.reset()
-        return 0
-
-    @torch.jit.export
-    def get_reset(self) -> tuple[float]:
-        return (0.0,)
 
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
@@ -167,8 +138,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
     to its GPU, and `stream` has folded the weight norm already.
     """
     check_export(path)
-    scripted = torch.jit.script(live.eval().requires_grad_(False))
-    per_direction(scripted, live.latent_size)
+    scripted = script(live.eval().requires_grad_(False))
     metadata.update(measure(copy.deepcopy(scripted)))
     with replacing(path) as temporary:
         torch.jit.save(scripted, str(temporary), _extra_files={"metadata.json": json.dumps(metadata)})

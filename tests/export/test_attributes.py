@@ -3,6 +3,9 @@
 import math
 import random
 import re
+import statistics
+import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -148,3 +151,47 @@ def test_a_thousand_random_settings_between_blocks(file):
         getattr(live, f"set_{name}")(value)
     live.reset()
     assert torch.equal(live(x), expected)
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - start)
+
+
+def test_nothing_compiles_after_loading(file):
+    """Once a host has asked for the methods, even first calls are short; in one of three loads, as others compute, too."""
+    blocks, attributes = [], []
+    for _ in range(3):
+        live = load(file)
+        methods, words = live.get_methods(), []
+        for name in live.get_attributes():
+            (value,) = getattr(live, f"get_{name}")()
+            words += [milliseconds(lambda: getattr(live, f"set_{name}")(value)) for _ in range(2)]  # noqa: B023
+        attributes.append(words)
+        with torch.inference_mode():
+            for name in methods:
+                channels, ratio, _, _ = getattr(live, f"{name}_params").tolist()
+                x = 0.1 * torch.randn(1, channels, live.block // ratio)
+                first, *later = [milliseconds(lambda: getattr(live, name)(x)) for _ in range(24)]  # noqa: B023
+                blocks.append((name, first - 5 * statistics.median(later)))
+    assert max(map(min, zip(*attributes, strict=True))) < 2.0, attributes
+    for name in methods:
+        assert min(excess for method, excess in blocks if method == name) < 2.0, blocks
+
+
+def test_asking_for_the_methods_leaves_no_trace(file):
+    """A fresh file plays as if it had not been compiled, and one that plays is not interrupted."""
+    live, asked, x = load(file), load(file), 0.3 * torch.randn(1, 1, 4 * load(file).block)
+    asked.set_gain(0.5)
+    asked.get_methods()
+    assert asked.get_gain() == (0.5,)
+    asked.set_gain(1.0)
+    asked.reset()
+    first, second = x.chunk(2, -1)
+    expected = live(first), live(second)
+    assert torch.equal(asked(first), expected[0])
+    again = load(file)
+    again(first)
+    again.get_methods()
+    assert torch.equal(again(second), expected[1])

@@ -105,15 +105,9 @@ class Forgets(Live):
 class Louder(Live):
     """The attribute reads back, but does half of what it says."""
 
-    @torch.jit.export
-    def set_gain(self, value: float) -> int:
-        if value - value == 0:
+    def turn(self, i: int, name: str, value: float) -> None:
+        if name == "gain":
             self.smoothed.target[1].fill_(1 - (1 - value) / 2)
-        return 0
-
-    @torch.jit.export
-    def get_gain(self) -> tuple[float]:
-        return (float(self.smoothed.target[1]) * 2 - 1,)
 
 
 class Swallows(Live):
@@ -140,7 +134,7 @@ class Hoards(Live):
         self.kept = torch.jit.annotate(list[Tensor], [torch.zeros(1)])
 
     def forward(self, x: Tensor) -> Tensor:
-        self.kept.append(torch.randn(1 << 17))
+        self.kept.append(torch.randn(1 << 18))
         return self.core.decode(self.core.encode(torch.nan_to_num(x, 0.0, 0.0, 0.0))[0]).reshape(x.shape).clone()
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite import InputError
-from rave_lite.export.torchscript import Live
+from rave_lite.export.torchscript import Live, export
 from rave_lite.live.engine import Engine
 from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
@@ -94,7 +94,7 @@ def signal_in() -> np.ndarray:
 
 def test_the_player_is_the_file(tmp_path):
     path = tmp_path / "x.ts"
-    torch.jit.script(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=2).eval()).save(str(path))
+    export(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=2), path, {})
     player, direct = Player(path), torch.jit.load(str(path))
     assert (player.sample_rate, player.hop, player.latency) == (direct.sample_rate, direct.hop, direct.latency)
     assert player.channels == (1, 1)
