@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rave_lite.export.codec import Codec
+
 DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
 ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "seed": (-(2.0**53), 2.0**53, 0.0),  # float64 holds every whole number in between
@@ -40,6 +42,7 @@ class Attributes(nn.Module):
     exposed or not.
     """
 
+    core: Codec  # of the subclass
     scale: Tensor
     bias: Tensor
 
@@ -88,10 +91,7 @@ class Attributes(nn.Module):
         elif name == "reset":
             if value > 0.0:
                 self.reset()  # type: ignore[operator]
+        elif name == "seed":
+            self.core.set_seed(int(value))
         else:
-            for part in self.modules():
-                if hasattr(part, "position"):
-                    if name == "seed":
-                        part.set_seed(int(value))  # type: ignore[operator]
-                    else:
-                        part.set_amount(self.values[noise] * self.values[noise + 1])  # type: ignore[operator]
+            self.core.set_noise(self.values[noise] * self.values[noise + 1])

@@ -73,6 +73,7 @@ class HostFile(nn.Module):
         for name in live.attributes:
             self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
         self.has_frames, self.is_warm = live.hop > 1, False
+        live.core = torch.jit.script(live.core)  # type: ignore[assignment]  # behind its own interface
         self.live = torch.jit.script(live)  # type: ignore[assignment]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,7 +109,8 @@ class HostFile(nn.Module):
         if not self.is_warm:
             silence = torch.zeros(1, self.channels, self.block, device=self.forward_params.device)
             for _ in range(3):
-                self.live.set(0, self.live.get(0))
+                for i in range(len(self.attributes)):
+                    self.live.set(i, self.live.get(i))
                 self.forward(silence)
                 if self.has_frames:
                     self.live.decode(self.live.encode(silence))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rave_lite.errors import InputError
 from rave_lite.export.attributes import Attributes
-from rave_lite.export.codec import AUDIO_LIMIT, StreamingCodec
+from rave_lite.export.codec import AUDIO_LIMIT, Codec, StreamingCodec
 from rave_lite.export.host_file import script
 from rave_lite.files import replacing
 from rave_lite.layers import StreamingPad
@@ -31,6 +31,7 @@ class Live(Attributes):
 
     audio_limit: Final[float] = AUDIO_LIMIT
     latent_limit: Final[float] = 1e3
+    core: Codec
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
                  latent_size: int | None = None, precision: str = "float32"):
@@ -46,7 +47,7 @@ class Live(Attributes):
             self.sample_rate != model.sample_rate)
         self.precision = precision
         self.converts = self.sample_rate != model.sample_rate
-        self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)
+        self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)  # type: ignore[assignment]
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
         self.measured = bool(model.principal.measured)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
@@ -96,11 +97,8 @@ class Live(Attributes):
     @torch.jit.export
     def reset(self) -> None:
         """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets."""
-        for part in self.modules():
-            if hasattr(part, "cache"):
-                part.cache.zero_()  # type: ignore[operator]
-            if hasattr(part, "position"):
-                part.position.zero_()  # type: ignore[operator]
+        self.core.reset()
+        self.dry.cache.zero_()
         self.smoothed.now.copy_(self.smoothed.target)
         self.to_model.reset()
         self.to_host.reset()
