@@ -110,6 +110,23 @@ def test_the_player_is_the_file(tmp_path):
         assert output == pytest.approx(expected, abs=1e-6)
 
 
+def test_attributes_are_warmed_up_too(tmp_path):
+    """Whatever they were set to; the first turn of a dial is then like any other, with one of three players."""
+    export(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=1), tmp_path / "x.ts", {})
+    firsts = []
+    for _ in range(3):
+        player = Player(tmp_path / "x.ts")
+        player.set("dry_wet", 0.5)
+        player.warm_up(player.block)
+        assert (player.get("dry_wet"), player.get("gain"), player.get("reset")) == (0.5, 1.0, 0.0)
+        for name in ("scale_3", "seed", "gain"):
+            start = time.perf_counter()
+            player.set(name, 2.0)
+            firsts.append(time.perf_counter() - start)
+    assert min(firsts[::3]) < 2e-4, firsts
+    assert min(firsts[2::3]) < 2e-4, firsts
+
+
 @pytest.mark.gpu
 def test_the_player_on_cuda(file, signal_in):
     player = Player(file, "cuda")
