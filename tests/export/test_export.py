@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rave_lite import InputError, reset, set_noise, stream
 from rave_lite.export import precision
+from rave_lite.export.card import name_warnings
 from rave_lite.export.torchscript import Live, export, load
 from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
@@ -285,6 +286,15 @@ def test_options_that_cannot_be(options, message):
 def test_a_bad_name_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"must end in \.ts"):
         export(Live(build("model=tiny", "model.capacity=2"), batch_size=1), tmp_path / "x.pt", {})
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("ab", "fewer than 3 letters"), ("808", "for a number"), ("1e5", "for a number"), ("my drum", "spaces"),
+    ("a;quit", "spaces"), ("kompang", None), ("kompang-2_v1.5", None), ("rebanaè", None), ("808s", None)])
+def test_names_that_hosts_cannot_take(name, why):
+    said = name_warnings(name)
+    assert len(said) == (why is not None)
+    assert why is None or why in said[0]
 
 
 @pytest.mark.gpu
