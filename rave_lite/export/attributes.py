@@ -8,7 +8,8 @@ from rave_lite.export.codec import Codec
 DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
 ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "seed": (-(2.0**53), 2.0**53, 0.0),  # float64 holds every whole number in between
-              "dry_wet": (0.0, 1.0, 1.0), "gain": (0.0, 16.0, 1.0), "reset": (0.0, 1.0, 0.0)}
+              "dry_wet": (0.0, 1.0, 1.0), "gain": (0.0, 16.0, 1.0), "from_silence": (0.0, 1.0, 0.0),
+              "reset": (0.0, 1.0, 0.0)}
 
 
 class SmoothedParameters(nn.Module):
@@ -38,19 +39,23 @@ class Attributes(nn.Module):
 
     `scale_<i>` and `bias_<i>` change principal direction i, from 1 to `latent_size`. `noise`: amount of the decoder's noise,
     1 as trained; `noise_on`: 0 or 1; `seed`: a whole number, restarts the noise; `dry_wet`: 0 is the input, delayed like the
-    model's output, 1 the model; `gain`: linear; `reset`: 1 forgets the streams. `directions`: number of latent directions,
-    exposed or not.
+    model's output, 1 the model; `gain`: linear; `from_silence`: 1 makes `encode` and `decode` count from the latent of
+    silence, 0 from the mean; `reset`: 1 forgets the streams. `silence`: the latent of silence, `(directions, 1)`.
     """
 
     core: Codec  # of the subclass
     scale: Tensor
     bias: Tensor
+    silence: Tensor
+    origin: Tensor
 
-    def __init__(self, directions: int, latent_size: int) -> None:
+    def __init__(self, silence: Tensor, latent_size: int) -> None:
         super().__init__()
         self.latent_size = self.full_latent_size = latent_size  # hosts of RAVE read the second
-        self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
-        self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
+        self.register_buffer("scale", torch.ones_like(silence), persistent=False)
+        self.register_buffer("bias", torch.zeros_like(silence), persistent=False)
+        self.register_buffer("silence", silence, persistent=False)
+        self.register_buffer("origin", torch.zeros_like(silence), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
         ranges = {f"{name}_{i + 1}": DIRECTION[name] for i in range(latent_size) for name in DIRECTION} | ATTRIBUTES
         self.attributes = list(ranges)
@@ -70,7 +75,7 @@ class Attributes(nn.Module):
         """Set attribute `i`: a value out of range is clamped, one that is not finite ignored. Returns 0, nn~'s "done"."""
         if value - value == 0.0:
             name, value = self.attributes[i], min(max(value, self.lowest[i]), self.highest[i])
-            if name == "noise_on":
+            if name == "noise_on" or name == "from_silence":
                 value = float(value > 0.0)
             elif name == "seed":
                 value = float(int(value))
@@ -88,6 +93,8 @@ class Attributes(nn.Module):
             self.smoothed.target[0].fill_(value)
         elif name == "gain":
             self.smoothed.target[1].fill_(value)
+        elif name == "from_silence":
+            self.origin.copy_(self.silence * value)
         elif name == "reset":
             if value > 0.0:
                 self.reset()  # type: ignore[operator]

@@ -36,7 +36,7 @@ class Live(Attributes):
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
                  latent_size: int | None = None, precision: str = "float32"):
         check_options(model, batch_size, channels, sample_rate, latent_size)
-        super().__init__(model.latent_size, latent_size or model.latent_size)
+        super().__init__(latent_of_silence(model), latent_size or model.latent_size)
         streams = batch_size * channels
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
@@ -73,15 +73,17 @@ class Live(Attributes):
         streams, x = x.shape[0], self._validate_block(x, self.channels, self.hop)
         if self.converts:
             x = self.to_model(x.clamp(-self.audio_limit, self.audio_limit))
-        p = self.core.encode(x)[0][:, : self.latent_size]
+        p = (self.core.encode(x)[0] - self.origin)[:, : self.latent_size]
         return p.clone(memory_format=torch.contiguous_format).view(streams, -1, p.shape[2])
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
-        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions stay at their mean."""
+        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions are at the mean, or at silence."""
         length = p.shape[-1] * self.hop
         p = self._validate_block(p, self.channels * self.latent_size, 1).clamp(-self.latent_limit, self.latent_limit)
-        y = self.core.decode(self.scale_and_shift(p)).reshape(p.shape[0], 1, -1)
+        directions = self.origin.repeat(p.shape[0], 1, p.shape[2])
+        directions[:, : self.latent_size].add_(p)
+        y = self.core.decode(self.scale_and_shift(directions)).reshape(p.shape[0], 1, -1)
         return (self.to_host(y, length) * self.smoothed(length)[1]).reshape(-1, self.channels, length)
 
     def _validate_block(self, x: Tensor, channels: int, multiple: int) -> Tensor:
@@ -102,6 +104,13 @@ class Live(Attributes):
         self.smoothed.now.copy_(self.smoothed.target)
         self.to_model.reset()
         self.to_host.reset()
+
+
+@torch.no_grad()
+def latent_of_silence(model: RAVE) -> Tensor:
+    """What silence is encoded to, in principal directions, `(size, 1)`."""
+    z = model.encode(torch.zeros(1, 1, -(-model.receptive_field // model.hop) * model.hop))
+    return model.principal(z)[0, :, -1:].nan_to_num().contiguous()
 
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:

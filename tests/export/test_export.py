@@ -61,8 +61,8 @@ def test_hosts_find_what_they_ask_for(tiny):
         assert [type(v) for v in getattr(live, f"get_{name}")()] == [float]  # one each: nn.ar knows no other
         assert getattr(live, f"{name}_params").tolist() == [2]
     assert live.get_attributes()[:4] == ["scale_1", "bias_1", "scale_2", "bias_2"]
-    assert live.get_attributes()[-6:] == ["noise", "noise_on", "seed", "dry_wet", "gain", "reset"]
-    assert len(live.get_attributes()) == 38
+    assert live.get_attributes()[-7:] == ["noise", "noise_on", "seed", "dry_wet", "gain", "from_silence", "reset"]
+    assert len(live.get_attributes()) == 39
     assert live.set_sample_rate(96000) == 0
     assert live.sample_rate == 44100
 
@@ -93,6 +93,34 @@ def test_decode_with_fewer_latents_leaves_the_others_at_their_mean(tmp_path):
     with torch.no_grad():
         z = model.principal.inverse(torch.cat([p, torch.zeros(1, 13, 6)], 1))
         assert torch.allclose(live.decode(p), model.decode(z), atol=1e-5)
+
+
+@pytest.mark.parametrize("latent_size", [None, 3])
+def test_zeros_are_silence_if_asked_for(tmp_path, latent_size):
+    """Inlets that nobody has moved are silent, also before the first latents arrive; the sound of a latent stays."""
+    model = RAVE.from_checkpoint(Path(__file__).parents[1] / "model/version_5c1e059.ckpt").eval()
+    live = load(written(model, tmp_path, latent_size=latent_size))
+    live.set_noise(0.0)
+    x, zeros = 0.3 * torch.randn(1, 1, 12 * live.hop), torch.zeros(1, live.latent_size, 40)
+
+    def play() -> tuple[Tensor, ...]:
+        live.reset()
+        decoded = live.decode(zeros)
+        live.reset()
+        latents = live.encode(torch.zeros(1, 1, 40 * live.hop))
+        live.reset()
+        return decoded, latents, live.decode(live.encode(x))
+
+    sound, of_silence, plain = play()
+    live.set_from_silence(1.0)
+    silent, at_zero, same = play()
+    assert of_silence[..., -1].abs().max() > 0.1
+    assert at_zero[..., -1].abs().max() < 1e-5
+    assert sound[..., 20 * live.hop :].abs().max() > 0.005
+    assert silent[..., 20 * live.hop :].abs().max() < 1e-4
+    assert silent.abs().max() <= sound.abs().max()
+    if latent_size is None:
+        assert torch.allclose(same, plain, atol=1e-6)
 
 
 class Forgets(Live):

@@ -188,7 +188,7 @@ def test_the_first_block_is_like_the_others(host, exported, tmp_path):
     for _ in range(3):
         run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, "--json", tmp_path / "report.json")
         reports.append(json.loads((tmp_path / "report.json").read_text()))
-    assert min(report["first_ms"] - 5 * report["median_ms"] for report in reports) < 2, reports
+    assert min(report["first_ms"] - 5 * report["median_ms"] for report in reports) < 20, reports
 
 
 SMALLEST = """

@@ -120,9 +120,9 @@ def test_attributes_are_warmed_up_too(tmp_path):
         player.warm_up(player.block)
         assert (player.get("dry_wet"), player.get("gain"), player.get("reset")) == (0.5, 1.0, 0.0)
         for name in ("scale_3", "seed", "gain"):
-            start = time.perf_counter()
+            start = time.thread_time()
             player.set(name, 2.0)
-            firsts.append(time.perf_counter() - start)
+            firsts.append(time.thread_time() - start)
     assert min(firsts[::3]) < 2e-4, firsts
     assert min(firsts[2::3]) < 2e-4, firsts
 
