@@ -174,8 +174,7 @@ def attributes(live: Any) -> Iterator[Finding]:
     for name in live.get_attributes():
         put, get, value = getattr(live, f"set_{name}"), getattr(live, f"get_{name}"), values.get(name, 0.25)
         (before,) = get()
-        codes = put(value), put(math.nan)
-        if codes != (0, 0) or get() != (value,):
+        if (codes := (put(value), put(math.nan))) != (0, 0) or get() != (value,):
             faults.append(f"{name}: set to {value}, then NaN: returns {codes}, reads {get()}")
         put(before)
     live.set_dry_wet(0.0)
