@@ -1,10 +1,15 @@
-"""Attributes that players change while audio runs, by nn~'s protocol: `set_<name>(values) -> 0`, `get_<name>() -> tuple`."""
+"""Attributes that players change while audio runs; `HostFile` gives each its own methods."""
 
 import torch
 from torch import Tensor, nn
 
-BOOL, INT, FLOAT = 0, 1, 2  # nn~'s codes
-ATTRIBUTES = {"noise": FLOAT, "noise_on": BOOL, "seed": INT, "dry_wet": FLOAT, "gain": FLOAT, "reset": BOOL}
+from rave_lite.export.codec import Codec
+
+DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
+ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
+              "seed": (-(2.0**53), 2.0**53, 0.0),  # float64 holds every whole number in between
+              "dry_wet": (0.0, 1.0, 1.0), "gain": (0.0, 16.0, 1.0), "from_silence": (0.0, 1.0, 0.0),
+              "reset": (0.0, 1.0, 0.0)}
 
 
 class SmoothedParameters(nn.Module):
@@ -30,128 +35,70 @@ class SmoothedParameters(nn.Module):
 
 
 class Attributes(nn.Module):
-    """The attributes of an exported file. Setters run outside inference mode, between blocks: each writes buffers in place.
+    """The attributes of an exported file, by number: each is one float. Set between blocks; buffers are written in place.
 
-    Every attribute has one value: SuperCollider's nn.ar supports no other. `scale_<i>` and `bias_<i>` change principal
-    direction i, from 1 to `latent_size`; `per_direction` adds their methods after scripting. A setter returns 1 for a value
-    that is not finite; a value out of range is clamped. `directions`: number of latent directions, exposed or not.
+    `scale_<i>` and `bias_<i>` change principal direction i, from 1 to `latent_size`. `noise`: amount of the decoder's noise,
+    1 as trained; `noise_on`: 0 or 1; `seed`: a whole number, restarts the noise; `dry_wet`: 0 is the input, delayed like the
+    model's output, 1 the model; `gain`: linear; `from_silence`: 1 makes `encode` and `decode` count from the latent of
+    silence, 0 from the mean; `reset`: 1 forgets the streams. `silence`: the latent of silence, `(directions, 1)`.
     """
 
+    core: Codec  # of the subclass
     scale: Tensor
     bias: Tensor
-    noise_amount: Tensor
-    noise_switch: Tensor
+    silence: Tensor
+    origin: Tensor
 
-    def __init__(self, directions: int, latent_size: int) -> None:
+    def __init__(self, silence: Tensor, latent_size: int) -> None:
         super().__init__()
         self.latent_size = self.full_latent_size = latent_size  # hosts of RAVE read the second
-        self.register_buffer("scale", torch.ones(directions, 1), persistent=False)
-        self.register_buffer("bias", torch.zeros(directions, 1), persistent=False)
+        self.register_buffer("scale", torch.ones_like(silence), persistent=False)
+        self.register_buffer("bias", torch.zeros_like(silence), persistent=False)
+        self.register_buffer("silence", silence, persistent=False)
+        self.register_buffer("origin", torch.zeros_like(silence), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
-        self.register_buffer("noise_amount", torch.ones(()), persistent=False)
-        self.register_buffer("noise_switch", torch.ones(()), persistent=False)
-        self.seed = 0
-        kinds = {f"{name}_{i + 1}": FLOAT for i in range(latent_size) for name in ("scale", "bias")} | ATTRIBUTES
-        self.attributes = list(kinds)
-        for name, kind in kinds.items():
-            self.register_buffer(f"{name}_params", torch.tensor([kind]))
+        ranges = {f"{name}_{i + 1}": DIRECTION[name] for i in range(latent_size) for name in DIRECTION} | ATTRIBUTES
+        self.attributes = list(ranges)
+        self.lowest, self.highest, self.values = (list(column) for column in zip(*ranges.values(), strict=True))
 
     def scale_and_shift(self, p: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, each scaled and shifted."""
         return torch.addcmul(self.bias[: p.shape[1]], p, self.scale[: p.shape[1]])
 
     @torch.jit.export
-    def get_attributes(self) -> list[str]:
-        return self.attributes
+    def get(self, i: int) -> float:
+        """The value that attribute `i` of `attributes` has."""
+        return self.values[i]
 
     @torch.jit.export
-    def put(self, values: Tensor, direction: int, value: float) -> int:
-        """Write `value` for a setter of `per_direction`; `direction` counts from 1."""
-        if direction > self.latent_size or not finite(value):
-            return 1
-        values[direction - 1].fill_(value)
+    def set(self, i: int, value: float) -> int:
+        """Set attribute `i`: a value out of range is clamped, one that is not finite ignored. Returns 0, nn~'s "done"."""
+        if value - value == 0.0:
+            name, value = self.attributes[i], min(max(value, self.lowest[i]), self.highest[i])
+            if name == "noise_on" or name == "from_silence":
+                value = float(value > 0.0)
+            elif name == "seed":
+                value = float(int(value))
+            self.values[i] = value if name != "reset" else 0.0
+            self.turn(i, name, value)
         return 0
 
-    @torch.jit.export
-    def set_noise(self, value: float) -> int:
-        """Set the amount of the decoder's noise, 1 as trained; clamped to 0..10."""
-        if not finite(value):
-            return 1
-        self.noise_amount.fill_(min(max(value, 0.0), 10.0))
-        return self._apply_noise_gain()
-
-    @torch.jit.export
-    def get_noise(self) -> tuple[float]:
-        return (float(self.noise_amount),)
-
-    @torch.jit.export
-    def set_noise_on(self, value: bool) -> int:
-        self.noise_switch.fill_(float(value))
-        return self._apply_noise_gain()
-
-    @torch.jit.export
-    def get_noise_on(self) -> tuple[bool]:
-        return (bool(self.noise_switch > 0),)
-
-    def _apply_noise_gain(self) -> int:
-        for part in self.modules():
-            if hasattr(part, "position"):
-                part.set_amount(self.noise_amount * self.noise_switch)  # type: ignore[operator]
-        return 0
-
-    @torch.jit.export
-    def set_seed(self, value: int) -> int:
-        """Restart the noise from this seed."""
-        self.seed = value
-        for part in self.modules():
-            if hasattr(part, "position"):
-                part.set_seed(value)  # type: ignore[operator]
-        return 0
-
-    @torch.jit.export
-    def get_seed(self) -> tuple[int]:
-        return (self.seed,)
-
-    @torch.jit.export
-    def set_dry_wet(self, value: float) -> int:
-        """Set the mix. 0: the input, delayed like the model's output; 1: the model."""
-        if not finite(value):
-            return 1
-        self.smoothed.target[0].fill_(min(max(value, 0.0), 1.0))
-        return 0
-
-    @torch.jit.export
-    def get_dry_wet(self) -> tuple[float]:
-        return (float(self.smoothed.target[0]),)
-
-    @torch.jit.export
-    def set_gain(self, value: float) -> int:
-        """Set the linear factor of the output, clamped to 0..16."""
-        if not finite(value):
-            return 1
-        self.smoothed.target[1].fill_(min(max(value, 0.0), 16.0))
-        return 0
-
-    @torch.jit.export
-    def get_gain(self) -> tuple[float]:
-        return (float(self.smoothed.target[1]),)
-
-    @torch.jit.export
-    def set_sample_rate(self, rate: int) -> int:
-        """Accept the host's rate, which may be wrong, and ignore it."""
-        return 0
-
-
-def per_direction(scripted: torch.jit.ScriptModule, latent_size: int) -> None:
-    """Add the methods of `scale_<i>` and `bias_<i>` to scripted `Attributes`: a class statement cannot number them."""
-    for name in ("scale", "bias"):
-        for i in range(1, latent_size + 1):
-            if not hasattr(scripted, f"set_{name}_{i}"):  # instances share a type, so it may have them
-                scripted.define(f"def set_{name}_{i}(self, value: float) -> int:\n"
-                                f"    return self.put(self.{name}, {i}, value)\n")
-                scripted.define(f"def get_{name}_{i}(self) -> Tuple[float]:\n"
-                                f"    return (float(self.{name}[{i - 1}, 0]),)\n")
-
-
-def finite(value: float) -> bool:
-    return value - value == 0.0
+    def turn(self, i: int, name: str, value: float) -> None:
+        """Let a value, in range, take effect."""
+        noise = 2 * self.latent_size  # its number
+        if i < noise:
+            values = self.scale if i % 2 == 0 else self.bias
+            values[i // 2].fill_(value)
+        elif name == "dry_wet":
+            self.smoothed.target[0].fill_(value)
+        elif name == "gain":
+            self.smoothed.target[1].fill_(value)
+        elif name == "from_silence":
+            self.origin.copy_(self.silence * value)
+        elif name == "reset":
+            if value > 0.0:
+                self.reset()  # type: ignore[operator]
+        elif name == "seed":
+            self.core.set_seed(int(value))
+        else:
+            self.core.set_noise(self.values[noise] * self.values[noise + 1])

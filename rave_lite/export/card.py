@@ -1,5 +1,6 @@
 """The card of an exported file: what it plays, at which latency, and from which run."""
 
+import re
 from typing import Any
 
 import torch
@@ -8,6 +9,8 @@ from rave_lite.export.plays import as_line
 from rave_lite.export.precision import proposed_precision
 from rave_lite.export.torchscript import Live
 from rave_lite.model import RAVE, Checkpoint
+
+MIN_NAME = 3  # letters
 
 
 def describe(live: Live, model: RAVE, checkpoint: Checkpoint, license_line: str | None, version: str) -> dict[str, Any]:
@@ -41,6 +44,18 @@ def as_text(key: str, value: Any, card: dict[str, Any]) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def name_warnings(name: str) -> list[str]:
+    """Why a patch in Max or Pure Data cannot name a file, without its ".ts", in an object or message; as sentences."""
+    hosts = "Max and Pure Data"
+    if len(name) < MIN_NAME:
+        return [f"warning: nn~ 1.6.0 ends Pure Data when a file's name, here {name!r}, has fewer than {MIN_NAME} letters"]
+    if re.search(r"[\s,;$\\\"{}]", name):
+        return [f"warning: {hosts} cannot name {name!r}: spaces and , ; $ \\ \" {{ }} mean something else there"]
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", name):
+        return [f"warning: {hosts} take the name {name!r} for a number"]
+    return []
+
+
 def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
     """What a user should know before relying on the file, as sentences."""
     messages, phase1_steps = [], checkpoint.settings["phase1"]["steps"]
@@ -54,5 +69,6 @@ def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
     if live.precision == "float32" and proposed_precision() != "float32":
         messages += [f"note: on this machine's GPU precision={proposed_precision()} plays faster"]
     if live.precision == "int8":
-        messages += ["note: an int8 file plays on the CPU only"]
+        messages += ["note: an int8 file plays on the CPU only, and can crash Pure Data where it quits while a block is "
+                     "computed: switch the audio off first"]
     return messages

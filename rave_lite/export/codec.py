@@ -18,6 +18,26 @@ from rave_lite.model.latent import Spherical, Wasserstein
 AUDIO_LIMIT = 8.0  # times full scale: louder input is an error, and must not overflow in the model
 
 
+@torch.jit.interface
+class Codec(nn.Module):
+    """The methods of `StreamingCodec`. Through an interface they are compiled apart, once for all that call them."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[empty-body]
+        pass
+
+    def decode(self, p: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def set_noise(self, amount: float) -> None:
+        pass
+
+    def set_seed(self, seed: int) -> None:
+        pass
+
+
 class StreamingCodec(nn.Module):
     """Samples to principal directions and back, in blocks; every channel is a stream of its own.
 
@@ -33,13 +53,37 @@ class StreamingCodec(nn.Module):
         self.encoder = StreamingEncoder(rave, batch_size, self.dtype, dry_delay)
         self.decoder = StreamingDecoder(rave, batch_size, self.dtype)
 
+    @torch.jit.export
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`(B, 1, T) -> (B, size, T / hop)`, and the delayed input `(B, T / n_bands, n_bands)`, samples in their order."""
         return self.encoder(x)
 
+    @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
         """`(B, n, T / hop) -> (B, T / n_bands, n_bands)`, samples in their order; p may be the first directions only."""
         return self.decoder(p)
+
+    @torch.jit.export
+    def reset(self) -> None:
+        """Forget every stream and restart the noise."""
+        for part in self.modules():
+            if hasattr(part, "cache"):
+                part.cache.zero_()  # type: ignore[operator]
+            if hasattr(part, "position"):
+                part.position.zero_()  # type: ignore[operator]
+
+    @torch.jit.export
+    def set_noise(self, amount: float) -> None:
+        for part in self.modules():
+            if hasattr(part, "position"):
+                part.set_amount(amount)  # type: ignore[operator]
+
+    @torch.jit.export
+    def set_seed(self, seed: int) -> None:
+        """Restart the noise from a seed."""
+        for part in self.modules():
+            if hasattr(part, "position"):
+                part.set_seed(seed)  # type: ignore[operator]
 
 
 def fold(rave: Any) -> None:

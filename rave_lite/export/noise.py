@@ -42,7 +42,7 @@ class BlockNoise(nn.Module):
             self.register_buffer(name, value.clone(), persistent=False)
         self.set_seed(0)
 
-    def set_amount(self, value: Tensor) -> None:
+    def set_amount(self, value: float) -> None:
         self.amount.copy_(self.gain * value)
 
     def set_seed(self, value: int) -> None:

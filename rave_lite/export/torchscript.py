@@ -1,4 +1,4 @@
-"""Streaming TorchScript with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
+"""A model in blocks, with attributes, and the file that it is written to."""
 
 import copy
 import json
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
-from rave_lite.export.attributes import Attributes, per_direction
-from rave_lite.export.codec import AUDIO_LIMIT, StreamingCodec
+from rave_lite.export.attributes import Attributes
+from rave_lite.export.codec import AUDIO_LIMIT, Codec, StreamingCodec
+from rave_lite.export.host_file import script
 from rave_lite.files import replacing
 from rave_lite.layers import StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
@@ -23,7 +24,6 @@ from rave_lite.runs import check_export
 class Live(Attributes):
     """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
 
-    `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
     `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the power of two that feeds the
     model a frame at (almost) each call. A block of a wrong shape raises and leaves the streams as they were. Samples that
     are not finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
@@ -31,11 +31,12 @@ class Live(Attributes):
 
     audio_limit: Final[float] = AUDIO_LIMIT
     latent_limit: Final[float] = 1e3
+    core: Codec
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
                  latent_size: int | None = None, precision: str = "float32"):
         check_options(model, batch_size, channels, sample_rate, latent_size)
-        super().__init__(model.latent_size, latent_size or model.latent_size)
+        super().__init__(latent_of_silence(model), latent_size or model.latent_size)
         streams = batch_size * channels
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
@@ -46,25 +47,10 @@ class Live(Attributes):
             self.sample_rate != model.sample_rate)
         self.precision = precision
         self.converts = self.sample_rate != model.sample_rate
-        self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)
+        self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)  # type: ignore[assignment]
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
         self.measured = bool(model.principal.measured)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
-        self._describe(model)
-
-    def _describe(self, model: RAVE) -> None:
-        """Register what hosts read: methods, their params and labels."""
-        channels = ["audio"] if self.channels == 1 else [f"audio {c + 1}" for c in range(self.channels)]
-        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(self.latent_size)]
-        methods = {"forward": (channels, 1, channels, 1)}
-        if self.hop > 1:  # else a frame is no whole number of samples
-            methods |= {"encode": (channels, 1, latents, self.hop), "decode": (latents, self.hop, channels, 1)}
-        self.methods: list[str] = [name for name in ("encode", "decode", "forward") if name in methods]
-        for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
-            params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
-            self.register_buffer(f"{name}_params", params)
-            setattr(self, f"{name}_input_labels", inputs)
-            setattr(self, f"{name}_output_labels", outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[-1]
@@ -87,15 +73,17 @@ class Live(Attributes):
         streams, x = x.shape[0], self._validate_block(x, self.channels, self.hop)
         if self.converts:
             x = self.to_model(x.clamp(-self.audio_limit, self.audio_limit))
-        p = self.core.encode(x)[0][:, : self.latent_size]
+        p = (self.core.encode(x)[0] - self.origin)[:, : self.latent_size]
         return p.clone(memory_format=torch.contiguous_format).view(streams, -1, p.shape[2])
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
-        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions stay at their mean."""
+        """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions are at the mean, or at silence."""
         length = p.shape[-1] * self.hop
         p = self._validate_block(p, self.channels * self.latent_size, 1).clamp(-self.latent_limit, self.latent_limit)
-        y = self.core.decode(self.scale_and_shift(p)).reshape(p.shape[0], 1, -1)
+        directions = self.origin.repeat(p.shape[0], 1, p.shape[2])
+        directions[:, : self.latent_size].add_(p)
+        y = self.core.decode(self.scale_and_shift(directions)).reshape(p.shape[0], 1, -1)
         return (self.to_host(y, length) * self.smoothed(length)[1]).reshape(-1, self.channels, length)
 
     def _validate_block(self, x: Tensor, channels: int, multiple: int) -> Tensor:
@@ -109,30 +97,20 @@ class Live(Attributes):
         return torch.nan_to_num(x.float(), 0.0, 0.0, 0.0).reshape(x.shape[0] * self.channels, -1, x.shape[2])
 
     @torch.jit.export
-    def get_methods(self) -> list[str]:
-        return self.methods
-
-    @torch.jit.export
     def reset(self) -> None:
         """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets."""
-        for part in self.modules():
-            if hasattr(part, "cache"):
-                part.cache.zero_()  # type: ignore[operator]
-            if hasattr(part, "position"):
-                part.position.zero_()  # type: ignore[operator]
+        self.core.reset()
+        self.dry.cache.zero_()
         self.smoothed.now.copy_(self.smoothed.target)
         self.to_model.reset()
         self.to_host.reset()
 
-    @torch.jit.export
-    def set_reset(self, value: bool) -> int:
-        if value:
-            self.reset()
-        return 0
 
-    @torch.jit.export
-    def get_reset(self) -> tuple[bool]:
-        return (False,)
+@torch.no_grad()
+def latent_of_silence(model: RAVE) -> Tensor:
+    """What silence is encoded to, in principal directions, `(size, 1)`."""
+    z = model.encode(torch.zeros(1, 1, -(-model.receptive_field // model.hop) * model.hop))
+    return model.principal(z)[0, :, -1:].nan_to_num().contiguous()
 
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:
@@ -167,8 +145,7 @@ def export(live: Live, path: Path, metadata: dict[str, Any], verify: Callable[[P
     to its GPU, and `stream` has folded the weight norm already.
     """
     check_export(path)
-    scripted = torch.jit.script(live.eval().requires_grad_(False))
-    per_direction(scripted, live.latent_size)
+    scripted = script(live.eval().requires_grad_(False))
     metadata.update(measure(copy.deepcopy(scripted)))
     with replacing(path) as temporary:
         torch.jit.save(scripted, str(temporary), _extra_files={"metadata.json": json.dumps(metadata)})

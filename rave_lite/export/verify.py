@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -167,16 +168,15 @@ def recovery(live: Any) -> Iterator[Finding]:
 
 
 def attributes(live: Any) -> Iterator[Finding]:
-    """Every attribute must read back what was set; dry_wet and gain must change the output accordingly."""
+    """Every attribute must read back what was set, and ignore NaN; dry_wet and gain must change the output accordingly."""
     faults = []
-    values = {0: False, 1: 7, 2: 0.25}  # by kind
+    values = {"noise_on": 0.0, "from_silence": 1.0, "seed": 7.0, "reset": 0.0}
     for name in live.get_attributes():
-        (kind,), (before,) = getattr(live, f"{name}_params").tolist(), getattr(live, f"get_{name}")()
-        code = getattr(live, f"set_{name}")(values[kind])
-        after = getattr(live, f"get_{name}")()
-        if code != 0 or after != (values[kind],):
-            faults.append(f"{name}: set to {values[kind]}, reads {after}")
-        getattr(live, f"set_{name}")(before)
+        put, get, value = getattr(live, f"set_{name}"), getattr(live, f"get_{name}"), values.get(name, 0.25)
+        (before,) = get()
+        if (codes := (put(value), put(math.nan))) != (0, 0) or get() != (value,):
+            faults.append(f"{name}: set to {value}, then NaN: returns {codes}, reads {get()}")
+        put(before)
     live.set_dry_wet(0.0)
     x = torch.randn(1, live.channels, flush_samples(live))
     delayed = play_blocks(live, x, [x.shape[2] // live.block])[..., live.latency :]

@@ -1,5 +1,6 @@
 """Loads a .ts file as an instrument and plays it block by block."""
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -50,10 +51,11 @@ class Player:
             raise InputError(f"the model failed: {str(error).strip().splitlines()[-1]}", where=self.path) from error
 
     def warm_up(self, block: int) -> float:
-        """Play quiet noise in blocks of `block` samples, then reset; returns the slowest of the last blocks in seconds.
+        """Warm up the attributes, play quiet noise in blocks of `block` samples, then reset.
 
-        Raises InputError where the output blocks have another size.
+        Returns the slowest of the last blocks in seconds. Raises InputError where the output blocks have another size.
         """
+        self.warm_up_attributes()
         noise, durations = np.random.default_rng(0), []
         for _ in range(WARM_UP):
             x = 0.01 * noise.standard_normal((self.channels[0], block), dtype=np.float32)
@@ -65,6 +67,13 @@ class Player:
                                  where=self.path)
         self.reset()
         return max(durations[WARM_UP // 2:])
+
+    def warm_up_attributes(self) -> None:
+        """Set each attribute to its value: TorchScript compiles a setter, too, in its first two calls."""
+        for name in 2 * self.attributes:
+            with contextlib.suppress(RuntimeError, torch.jit.Error), self.between_blocks:
+                value = getattr(self.live, f"get_{name}")()
+                getattr(self.live, f"set_{name}")(*value if isinstance(value, tuple | list) else [value])
 
     def reset(self) -> None:
         """Forget the stream: the next block is treated as the first."""

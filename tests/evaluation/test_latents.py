@@ -69,11 +69,12 @@ def test_a_move_is_what_an_exported_file_plays_with_that_bias(latent):
     grid = moved(model, sound, directions=3)
     live, x = Live(model, batch_size=1), padded(model, sound[None])
     for number, row in enumerate(grid, 1):
+        bias = live.attributes.index(f"bias_{number}")
         for y, move in zip(row, MOVES, strict=True):
             live.reset()
-            live.put(live.bias, number, move * float(model.principal.variance[number - 1].sqrt()))
+            live.set(bias, move * float(model.principal.variance[number - 1].sqrt()))
             assert np.abs(live(x)[0, 0, model.latency :][: len(sound)].numpy() - y).max() < 1e-5
-        live.put(live.bias, number, 0.0)
+        live.set(bias, 0.0)
 
 
 @pytest.mark.parametrize("alignment", ["causal", "centered"])

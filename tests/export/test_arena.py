@@ -49,7 +49,7 @@ def test_lengths_and_streams_may_change_at_each_call(file):
             y = live(x[..., at : at + hops * live.block])
             assert torch.allclose(y, whole[..., at : at + hops * live.block], atol=1e-5)
             at += hops * live.block
-    assert len(live.core.encoder.arena.views) <= live.core.encoder.arena.max_layouts
+    assert len(live.live.core.encoder.arena.views) <= live.live.core.encoder.arena.max_layouts
 
 
 def test_streams_that_are_left_out_keep_their_past(file):
@@ -83,7 +83,7 @@ def test_noise_is_that_of_the_layers(streams):
     block = BlockNoise([(layers[0], 1), (layers[1], 4)], torch.ones(7), 3)
     seed_noise(layers, 7)
     block.set_seed(7)
-    block.set_amount(torch.tensor(0.5))
+    block.set_amount(0.5)
     for layer in layers:
         layer.amount.fill_(0.5)
     for frames in (1, 6, 2):

@@ -115,8 +115,7 @@ class Cues {
       changed_.notify_all();
       changed_.wait(lock, [&] { return over_ || reached_ >= s.block; });
       if (over_) return;
-      instrument.set(s.name, s.value);
-      std::cout << "block " << s.block << ": " << s.name << " = " << instrument.get(s.name) << '\n';
+      std::cout << "block " << s.block << ": " << s.name << " = " << instrument.set(s.name, s.value) << '\n';
     }
     next_due_ = INT64_MAX;
     changed_.notify_all();
@@ -214,8 +213,7 @@ void play(Performance& p, Instrument& instrument, const Options& o) {
     need(s.block < p.blocks, "--at ", s.block, ": there are ", p.blocks, " blocks, from 0");
   const auto first = std::find_if(o.settings.begin(), o.settings.end(), [](auto& s) { return s.block >= 0; });
   for (auto s = o.settings.begin(); s != first; ++s) {
-    instrument.set(s->name, s->value);
-    std::cout << "set " << s->name << " = " << instrument.get(s->name) << '\n';
+    std::cout << "set " << s->name << " = " << instrument.set(s->name, s->value) << '\n';
   }
   p.out.channels = uint16_t(p.method.out_channels * o.batch);
   p.out.rate = uint32_t(std::max(1L, std::lround(p.rate / p.method.out_ratio)));

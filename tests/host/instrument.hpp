@@ -49,7 +49,7 @@ struct Attribute {
 class Instrument {
  public:
   Instrument(const std::string& path, const std::string& device)
-      : device_(device), module_(torch::jit::load(path, device_)) {
+      : device_(device), module_(loaded(path, device_)) {
     module_.eval();
     for (const auto& p : module_.named_parameters())
       need(!p.value.requires_grad(), "the parameter ", p.name, " requires a gradient; export with requires_grad off");
@@ -121,15 +121,22 @@ class Instrument {
 #endif
   }
 
-  void set(const std::string& name, const std::string& text) {
+  /// Sets an attribute; what it holds then, and what was asked for where that is something else.
+  std::string set(const std::string& name, const std::string& text) {
     const Attribute& a = find(attributes_, name, "get_attributes()");
     const std::vector<std::string> parts = split(text);
     need(parts.size() == a.codes.size(), name, "=", text, ": ", a.codes.size(), " values are wanted");
     std::vector<IValue> values;
-    for (size_t i = 0; i < parts.size(); ++i) values.push_back(value(parts[i], a.codes[i], name));
+    std::string asked;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      values.push_back(value(parts[i], a.codes[i], name));
+      asked += (i ? "," : "") + written(values[i], a.codes[i], name);
+    }
     const IValue done = call("set_" + name, std::move(values));
     need(done.isInt(), "set_", name, " returned a ", done.tagKind(), "; hosts take an int, 0 for done");
     need(done.toInt() == 0, "set_", name, " refused ", text, ": it returned ", done.toInt(), " instead of 0");
+    const std::string held = get(name);
+    return held == asked ? held : held + ", not " + asked;
   }
 
   std::string get(const std::string& name) {
@@ -155,6 +162,15 @@ class Instrument {
   }
 
  private:
+  static torch::jit::Module loaded(const std::string& path, const c10::Device& device) {
+    try {
+      return torch::jit::load(path, device);
+    } catch (const c10::Error& wrong) {
+      const std::string reason = wrong.what_without_backtrace();
+      fail(path, " cannot be loaded; torch says: ", reason.substr(0, reason.find('\n')));
+    }
+  }
+
   template <class Named>
   static const Named& find(const std::vector<Named>& among, const std::string& name, const char* list) {
     std::string others;

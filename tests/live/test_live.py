@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite import InputError
-from rave_lite.export.torchscript import Live
+from rave_lite.export.torchscript import Live, export
 from rave_lite.live.engine import Engine
 from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
@@ -94,7 +94,7 @@ def signal_in() -> np.ndarray:
 
 def test_the_player_is_the_file(tmp_path):
     path = tmp_path / "x.ts"
-    torch.jit.script(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=2).eval()).save(str(path))
+    export(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=2), path, {})
     player, direct = Player(path), torch.jit.load(str(path))
     assert (player.sample_rate, player.hop, player.latency) == (direct.sample_rate, direct.hop, direct.latency)
     assert player.channels == (1, 1)
@@ -108,6 +108,23 @@ def test_the_player_is_the_file(tmp_path):
             output = player.process(x.numpy())
         assert np.abs(expected).max() > 0
         assert output == pytest.approx(expected, abs=1e-6)
+
+
+def test_attributes_are_warmed_up_too(tmp_path):
+    """Whatever they were set to; the first turn of a dial is then like any other, with one of three players."""
+    export(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=1), tmp_path / "x.ts", {})
+    firsts = []
+    for _ in range(3):
+        player = Player(tmp_path / "x.ts")
+        player.set("dry_wet", 0.5)
+        player.warm_up(player.block)
+        assert (player.get("dry_wet"), player.get("gain"), player.get("reset")) == (0.5, 1.0, 0.0)
+        for name in ("scale_3", "seed", "gain"):
+            start = time.thread_time()
+            player.set(name, 2.0)
+            firsts.append(time.thread_time() - start)
+    assert min(firsts[::3]) < 2e-4, firsts
+    assert min(firsts[2::3]) < 2e-4, firsts
 
 
 @pytest.mark.gpu

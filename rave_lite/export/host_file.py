@@ -1,0 +1,128 @@
+"""The file's surface, with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from rave_lite.export.torchscript import Live
+
+FLOAT = 2  # nn~'s code. It takes Pure Data's "0.000000" for no bool, and throws for an int that is nan or exceeds 32 bits
+FACTS = ("sample_rate", "sampling_rate", "hop", "latency", "block", "receptive_field", "precision", "batch_size", "channels",
+         "stereo", "latent_size", "full_latent_size", "attributes")
+
+
+@torch.jit.interface
+class Instrument(nn.Module):
+    """The methods of `Live`."""
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def encode(self, x: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def decode(self, p: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def reset(self) -> None:
+        pass
+
+    def set(self, i: int, value: float) -> int:  # type: ignore[empty-body]
+        pass
+
+    def get(self, i: int) -> float:  # type: ignore[empty-body]
+        pass
+
+
+class HostFile(nn.Module):
+    """What hosts load: a method for each thing that they call, all of one line; `Live` does the work.
+
+    TorchScript compiles a method in its first two calls, together with all that it calls, in a time that grows with the
+    types it sees: seconds for a block, ten milliseconds for a setter of one line. What is called through an interface is
+    compiled apart, once. Hosts call `get_methods` when they have loaded a file, and there `Live` is compiled: after
+    that, the first call of anything takes a fraction of a millisecond longer than the others.
+
+    `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
+    `<attribute>_params`: the kind of its value.
+    """
+
+    live: Instrument
+    forward_params: Tensor
+    channels: int
+    block: int
+    methods: list[str]
+    attributes: list[str]
+
+    def __init__(self, live: "Live"):
+        super().__init__()
+        for name in FACTS:
+            setattr(self, name, getattr(live, name))
+        channels = ["audio"] if live.channels == 1 else [f"audio {c + 1}" for c in range(live.channels)]
+        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(live.latent_size)]
+        methods = {"forward": (channels, 1, channels, 1)}
+        if live.hop > 1:  # else a frame is no whole number of samples
+            methods |= {"encode": (channels, 1, latents, live.hop), "decode": (latents, live.hop, channels, 1)}
+        self.methods = [name for name in ("encode", "decode", "forward") if name in methods]
+        for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
+            params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
+            self.register_buffer(f"{name}_params", params)
+            setattr(self, f"{name}_input_labels", inputs)
+            setattr(self, f"{name}_output_labels", outputs)
+        for name in live.attributes:
+            self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
+        self.has_frames, self.is_warm = live.hop > 1, False
+        live.core = torch.jit.script(live.core)  # type: ignore[assignment]  # behind its own interface
+        self.live = torch.jit.script(live)  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.is_warm = True
+        return self.live.forward(x)
+
+    @torch.jit.export
+    def encode(self, x: Tensor) -> Tensor:
+        self.is_warm = True
+        return self.live.encode(x)
+
+    @torch.jit.export
+    def decode(self, p: Tensor) -> Tensor:
+        self.is_warm = True
+        return self.live.decode(p)
+
+    @torch.jit.export
+    def reset(self) -> None:
+        self.live.reset()
+
+    @torch.jit.export
+    def get_attributes(self) -> list[str]:
+        return self.attributes
+
+    @torch.jit.export
+    def set_sample_rate(self, rate: int) -> int:
+        """Accept the host's rate, which may be wrong, and ignore it."""
+        return 0
+
+    @torch.jit.export
+    def get_methods(self) -> list[str]:
+        """Also plays some silence, unless the file has played before: that compiles what blocks and attributes need."""
+        if not self.is_warm:
+            silence = torch.zeros(1, self.channels, self.block, device=self.forward_params.device)
+            for _ in range(3):
+                for i in range(len(self.attributes)):
+                    self.live.set(i, self.live.get(i))
+                self.forward(silence)
+                if self.has_frames:
+                    self.live.decode(self.live.encode(silence))
+                self.live.reset()
+        return self.methods
+
+
+def script(live: "Live") -> torch.jit.ScriptModule:
+    """`live` as hosts load it. A class statement cannot number the methods of its attributes: they are added here."""
+    scripted = torch.jit.script(HostFile(live).eval())
+    for i, name in enumerate(live.attributes):
+        if not hasattr(scripted, f"set_{name}"):  # instances with the same attributes share a type, which may have them
+            scripted.define(f"def set_{name}(self, value: float) -> int:\n    return self.live.set({i}, value)\n")
+            scripted.define(f"def get_{name}(self) -> Tuple[float]:\n    return (self.live.get({i}),)\n")
+    return scripted
