@@ -14,7 +14,7 @@ from rave_lite.runs import check_export, checkpoint_file, file_to_resume
 
 def check(job: str, config: DictConfig) -> None:
     """Raises InputError, or MissingMandatoryValue, for wrong input of a job."""
-    if config.get("threads"):
+    if config.get("threads") is not None:
         check_numbers(config, threads=1)
     CHECKS.get(job, lambda _: None)(config)
 
@@ -22,7 +22,7 @@ def check(job: str, config: DictConfig) -> None:
 def check_numbers(config: DictConfig, **least: float) -> None:
     """Raises InputError for a setting below its bound in `least`, or not a whole number although its bound is one."""
     for key, bound in least.items():
-        value, number_type = config[key], int if isinstance(bound, int) else int | float
+        value, number_type = OmegaConf.select(config, key), int if isinstance(bound, int) else int | float
         if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
             raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
 
@@ -49,7 +49,15 @@ def recordings(root: Any, key: str | None = None, foreign: bool = False) -> list
         raise error if key is None else InputError(str(error), where=key) from error
 
 
+TRAINING = {"seed": 0, "phase1.steps": 0, "phase2.steps": 0, "data.batch_size": 1, "data.workers": 0, "model.capacity": 1}
+
+
 def train(config: DictConfig) -> None:
+    check_numbers(config, **TRAINING)
+    if config.phase1.steps + config.phase2.steps < 1:
+        raise InputError("phase1.steps, phase2.steps: no step to train")
+    if not config.name or ".." in Path(str(config.name)).parts:
+        raise InputError(f"{config.name!r} names no folder in runs; say name=mine, or out=DIR for another", where="name")
     resumed = file_to_resume(config.resume, Path(config.out))
     if config.transfer["from"] and not resumed:
         checkpoint_file(config.transfer["from"])
@@ -65,6 +73,9 @@ def training_data(data: DictConfig, new: bool) -> None:
     from rave_lite.data.split import named
 
     names = recordings(data.root)
+    if isinstance(data.held_out, str):
+        raise InputError(f"{data.held_out!r} is neither a list nor a fraction; say [{data.held_out}], or 0.1",
+                         where="data.held_out")
     if new and names and isinstance(data.held_out, ListConfig):
         named(list(data.held_out), names, "data.held_out: no usable file")
     if data.manifest == "":
@@ -136,12 +147,16 @@ def reconstruct(config: DictConfig) -> None:
 
 
 def export(config: DictConfig) -> None:
+    options = {"channels": 1, "batch_size": 1, "blocks": 0, "sample_rate": 1, "latent_size": 1}
+    check_numbers(config, **{key: least for key, least in options.items() if config[key] is not None})
     checkpoint_file(config.ckpt)
     if config.out:
         check_export(Path(config.out))
 
 
 def verify(config: DictConfig) -> None:
+    if Path(config.file).expanduser().is_dir():
+        raise InputError("a folder; name a .ts, which rave-lite export makes", where=config.file)
     exists(config.file)
     if config.ckpt:
         checkpoint_file(config.ckpt)

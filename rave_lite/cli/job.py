@@ -86,6 +86,7 @@ def job(name: str) -> Callable[[], None]:
             if wrong := mistyped(config, name):
                 sweep.end(wrong)
             if not sweep.sweeping():
+                sweep.remove_unused_job_folder()
                 raise
             traceback.print_exc()  # printed here, into the job's own log: the traceback does not come back from a cluster
             sweep.end(f"{type(error).__name__}: {error}", 1)

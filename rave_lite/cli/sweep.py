@@ -86,8 +86,7 @@ def remove_unused(folder: Path) -> None:
     with suppress(OSError):
         if {path.name for path in folder.iterdir()} <= {".hydra"} and folder.resolve() != Path.cwd():
             shutil.rmtree(folder)
-            if folder.parent.resolve() == Path.cwd() / "runs":
-                folder.parent.rmdir()  # fails, as it should, where anything is in it
+            (Path.cwd() / "runs").rmdir()  # fails, as it should, where anything is in it
 
 
 def remove_unused_job_folder() -> None:

@@ -63,6 +63,9 @@ def probe(module: RAVETraining, window: int, batch_size: int, device: torch.devi
     Precision "auto" becomes the one that takes less time for the rest of the run, if it fits into memory. Raises
     InputError when memory runs out, naming a `runner.micro_batch` that fits.
     """
+    if batch_size < 1:
+        raise InputError("fewer windows than processes (trainer.devices)", where="data.batch_size")
+
     def attempt(micro_batch: int | None, precision: str) -> list[Phase] | str:
         trial = copy.deepcopy(module)
         trial.run.micro_batch, trial.run.precision = micro_batch, precision

@@ -33,14 +33,25 @@ def refused(message: str, arguments: list[str], *more: str) -> None:
 
 @pytest.mark.parametrize(("setting", "message"), [
     ("training.lr=0.1x", "training.lr: '0.1x' is no list of numbers, as [0.002, 0.0001] is"),
-    ("training.lr=0.1", "training.lr: 0.1 is no list of numbers"), ("seed=one", "seed: 'one' is no number, as 0 is"),
+    ("training.lr=0.1", "training.lr: 0.1 is no list of numbers"), ("seed=one", "seed: 'one' is no whole number from 0 on"),
     ("training.betas=[a,b]", "training.betas: ['a', 'b'] is no list of numbers"),
-    ("data.batch_size=two", "data.batch_size: 'two' is no number"),
-    ("model.capacity=4q", "model.capacity: '4q' is no number"),
-    ("phase1.steps=x", "phase1.steps: 'x' is no number")])
+    ("data.batch_size=two", "data.batch_size: 'two' is no whole number from 1 on"),
+    ("model.capacity=4q", "model.capacity: '4q' is no whole number"),
+    ("phase1.steps=x", "phase1.steps: 'x' is no whole number")])
 @pytest.mark.sampled(2)
 def test_text_for_a_number(arguments, setting, message):
     refused(message, arguments, setting)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (["phase1.steps=0", "phase2.steps=0"], "no step to train"), (["phase1.steps=-1"], "phase1.steps: -1 is no whole number"),
+    (["name="], "name: '' names no folder in runs"), (["name=../x"], "name: '../x' names no folder in runs"),
+    (["model.capacity=0"], "model.capacity: 0 is no whole number from 1 on"), (["seed=-1"], "seed: -1 is no whole number"),
+    (["data.batch_size=1.5"], "data.batch_size: 1.5 is no whole number"), (["data.workers=-1"], "data.workers: -1 is no"),
+    (["threads=0"], "threads: 0 is no whole number"),
+    (["data.held_out=tabla_na"], "data.held_out: 'tabla_na' is neither a list nor a fraction; say [tabla_na], or 0.1")])
+def test_numbers_and_names_that_cannot_be(arguments, settings, message):
+    refused(message, arguments, *settings)
 
 
 def test_a_folder_that_may_not_be_read(arguments, monkeypatch):
