@@ -31,12 +31,13 @@ class Sides:
     """The files of a run, in the order of its clips.
 
     `new`: present files that the run does not know; `copies`: surplus ones of files that it knows, also near copies, with
-    the side of these.
+    the side of these; `edited`: files known by their name, with other content.
     """
 
     files: list[File]
     new: list[str] = field(default_factory=list)
     copies: dict[str, str] = field(default_factory=dict)
+    edited: list[str] = field(default_factory=list)
 
     @classmethod
     def recall(cls, memory: dict[str, Any], clips: list[Clip], root: str) -> "Sides":
@@ -62,6 +63,8 @@ class Sides:
         claim(lambda file: renamed[file.content].pop(0) if renamed.get(file.content) else None)
         if sides.known or root == memory["root"] or is_url(root) or is_url(memory["root"]):
             claim(lambda file: file.name if free.get(file.name, file.content) not in remembered else None)
+        if not (is_url(root) or is_url(memory["root"])):
+            sides.edited = [file.name for file in sides.files if file.source and present[file.source] != file.content]
         sides.new = [source for source, content in free.items() if content not in remembered]
         sides.copies = {source: remembered[content] for source, content in free.items() if content in remembered}
         return sides
@@ -119,6 +122,9 @@ class Sides:
         for of, what in (((HELD_OUT, CUT), "held out"), ((TRAIN, BEFORE), "trained on")):
             if missing := self.missing(*of):
                 note_once(f"{root}: {recordings(len(missing))} missing, {what} so far: {some(missing)}")
+        if self.edited:
+            note_once(f"{root}: {recordings(len(self.edited))} edited since, on the same side as before: "
+                      f"{some(self.edited)}")
         if self.new:
             note_once(f"{root}: {recordings(len(self.new))} new, "
                       f"{'trained on from now on' if joins else 'neither trained on nor held out'}: {some(self.new)}")

@@ -91,7 +91,7 @@ def test_missing_files_are_named_and_known_when_they_come_back(root, capsys):
     assert names(last.train) == [f"back {trained}", *names(first.train)[1:]]
 
 
-def test_renamed_moved_and_edited_files_keep_their_side_and_their_place(root):
+def test_renamed_moved_and_edited_files_keep_their_side_and_their_place(root, capsys):
     first, used = start(root)
     moved = root.parent / "elsewhere"
     root.rename(moved)
@@ -106,7 +106,9 @@ def test_renamed_moved_and_edited_files_keep_their_side_and_their_place(root):
     _, later = start(moved, used)
     for side in (first.train, first.held_out):
         sound(moved, new_name[side[0].source], 77)  # both edited, to the same
+    capsys.readouterr()
     edited, _ = start(moved, later)
+    assert "2 recordings are edited since, on the same side as before: " in capsys.readouterr().out
     assert names(edited.held_out) == [new_name[name] for name in names(first.held_out)]
 
 
