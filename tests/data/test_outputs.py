@@ -75,6 +75,7 @@ def test_outputs_at_a_url_are_left_out_too(write, tmp_path):
     assert found.entries.keys() == {"kick.wav", "snare.wav"}
 
 
+@pytest.mark.slow
 def test_a_second_run_a_curation_and_a_curve_beside_the_first(tmp_path, settings, monkeypatch, capsys):
     """The user's way: everything in the folder of the recordings; each job has the four recordings and nothing else."""
     from rave_lite import run

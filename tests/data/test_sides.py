@@ -248,6 +248,7 @@ def test_no_file_is_held_out_that_was_ever_trained_on(draw):
             assert not trained & held
 
 
+@pytest.mark.slow
 def test_the_users_way(tmp_path, settings, capsys):
     """Train on four files, copy three in: evaluate and listen go by what was held out, and a resumed run, too."""
     from rave_lite import run

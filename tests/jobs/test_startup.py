@@ -124,6 +124,7 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_runs_folder_stands_for_its_best_checkpoint(trained, tmp_path):
     folder = trained / "runs/a"
     best, last = folder / "checkpoints/best.ckpt", folder / "checkpoints/last.ckpt"
