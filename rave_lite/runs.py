@@ -9,11 +9,11 @@ def checkpoint_file(path: str | Path, names: tuple[str, ...] = ("best.ckpt", "la
     """The checkpoint at `path`: the file, or of a run's folder the first of `names`. Raises InputError if there is none."""
     path = Path(path).expanduser()
     if path.is_dir():
-        found = [folder / name for folder in (path / "checkpoints", path) for name in names if (folder / name).is_file()]
-        if not found:
+        files = [folder / name for folder in (path / "checkpoints", path) for name in names if (folder / name).is_file()]
+        if not files:
             raise InputError(f"a folder without {' or '.join(names)} in checkpoints/; name a run's folder or a checkpoint",
                              where=path)
-        return found[0]
+        return files[0]
     if not path.is_file():
         raise InputError("no such checkpoint", where=path)
     if path.suffix.lower() == ".ts":

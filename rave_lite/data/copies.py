@@ -27,7 +27,7 @@ def split_by_take(root: str, clips: list[Clip], sample_rate: int, held_out: floa
                   near: bool = True) -> tuple[list[Clip], list[Clip]]:
     """`split`, with copies on one side, and with near copies of held-out files held out, too, unless these were named.
 
-    Says once what it found. `near`: also look for near copies, which reads the files. Near copies stay in the training set
+    Says once which these are. `near`: also look for near copies, which reads the files. Near copies stay in the training set
     where less than half of it would be left.
     """
     originals: dict[str, str] = {}
@@ -38,20 +38,20 @@ def split_by_take(root: str, clips: list[Clip], sample_rate: int, held_out: floa
     train, held = split(clips, sample_rate, held_out, seed, takes)
     if not near or len(originals) == 1:
         return train, held
-    found: dict[str, str] = {}
+    copy_of: dict[str, str] = {}
     latest, rest = held, train
     while more := near_copies(latest, rest, sample_rate):
-        found |= more
+        copy_of |= more
         latest, rest = ([c for c in rest if (c.source in more) is side] for side in (True, False))
-    if not found:
+    if not copy_of:
         return train, held
-    shown = some([f"{name} (of {original})" for name, original in found.items()])
-    if not isinstance(held_out, int | float) or len(found) > len({clip.source for clip in train}) / 2:
+    shown = some([f"{name} (of {original})" for name, original in copy_of.items()])
+    if not isinstance(held_out, int | float) or len(copy_of) > len({clip.source for clip in train}) / 2:
         note_once(f"{root}: near copies of what is held out are trained on: {shown}. Name them in data.held_out, too, or in "
                   "data.without")
         return train, held
     note_once(f"{root}: held out, too, as near copies: {shown}")
-    return [c for c in train if c.source not in found], held + [c for c in train if c.source in found]
+    return [c for c in train if c.source not in copy_of], held + [c for c in train if c.source in copy_of]
 
 
 def near_copies(held_out: list[Clip], others: list[Clip], sample_rate: int) -> dict[str, str]:
@@ -69,11 +69,11 @@ def near_copies(held_out: list[Clip], others: list[Clip], sample_rate: int) -> d
     distances, numbers = (a.reshape(-1, count) for a in KDTree(spectra[1]).query(spectra[0], count))
     pairs = sorted((d, ours_name, list(theirs)[n]) for ours_name, row, near in zip(ours, distances, numbers, strict=True)
                    for d, n in zip(row.tolist(), near.tolist(), strict=True) if d < NEAR)
-    found: dict[str, str] = {}
+    copy_of: dict[str, str] = {}
     for _, ours_name, name in pairs[:MOST_PAIRS]:
-        if name not in found and likeness(sound(ours_name), sound(name), sample_rate) > SAME_TAKE:
-            found[name] = ours_name
-    return found
+        if name not in copy_of and likeness(sound(ours_name), sound(name), sample_rate) > SAME_TAKE:
+            copy_of[name] = ours_name
+    return copy_of
 
 
 def excerpts(clips: Iterable[Clip], sample_rate: int) -> dict[str, Clip]:

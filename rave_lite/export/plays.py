@@ -21,14 +21,14 @@ def plays(live: Any) -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = {f"{processor()}, one thread": times(live, torch.device("cpu"))}
+        by_device = {f"{processor()}, one thread": times(live, torch.device("cpu"))}
         if torch.cuda.is_available() and live.precision != "int8":
-            found[torch.cuda.get_device_name()] = times(live.to("cuda"), torch.device("cuda"))
+            by_device[torch.cuda.get_device_name()] = times(live.to("cuda"), torch.device("cuda"))
     except RuntimeError:
         return {}
     finally:
         torch.set_num_threads(threads)
-    return {"plays": found}
+    return {"plays": by_device}
 
 
 def times(live: Any, device: torch.device) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Latent bottlenecks and their regularisers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from rave_lite.layers import Noise
 
 
-class Latent(nn.Module):
+class Latent(nn.Module, ABC):
     """A bottleneck: the encoder's output h to the decoder's input, and the regulariser's penalty in training."""
 
     @torch.jit.unused
@@ -18,11 +19,13 @@ class Latent(nn.Module):
         """Latents `(B, size, T)` as drawn in training, and penalty `()`."""
         return self.draw(h), self.penalty(h)
 
+    @abstractmethod
     def draw(self, h: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The encoder's output to latents `(B, size, T)`, drawn where they are random."""
 
+    @abstractmethod
     def penalty(self, h: Tensor) -> Tensor:
-        raise NotImplementedError
+        """The encoder's output to how far its latents are from their target distribution, `()`."""
 
 
 class Wasserstein(Latent):

@@ -59,10 +59,13 @@ class StepGraphs:
         if self.trouble or self.steps <= WARM_UP:
             return passes(x)
         if kind not in self.recordings:
+            learning = list(parameters)
             try:
-                self.recordings[kind] = self._record(passes, x, list(parameters))
+                self.recordings[kind] = self._record(passes, x, learning)
             except RuntimeError as error:
                 self._give_up(str(error).splitlines()[0])
+                for parameter in learning:  # half a recording may have left gradients
+                    parameter.grad = None
                 return passes(x)
         return self.recordings[kind].replay(x)
 

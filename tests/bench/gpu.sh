@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Full v2 on one card, in 6 minutes of an H100: the CUDA tests; step times, memory and block times, ours and the release's;
+# Full v2 on one card, meant for 6 minutes of an H100 (its parts have run on one, not yet in one go): the CUDA tests; step times, memory and block times, ours and the release's;
 # then, all at once, two trainings with their evaluations and the first steps of four seeds. One table at the end.
 #
 #   tests/bench/gpu.sh DATA SCORER OUT [WHEELS] [RELEASE_PYTHON] [RELEASE_FILE]
