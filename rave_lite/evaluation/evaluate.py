@@ -11,8 +11,9 @@ from rich.text import Text
 
 from rave_lite.data import Clip, audio, outputs
 from rave_lite.evaluation import pictures, vital_signs
+from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.memorisation import ReconstructedHits, known, memorisation, played
-from rave_lite.evaluation.metrics import figures, level_db
+from rave_lite.evaluation.metrics import level_db
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.model import RAVE
 from rave_lite.tables import make_table

@@ -12,8 +12,8 @@ from rave_lite.data import Clip, audio
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
 from rave_lite.evaluation.evaluate import names_of
+from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.hits import hits
-from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.recordings import to_judge
 from rave_lite.model import RAVE, read_checkpoint

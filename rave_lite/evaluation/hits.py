@@ -7,7 +7,7 @@ import numpy as np
 
 from rave_lite.data import Clip, audio
 from rave_lite.evaluation.embedding import embed
-from rave_lite.evaluation.metrics import onsets
+from rave_lite.evaluation.metrics import onsets, rise
 
 PIECE = 60.0  # s analysed at a time, so that memory does not grow with the recording
 SHORTEST, LONGEST = 0.06, 10.0  # s of a hit
@@ -53,21 +53,10 @@ def _attacks(clip: Clip, sample_rate: int) -> list[int]:
         piece = clip.read(at, at + round(PIECE * sample_rate))
         before = len(starts)
         for onset in onsets(piece, sample_rate):
-            start = at + _beginning(piece, round(onset * sample_rate), sample_rate)
+            attack = rise(piece, round(onset * sample_rate), sample_rate)
+            start = at + max(0, attack - round(AHEAD * sample_rate))
             if starts[-1] + gap <= start <= len(clip) - gap:
                 starts.append(start)
         end = at + len(piece)
         at = starts[-1] if len(starts) > before and end < len(clip) else end
     return starts[1:]
-
-
-def _beginning(piece: np.ndarray, onset: int, sample_rate: int) -> int:
-    """Sample 5 ms before the steepest rise within 30 ms of an onset, which is only known to 12 ms; so no attack is cut."""
-    frame = sample_rate // 500
-    first = max(0, onset - 15 * frame) // frame * frame
-    near = piece[first : onset + 15 * frame]
-    level = np.abs(near[: len(near) // frame * frame]).reshape(-1, frame).max(1, initial=1e-6)
-    if len(level) < 2:
-        return onset
-    rise = int(np.diff(np.log(level + 0.02 * level.max())).argmax()) + 1
-    return max(0, first + rise * frame - round(AHEAD * sample_rate))

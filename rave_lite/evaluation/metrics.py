@@ -1,4 +1,4 @@
-"""Figures of a reconstruction against its reference: both mono, aligned, at the same sample rate."""
+"""Spectra, levels and onsets of a reconstruction against its reference: both mono, aligned, at the same sample rate."""
 
 import warnings
 
@@ -15,12 +15,6 @@ LOG_FLOOR = 1e-5  # of STFT magnitudes
 MEL_FLOOR = 1e-8  # power: -80 dB
 LOUDNESS_FLOOR = 1e-3  # RMS: -60 dB
 ONSET_TOLERANCE = 0.05  # s
-
-
-def figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """All figures: `spectral`, `mel_db`, `loud_db` (lower is better) and `onset_f1` (higher is better)."""
-    return {"spectral": spectral(reference, output), "mel_db": mel_db(reference, output, sample_rate),
-            "loud_db": loud_db(reference, output, sample_rate), "onset_f1": onset_f1(reference, output, sample_rate)}
 
 
 def spectral(reference: np.ndarray, output: np.ndarray) -> float:
@@ -84,6 +78,19 @@ def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     strength -= strength.min()
     frames = peaks(strength / max(strength.max(), 1e-30), round(0.03 * sample_rate // hop), round(0.1 * sample_rate // hop))
     return (np.array(frames) * hop - lead) / sample_rate
+
+
+def rise(sound: np.ndarray, onset: int, sample_rate: int) -> int:
+    """The sample, to 2 ms, of the steepest rise within 30 ms of an onset, which is only known to 12 ms."""
+    frame = sample_rate // 500
+    first = max(0, onset - 15 * frame) // frame * frame
+    near = sound[first : onset + 15 * frame]
+    level = np.abs(near[: len(near) // frame * frame]).reshape(-1, frame).max(1, initial=1e-6)
+    if len(level) < 2:
+        return onset
+    before = level[0] if first else 0.0  # silence goes before the sound
+    steps = np.diff(np.log(np.append(before, level) + 0.02 * level.max()))
+    return first + int(steps.argmax()) * frame
 
 
 def peaks(strength: np.ndarray, near: int, far: int) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rave_lite.data import Catalogue, Clip
 from rave_lite.evaluation.evaluate import mean, names_of, played_through
-from rave_lite.evaluation.metrics import figures
+from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.model import RAVE, Checkpoint

@@ -15,7 +15,8 @@ from rave_lite.pages import page
 
 WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
 COLUMNS = 320  # of the outline of a waveform
-LOWER = ("spectral", "mel_db", "loud_db", "out_to_target")  # figures where lower is better
+# figures where lower is better
+LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target")
 HIGHER = ("onset_f1", "loudness")
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from rave_lite.data import subsample
 from rave_lite.evaluation import pictures
+from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.memorisation import known, memorisation, played
-from rave_lite.evaluation.metrics import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.files import short_name
 from rave_lite.training.loggers import RunLogger

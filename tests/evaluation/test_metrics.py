@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rave_lite.evaluation.metrics import figures, level_db, loud_db, mel_db, onset_f1, onsets, peaks, spectral
+from rave_lite.evaluation.figures import figures
+from rave_lite.evaluation.metrics import level_db, loud_db, mel_db, onset_f1, onsets, peaks, spectral
 from rave_lite.evaluation.pictures import save, spectrograms
 
 RATE = 44100
@@ -23,8 +24,9 @@ def hits(times: list[float], seconds: float = 2.0) -> np.ndarray:
 
 
 def test_nothing_wrong():
-    assert figures(hits([0.0, 0.5, 1.2]), hits([0.0, 0.5, 1.2]), RATE) == pytest.approx(
-        {"spectral": 0, "mel_db": 0, "loud_db": 0, "onset_f1": 1})
+    names = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s")
+    right = {**dict.fromkeys(names, 0), "onset_f1": 1}
+    assert figures(hits([0.0, 0.5, 1.2]), hits([0.0, 0.5, 1.2]), RATE) == pytest.approx(right)
 
 
 def test_a_gain_in_db():

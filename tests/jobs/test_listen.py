@@ -14,7 +14,7 @@ import torch
 from rave_lite.cli.overrides import named
 from rave_lite.data.sides import HELD_OUT, TRAIN
 from rave_lite.evaluation.evaluate import played_through
-from rave_lite.evaluation.metrics import figures
+from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.side_by_side import labels
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
