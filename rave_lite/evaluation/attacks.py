@@ -26,7 +26,8 @@ def attack_figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) 
         lead = round(BEFORE * sample_rate)
         strokes = [np.pad(s, (lead, 0))[rise(s, begin, sample_rate) : end + lead] for s in (reference, output)]
         if len(strokes[0]) > 2 * lead and rises(strokes[0], lead):
-            rows.append(np.abs(np.subtract(*(attack(stroke, lead, sample_rate) for stroke in strokes))))
+            first, second = (np.array(attack(stroke, lead, sample_rate)) for stroke in strokes)
+            rows.append(np.abs(first - second))
     means = np.mean(rows or np.zeros((1, 4)), 0).tolist()
     return dict(zip(("attack_db", "slope_db", "body_db", "decay_db_s"), means, strict=True))
 
