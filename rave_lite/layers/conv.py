@@ -18,7 +18,7 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from rave_lite.layers.padding import CausalPad
 
-Layer = TypeVar("Layer", nn.Conv1d, nn.ConvTranspose1d)
+Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 LEAK = 0.2  # slope of every activation below zero
 REFERENCE_FAN_IN = 384  # fan-in at which a direction of `WeightNorm` starts as long as its weight
 LONG = 16  # times as many frames as channels: see `LongConv`

@@ -20,7 +20,7 @@ MAX_LOOKS = 20  # before a model counts as dead: each costs a part of a step
 class HealthMonitor(Callback):
     """Checks a run every `log_every_n_steps` steps and at every checkpoint; ends a broken one, warns once of other trouble.
 
-    Discriminators win when their hinge loss, as a share of its value at chance, stays below `won` for `patience` checks. A
+    Discriminators win when their loss, as a share of its value at chance, stays below `won` for `patience` checks. A
     latent dimension is idle when its standard deviation over training audio stays below `idle` for three checkpoints
     (after Burda et al., Importance Weighted Autoencoders, 2016, section 5.2). `folder`: of the checkpoints.
 
@@ -57,7 +57,7 @@ class HealthMonitor(Callback):
                 self.discriminator_losses = []
                 self.looks_won = self.looks_won + 1 if loss < self.won else 0
                 if self.looks_won >= self.patience:
-                    self._warn(trainer, "won", f"step {pl_module.step}: the discriminators win outright (hinge loss "
+                    self._warn(trainer, "won", f"step {pl_module.step}: the discriminators win outright (loss "
                                f"{loss:.3f}, 1 by chance): the generator learns little from them. Lower "
                                f"training.discriminator_lr, or raise training.discriminator_every")
 

@@ -1,4 +1,4 @@
-"""Spectral, adversarial and feature-matching losses."""
+"""Spectral distances."""
 
 from typing import Any
 
@@ -141,52 +141,3 @@ def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) 
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
     return distance(x, model.reconstruct(x))["linear"]
-
-
-def hinge_discriminator(scores: list[Tensor]) -> Tensor:
-    """Hinge loss of each discriminator, summed over them (Lim and Ye, 2017). Scores `(2 * B, *)`: real items first."""
-    both = [score.view(2, -1) for score in scores]
-    real, fake = torch.cat(both, 1).float().unbind()
-    losses = F.relu(torch.stack([1 - real, 1 + fake])).split([x.shape[1] for x in both], 1)
-    return 2 * torch.stack([loss.mean() for loss in losses]).sum()
-
-
-def hinge_generator(fake: list[Tensor]) -> Tensor:
-    """Minus the mean score of each discriminator, summed over them."""
-    return -torch.stack([mean(score) for score in fake]).sum()
-
-
-def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """L1 between features relative to the real ones' size (Kumar et al., MelGAN, 2019); mean over layers and discriminators.
-
-    The first feature, a linear filter of the waveform, is skipped. Only the fake features get a gradient; the real ones are
-    overwritten, which saves their memory.
-    """
-    matched_real, matched_fake = ([feature for stack in stacks for feature in stack[1:]] for stacks in (real, fake))
-    ratios: Tensor = RelativeL1.apply(*matched_real, *matched_fake)
-    return ratios.mean()
-
-
-class RelativeL1(torch.autograd.Function):
-    """`|a - b| / |a|` of each pair, L1 norms: references a, then outputs b, to `(pairs,)`. Overwrites the references."""
-
-    @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
-        a, b = list(tensors[: len(tensors) // 2]), list(tensors[len(tensors) // 2 :])
-        precise = torch.promote_types(a[0].dtype, torch.float32)
-        ctx.levels = torch._foreach_norm(a, 1, precise)
-        torch._foreach_clamp_min_(ctx.levels, [1e-5 * x.numel() for x in a])
-        torch._foreach_sub_(a, b)
-        ctx.errors = a
-        return torch.stack(torch._foreach_div(torch._foreach_norm(a, 1, precise), ctx.levels))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = torch._foreach_sign(ctx.errors)
-        torch._foreach_mul_(gradients, torch._foreach_div(list((-gradient).unbind()), ctx.levels))
-        return (*[None] * len(gradients), *gradients)
-
-
-def mean(x: Tensor) -> Tensor:
-    """Mean, accumulated in float32 at least: scores may be in half precision."""
-    return x.mean(dtype=torch.promote_types(x.dtype, torch.float32))

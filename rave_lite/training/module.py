@@ -14,13 +14,8 @@ from torch import Tensor, nn
 from rave_lite.model import RAVE
 from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
-from rave_lite.training.losses import (
-    SpectralDistance,
-    feature_matching,
-    hinge_discriminator,
-    hinge_generator,
-    reconstruction_distance,
-)
+from rave_lite.training.adversarial import Adversarial, feature_matching
+from rave_lite.training.losses import SpectralDistance, reconstruction_distance
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 from rave_lite.training.step_graphs import StepGraphs
@@ -36,9 +31,9 @@ class RAVETraining(L.LightningModule):
     `phase1_steps`, `phase2_steps`: length of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1
     after a linear rise over the first `warmup` steps; `weights`: weight of each loss by name; `penalty_warmup`: (first
     weight, steps) of a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`:
-    in phase 2, every n-th step trains the discriminator instead of the generator; `ada`: augmentation of all discriminator
-    inputs, or None; `run`: runs the networks; `seed`: seeds every step's randomness; `config`: plain values saved in every
-    checkpoint.
+    in phase 2, every n-th step trains the discriminator instead of the generator; `adversarial`: kind of its loss; `ada`:
+    augmentation of all discriminator inputs, or None; `run`: runs the networks; `seed`: seeds every step's randomness;
+    `config`: plain values saved in every checkpoint.
 
     To start from a trained model: `freeze`, `lr_scale`: see `ParameterSchedule`; `pull`: weight of the squared distance of
     the model's weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
@@ -50,10 +45,10 @@ class RAVETraining(L.LightningModule):
     def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
-                 discriminator_every: int = 4, ema: float | None = None, penalty_warmup: tuple[float, int] | None = None,
-                 warmup: int = 0, ada: AdaptiveAugmentation | None = None, run: NetworkRunner | None = None, seed: int = 0,
-                 freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
-                 config: dict[str, Any] | None = None):
+                 discriminator_every: int = 4, adversarial: str = "hinge", ema: float | None = None,
+                 penalty_warmup: tuple[float, int] | None = None, warmup: int = 0, ada: AdaptiveAugmentation | None = None,
+                 run: NetworkRunner | None = None, seed: int = 0, freeze: dict[str, float] | None = None,
+                 lr_scale: dict[str, float] | None = None, pull: float = 0.0, config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
@@ -68,7 +63,7 @@ class RAVETraining(L.LightningModule):
         self.weights, self.penalty_warmup = weights, penalty_warmup
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas, self.warmup = lr, discriminator_lr, betas, warmup
-        self.discriminator_every = discriminator_every
+        self.discriminator_every, self.adversarial = discriminator_every, Adversarial(adversarial)
         self.run, self.seed = run or NetworkRunner(), seed
         self.config = config or {}
         self.step = 0  # updates so far; saved with the weights
@@ -201,13 +196,13 @@ class RAVETraining(L.LightningModule):
                 with torch.no_grad():
                     real = self.run(self.discriminator, reference)
                 fake = self.run(self.discriminator, output)
-            losses |= {"adversarial": hinge_generator([stack[-1] for stack in fake]),
+            losses |= {"adversarial": self.adversarial.generator([stack[-1] for stack in fake]),
                        "feature_matching": feature_matching(real, fake)}
         return losses
 
     @tf32(False)
     def discriminator_loss(self, x: Tensor) -> Tensor:
-        """Hinge loss of the discriminator on reconstructions without gradient; its scores also adapt `ada`."""
+        """Adversarial loss of the discriminator on reconstructions without gradient; its scores also adapt `ada`."""
         with torch.no_grad():
             output = self.model.pqmf.inverse(self.reconstruct_bands(x)[1])
             reference, output = self.augment_for_discriminator(*self.aligned(x, output, self.model.latency))
@@ -215,7 +210,7 @@ class RAVETraining(L.LightningModule):
             scores = [stack[-1] for stack in self.run(self.discriminator, torch.cat([reference, output]))]
         if self.ada is not None:
             self.ada.adapt([score[: len(score) // 2] for score in scores], len(x))
-        return hinge_discriminator(scores)
+        return self.adversarial.discriminator(scores)
 
     def augment_for_discriminator(self, reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
         """Both signals as the discriminators receive them."""

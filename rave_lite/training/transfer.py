@@ -16,6 +16,7 @@ from rave_lite.model import RAVE, Checkpoint
 from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
 
 
@@ -47,11 +48,13 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     """
     trained = checkpoint.architecture
     comparable(module.model, trained, checkpoint.path)
-    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()}
-    whole_source |= {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
+    judges = {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
+    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | judges
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
+    if judges and not judges.keys() & target.keys():
+        notes.append("the checkpoint's discriminators are of another kind: these begin anew")
     copied, report = {}, TransferReport(checkpoint.path, notes)
     for name, value in target.items():
         part = name.split(".")[1] if name.startswith("model.") else "discriminators"
@@ -111,12 +114,12 @@ def resize(module: RAVETraining, source: dict[str, Tensor], copied: dict[str, Te
     """Copy what fits from `source` into those convolutions of `module` that were not `copied` as a whole."""
     groups = channel_groups(module.model, trained)
     for name, layer in module.named_modules():
-        if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d) or not name.startswith(("model.", "discriminator.")):
+        if not isinstance(layer, CONVOLUTIONS) or not name.startswith(("model.", "discriminator.")):
             continue
         g, v = (source.get(f"{name}.parametrizations.weight.original{i}") for i in (0, 1))
         weight = source.get(f"{name}.weight")
         if g is not None and v is not None:  # the weight of a weight-normalised layer
-            weight = g * v / torch.linalg.vector_norm(v, dim=(1, 2), keepdim=True)
+            weight = torch._weight_norm(v, g, 0)
         if weight is not None and weight.shape != layer.weight.shape:
             inputs = 0 if isinstance(layer, nn.ConvTranspose1d) else 1
             resized = copy_by_group(layer.weight, weight, *groups.get(name, (0, [], [])), inputs=inputs)

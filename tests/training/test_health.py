@@ -151,7 +151,7 @@ def test_discriminators_that_win_are_told_of_once(capsys):
         return capsys.readouterr().out
 
     assert train_steps(0.9, 10) + train_steps(0.01, 2) + train_steps(0.1, 5) + train_steps(0.04, 2) == ""
-    assert "the discriminators win outright (hinge loss 0.040, 1 by chance)" in train_steps(0.04, 1)
+    assert "the discriminators win outright (loss 0.040, 1 by chance)" in train_steps(0.04, 1)
     assert train_steps(0.0, 10) == ""
 
 

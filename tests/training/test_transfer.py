@@ -261,6 +261,26 @@ def test_layers_go_by_stage_and_unit(key, there, new):
     assert report.copied["discriminators"] > 0
 
 
+@torch.no_grad()
+def test_discriminators_of_spectrograms_grow_and_those_of_another_kind_begin_anew():
+    stft, dac = ([f"discriminator={kind}", "model=tiny", "model.capacity=4"] for kind in ("stft", "dac"))
+    content = {"state_dict": (trained := build(configured("train", *stft))).state_dict()}
+    trained.on_save_checkpoint(content)
+    checkpoint, x = Checkpoint.from_content(content, Path("it.ckpt")), torch.randn(1, 1, 8192)
+    module = build(configured("train", *stft, "discriminator.channels=[18,20,36,33,40]"))
+    report = start_from(module, checkpoint)
+    assert report.resized["discriminators"] > 0
+    assert report.notes == []
+    for ours, theirs in zip(module.discriminator(x), trained.discriminator(x), strict=True):
+        assert torch.allclose(ours[-1], theirs[-1], atol=1e-3 * float(theirs[-1].abs().max()))
+    module = build(configured("train", *dac))
+    before = copy.deepcopy(module.discriminator.state_dict())
+    report = start_from(module, checkpoint)
+    assert report.notes == ["the checkpoint's discriminators are of another kind: these begin anew"]
+    assert report.unused["discriminators"] == sum(v.numel() for v in checkpoint.part("discriminator").values())
+    assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items())
+
+
 def test_nothing_that_fits_is_an_error():
     checkpoint = saved()
     checkpoint.state_dict = {"model.of.another": torch.zeros(3)}
