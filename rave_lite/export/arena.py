@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite.export.plan import Plan, Region, Step, length
-from rave_lite.layers.conv import LEAK
+from rave_lite.layers.activation import LEAK
 
 
 class Product(nn.Module):
