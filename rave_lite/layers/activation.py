@@ -23,25 +23,29 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.jit.is_scripting():
-            return x + torch.sin(x * self.log_alpha.exp()[:, None]).square() * (-self.log_alpha).exp()[:, None]
+            alpha = self.log_alpha.exp()[:, None]
+            return x + torch.sin(alpha * x).square() / alpha
         return SnakeFunction.apply(x, self.log_alpha)  # type: ignore[no-any-return]
 
 
 class SnakeFunction(torch.autograd.Function):
-    """Snake in float32 or wider, whatever `x` is. It keeps its input and its output alone; autograd keeps five tensors."""
+    """Snake in the parameter's precision, float32 in training, also of `x` in bfloat16.
+
+    It keeps its input and its output alone; autograd would keep five tensors.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, log_alpha: Tensor) -> Tensor:
-        log_alpha = log_alpha.to(torch.promote_types(x.dtype, torch.float32))[:, None]
-        y = (x * log_alpha.exp()).sin_()
-        y = torch.addcmul(x, y.mul_(y), (-log_alpha).exp(), out=y).to(x.dtype)
-        ctx.save_for_backward(x, y, log_alpha)
+        alpha = log_alpha.exp()[:, None]
+        y = (x * alpha).sin_()
+        y = torch.addcmul(x, y.mul_(y), alpha.reciprocal(), out=y).to(x.dtype)
+        ctx.save_for_backward(x, y, alpha)
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        x, y, log_alpha = ctx.saved_tensors
-        by_x = (x * (2 * log_alpha.exp())).sin_()
+        x, y, alpha = ctx.saved_tensors
+        by_x = (x * (2 * alpha)).sin_()
         by_x = torch.addcmul(gradient, gradient, by_x, out=by_x)
         by_log_alpha = (by_x * x).addcmul_(gradient, y, value=-1).sum((0, 2))
         return by_x.to(x.dtype), by_log_alpha
