@@ -8,6 +8,7 @@ from torch import Tensor
 from rave_lite.data import Windows
 from rave_lite.evaluation.latents import measure
 from rave_lite.export.torchscript import Live, export
+from rave_lite.layers import Snake
 from rave_lite.model import RAVE
 from rave_lite.model.decoder import Decoder
 from tests.conftest import build
@@ -28,6 +29,15 @@ def measured(*overrides: str) -> RAVE:
     with torch.no_grad():
         model.decoder.waveform.weight = model.decoder.waveform.weight * 30
     measure(model, windows(model), SECONDS)
+    return model
+
+
+@torch.no_grad()
+def with_snakes(model: RAVE) -> RAVE:
+    """`model` itself, audible, its Snakes each of another frequency."""
+    for snake in (part for part in model.modules() if isinstance(part, Snake)):
+        snake.log_alpha.normal_(0, 0.7)
+    model.decoder.waveform.weight = 40 * model.decoder.waveform.weight
     return model
 
 

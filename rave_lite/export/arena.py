@@ -12,12 +12,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from rave_lite.export.plan import Plan, Region, Step, length
-from rave_lite.layers.conv import LEAK
+from rave_lite.export.plan import Plan, Region, Step
+from rave_lite.layers import MatrixConv, Snake
+from rave_lite.layers.activation import LEAK
 
 
 class Product(nn.Module):
-    """A layer's arithmetic in two operations: its activated windows, then a product written to its place.
+    """A layer's arithmetic in two operations at most: its windows, after leaky ReLU, then a product written to its place.
 
     `windows`: `(T, B, kernel, C)`, of which `rows` is the matrix `(T * B, kernel * C)`; `source` is where they come from,
     overlapping. `target`: a matrix, or `(T, B, ratio, C)` where streams lie between the frames of a row.
@@ -27,20 +28,20 @@ class Product(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, step: Step):
+    def __init__(self, conv: MatrixConv, step: Step):
         super().__init__()
-        self.activated, self.residual = step.activated, step.skip is not None
-        self.biased, self.quantized = step.bias is not None, not isinstance(step.conv.product, nn.Linear)
-        product = step.conv.product
+        product = conv.product
+        self.leaky, self.in_place, self.residual = step.leaky, in_place(step), step.skip is not None
+        self.biased, self.quantized = step.bias is not None, not isinstance(product, nn.Linear)
         self.product = product if self.quantized else nn.Identity()
         self.register_buffer("weight", torch.empty(0) if self.quantized else product.weight.detach().t())
         bias = torch.empty(0) if step.bias is None else step.bias
         self.register_buffer("bias", bias if self.quantized else bias.to(product.weight.dtype))
 
     def forward(self, source: Tensor, windows: Tensor, rows: Tensor, skip: Tensor, target: Tensor) -> None:
-        if self.activated:
+        if self.leaky:
             torch._C._nn.leaky_relu(source, self.leak, out=windows)
-        else:
+        elif not self.in_place:
             windows.copy_(source)
         if self.quantized or target.dim() != 2:
             y = self.product(rows) if self.quantized else torch.mm(rows, self.weight)
@@ -54,6 +55,26 @@ class Product(nn.Module):
             torch.addmm(self.bias, rows, self.weight, out=target)
         else:
             torch.mm(rows, self.weight, out=target)
+
+
+class ScaledSnake(nn.Module):
+    """`alpha * snake(x)` of new frames, in three operations: the products that read it are divided by alpha, by `fold`."""
+
+    alpha: Tensor
+
+    def __init__(self, snake: Snake):
+        super().__init__()
+        self.register_buffer("alpha", snake.log_alpha.detach().exp())
+
+    def forward(self, source: Tensor, windows: Tensor, rows: Tensor, skip: Tensor, target: Tensor) -> None:
+        torch.mul(source, self.alpha, out=windows)
+        torch.sin(rows, out=target)
+        torch.addcmul(rows, target, target, out=target)
+
+
+def in_place(step: Step) -> bool:
+    """Whether a layer reads its input where it lies, as nothing else needs it."""
+    return isinstance(step.layer, MatrixConv) and step.layer.span == 1 and step.source.past == 0
 
 
 class Memory(nn.Module):
@@ -129,14 +150,14 @@ class Arena(nn.Module):
         self.taps = [(number[id(region)], delay) for region, delay in plan.taps]
         self.steps = [(number[id(s.source)], number[id(s.target)], number.get(id(s.skip), -1), s.skip_delay)
                       for s in plan.steps]
-        self.shapes = [((s.conv.span - 1) // s.conv.dilation + 1, s.conv.stride, s.conv.dilation,
-                        s.conv.product.out_features // s.target.channels) for s in plan.steps]
-        self.reach = [length(s.conv.past) for s in plan.steps]
+        self.shapes, self.reach = [s.shape for s in plan.steps], [s.reach for s in plan.steps]
+        self.in_place = [in_place(s) for s in plan.steps]
         self.first_tap = 10 + len(plan.regions)
         self.first_step = self.first_tap + len(self.taps)
         self.batch_size = batch_size
         self.views = {}
-        *layers, self.last = [Product(step) for step in plan.steps]
+        *layers, self.last = [ScaledSnake(step.layer) if isinstance(step.layer, Snake) else Product(step.layer, step)
+                              for step in plan.steps]
         self.layers = nn.ModuleList(layers)
 
     def start(self, frames: int, streams: int, x: Tensor) -> list[Tensor]:
@@ -190,7 +211,7 @@ class Arena(nn.Module):
             frame = streams * c
             start = self._start(source, streams) - self.reach[i] * frame
             views.append(self._view(source, [steps, streams, kernel, c], [stride * frame, c, dilation * frame, 1], start))
-            if kernel == 1 and self.past[source] == 0:  # nothing else needs its input
+            if self.in_place[i]:
                 views.append(views[-1])
                 views.append(self._view(source, [steps * streams, c], [c, 1], start))
             else:

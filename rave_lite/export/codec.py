@@ -1,6 +1,6 @@
 """The streaming model of an exported file: encoder and decoder, each planned into an `Arena`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import torch
@@ -11,7 +11,7 @@ from rave_lite.export.arena import Arena
 from rave_lite.export.noise import BlockNoise, NoiseFilter
 from rave_lite.export.plan import Plan, Region, length
 from rave_lite.export.precision import lower_precision
-from rave_lite.layers import MatrixConv, stream
+from rave_lite.layers import MatrixConv, ResidualUnit, Snake, stream
 from rave_lite.model import RAVE
 from rave_lite.model.latent import Spherical, Wasserstein
 
@@ -87,7 +87,13 @@ class StreamingCodec(nn.Module):
 
 
 def fold(rave: Any) -> None:
-    """Fold the principal directions' rotation, and the bands' gains, into the products of a streaming model before them."""
+    """Fold what is linear next to the products of a streaming model into them.
+
+    The rotation onto principal directions, the bands' gains, Snake's division by alpha, the signs of the release's bank.
+    """
+    for activation, conv in activated_products(rave):
+        if isinstance(activation, Snake):
+            conv.product.weight /= activation.log_alpha.exp().repeat(conv.product.in_features // len(activation.log_alpha))
     last, waveform = rave.encoder.last, rave.decoder.waveform
     rotated = rave.principal.directions @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
@@ -104,13 +110,27 @@ def fold(rave: Any) -> None:
         bank.synthesis = MatrixConv(pair, bank.synthesis.past, kernel_size=kernel + 1, stride=2, ratio=2 * bank.n_bands)
 
 
+def activated_products(rave: Any) -> Iterator[tuple[nn.Module, Any]]:
+    """The activations, each with the product that follows it."""
+    units: list[Any] = [part for part in rave.modules() if isinstance(part, ResidualUnit)]
+    for unit in units:
+        yield from zip(unit.branch[::2], unit.branch[1::2], strict=True)
+    yield from ((stage.activation, stage.down) for stage in rave.encoder.stages)
+    yield from ((stage.activation, stage.up) for stage in rave.decoder.stages)
+    yield rave.encoder.activation, rave.encoder.last
+    yield rave.decoder.activation, rave.decoder.waveform
+    if rave.decoder.noise is not None:
+        net = [rave.decoder.activation, *rave.decoder.noise.net]
+        yield from zip(net[::2], net[1::2], strict=True)
+
+
 def plan_units(plan: Plan, units: Iterable[Any], x: Region) -> Region:
     """Add residual units that read `x`; returns the output of the last."""
     hidden = plan.region(x.channels, x.rate)
     for unit in units:
-        _, wide, _, out = unit.branch
-        plan.step(wide, x, hidden, activated=True)
-        x = plan.step(out, hidden, plan.region(x.channels, x.rate), activated=True, skip=x, skip_delay=length(unit.skip))
+        outer, wide, inner, out = unit.branch
+        plan.step(wide, x, hidden, activation=outer)
+        x = plan.step(out, hidden, plan.region(x.channels, x.rate), activation=inner, skip=x, skip_delay=length(unit.skip))
     return x
 
 
@@ -130,11 +150,11 @@ class StreamingEncoder(nn.Module):
         x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate))
         for stage in rave.encoder.stages:
             x, rate = plan_units(plan, stage.units, x), rate // stage.down.stride
-            x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activated=True)
+            x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activation=stage.activation)
         self.spherical = isinstance(rave.latent, Spherical)
         self.register_buffer("centre", -rave.principal.directions @ rave.principal.mean, persistent=False)
         self.latents = len(plan.regions)
-        plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activated=True,
+        plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activation=rave.encoder.activation,
                   bias=None if self.spherical else self.centre)
         self.arena = Arena(plan, batch_size, dtype)
 
@@ -166,10 +186,10 @@ class StreamingDecoder(nn.Module):
         x = plan.step(decoder.first, x, plan.region(rave.config["capacity"] * 2 ** len(decoder.stages), rate))
         for stage in decoder.stages:
             rate *= stage.up.ratio
-            x = plan.step(stage.up, x, plan.region(x.channels // 2, rate), activated=True)
+            x = plan.step(stage.up, x, plan.region(x.channels // 2, rate), activation=stage.activation)
             x = plan_units(plan, stage.units, x)
         self.waveform = len(plan.regions)
-        plan.step(decoder.waveform, x, plan.region(2 * n_bands, rate), activated=True)
+        plan.step(decoder.waveform, x, plan.region(2 * n_bands, rate), activation=decoder.activation)
         self.gated = len(plan.regions)
         self.late_waveform = plan.tap(plan.region(n_bands, rate), length(decoder.waveform_skew))
         sources: list[tuple[Any, int]] = [(rave.latent.noise, 1)] if isinstance(rave.latent, Wasserstein) else []
@@ -179,23 +199,25 @@ class StreamingDecoder(nn.Module):
             self.filter = NoiseFilter(decoder.noise, dtype)
             sources.append((decoder.noise.noise, rate))
             gain = torch.cat([gain, decoder.band_gain.squeeze(1).float()])
-            self.plan_noise(plan, decoder.noise, self.filter.reach, x, n_bands, length(decoder.noise_skew))
+            self.plan_noise(plan, decoder, self.filter.reach, x)
         self.noise = BlockNoise(sources, gain, batch_size) if sources else None
         self.bands = len(plan.regions)
         plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True))
         self.arena = Arena(plan, batch_size, dtype)
 
     @torch.jit.unused
-    def plan_noise(self, plan: Plan, synth: Any, reach: int, x: Region, n_bands: int, skew: int) -> None:
+    def plan_noise(self, plan: Plan, decoder: Any, reach: int, x: Region) -> None:
         """Add the layers of the noise synthesiser, and the regions of its noise before and after the filter."""
-        net, rate = [conv for conv in synth.net if isinstance(conv, MatrixConv)], x.rate
-        for conv in net:
-            x = plan.step(conv, x, plan.region(conv.product.out_features, x.rate // conv.stride), activated=True,
-                          bias=torch.full((n_bands * synth.filter_bands,), -5.0) if conv is net[-1] else None)
-        self.amplitude = len(plan.regions) - 1
-        self.noise_source, self.filtered = self.amplitude + 1, self.amplitude + 2
-        self.late_noise = plan.tap(plan.region(n_bands, rate), reach)
-        self.late_filtered = plan.tap(plan.region(n_bands, rate), skew)
+        synth, rate = decoder.noise, x.rate
+        net = [decoder.activation, *synth.net]
+        for activation, conv in zip(net[::2], net[1::2], strict=True):
+            self.amplitude = len(plan.regions)
+            x = plan.step(conv, x, plan.region(conv.product.out_features, x.rate // conv.stride), activation=activation,
+                          bias=torch.full((synth.n_bands * synth.filter_bands,), -5.0) if conv is net[-1] else None)
+        self.noise_source = len(plan.regions)
+        self.filtered = self.noise_source + 1
+        self.late_noise = plan.tap(plan.region(synth.n_bands, rate), reach)
+        self.late_filtered = plan.tap(plan.region(synth.n_bands, rate), length(decoder.noise_skew))
 
     def forward(self, p: Tensor) -> Tensor:
         streams, frames = p.shape[0], p.shape[2]

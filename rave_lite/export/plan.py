@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from rave_lite.layers import MatrixConv
+from rave_lite.layers import MatrixConv, Snake
 
 
 @dataclass
@@ -25,20 +25,34 @@ class Region:
 
 @dataclass
 class Step:
-    """A layer between two regions. `conv` gives weights and shape; `skip` is a region added `skip_delay` frames late."""
+    """A layer between two regions: a convolution, or a Snake. `leaky`: whether leaky ReLU comes before it.
 
-    conv: MatrixConv
+    `skip`: a region added `skip_delay` frames late. `shape`: kernel, stride, dilation, output frames of a row.
+    """
+
+    layer: MatrixConv | Snake
     source: Region
     target: Region
-    activated: bool
+    leaky: bool = False
     skip: Region | None = None
     skip_delay: int = 0
     bias: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.source.remember(length(self.conv.past))
+        self.source.remember(self.reach)
         if self.skip is not None:
             self.skip.remember(self.skip_delay)
+
+    @property
+    def reach(self) -> int:
+        return 0 if isinstance(self.layer, Snake) else length(self.layer.past)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        if isinstance(self.layer, Snake):
+            return 1, 1, 1, 1
+        kernel, rows = (self.layer.span - 1) // self.layer.dilation + 1, self.layer.product.out_features
+        return kernel, self.layer.stride, self.layer.dilation, rows // self.target.channels
 
 
 @dataclass
@@ -48,15 +62,22 @@ class Plan:
     regions: list[Region] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     taps: list[tuple[Region, int]] = field(default_factory=list)
+    snakes: dict[Snake, Region] = field(default_factory=dict)
 
     def region(self, channels: int, rate: int, *, wide: bool = False) -> Region:
         self.regions.append(Region(channels, rate, wide=wide))
         return self.regions[-1]
 
-    def step(self, conv: MatrixConv, source: Region, target: Region, *, activated: bool = False, skip: Region | None = None,
-             skip_delay: int = 0, bias: Tensor | None = None) -> Region:
-        """Add a layer; returns its target."""
-        self.steps.append(Step(conv, source, target, activated, skip, skip_delay, bias))
+    def step(self, conv: MatrixConv, source: Region, target: Region, *, activation: nn.Module | None = None,
+             skip: Region | None = None, skip_delay: int = 0, bias: Tensor | None = None) -> Region:
+        """Add a layer, after its activation; returns its target. A layer without past is its source's only reader."""
+        if isinstance(activation, Snake):
+            if activation not in self.snakes:
+                place = source if conv.span == 1 else self.region(source.channels, source.rate)
+                self.steps.append(Step(activation, source, place))
+                self.snakes[activation] = place
+            source = self.snakes[activation]
+        self.steps.append(Step(conv, source, target, isinstance(activation, nn.LeakyReLU), skip, skip_delay, bias))
         return target
 
     def tap(self, region: Region, delay: int) -> int:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn.grad import conv1d_input
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
+from rave_lite.layers.activation import SLOPES
 from rave_lite.layers.padding import CausalPad
 
 Layer = TypeVar("Layer", nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
-LEAK = 0.2  # slope of every activation below zero
 REFERENCE_FAN_IN = 384  # fan-in at which a direction of `WeightNorm` starts as long as its weight
 LONG = 16  # times as many frames as channels: see `LongConv`
 ALIGNMENTS = ("causal", "centered", "release-causal", "release-centered")
@@ -118,17 +118,18 @@ class Conv1d(nn.Conv1d):
     """Convolution over the past, weight-normalised unless `norm` is false. `(B, in, T) -> (B, out, T / stride)`.
 
     T is a multiple of `stride`. A strided layer adds padding until its delay is a whole number of output frames.
+    `activation`: the network's, of `SLOPES`, for the scale of the initial weights.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1,
-                 norm: bool = True, alignment: str = "causal", delay: int = 0):
+                 norm: bool = True, activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, bias=False)
         span = (kernel_size - 1) * dilation + 1
         trailing = delay + lookahead(alignment, span, stride)
         alignment_pad = -trailing % stride
         self.past = CausalPad(in_channels, span - stride + alignment_pad)
         self.delay = (trailing + alignment_pad) // stride
-        nn.init.kaiming_normal_(self.weight, LEAK)
+        nn.init.kaiming_normal_(self.weight, SLOPES[activation])
         if norm:
             weight_norm(self)
 
@@ -173,15 +174,17 @@ class LongConv(torch.autograd.Function):
 class ConvTranspose1d(nn.ConvTranspose1d):
     """Weight-normalised upsampling with kernel `2 * stride`. `(B, in, T) -> (B, out, T * stride)`.
 
-    Each output block of `stride` samples sees the current input frame and the one before.
+    Each output block of `stride` samples sees the current input frame and the one before. `activation`: as of `Conv1d`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, alignment: str = "causal", delay: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, activation: str = "leaky_relu",
+                 alignment: str = "causal", delay: int = 0):
         super().__init__(in_channels, out_channels, 2 * stride, stride=stride, bias=False)
         self.ratio = stride
         self.past = CausalPad(in_channels, 1)
         self.delay = delay * stride + (0 if alignment == "causal" else stride // 2)
-        nn.init.normal_(self.weight, std=(1 / in_channels / (1 + LEAK**2)) ** 0.5)  # He: two taps reach each output
+        std = (1 / in_channels / (1 + SLOPES[activation] ** 2)) ** 0.5  # He: two taps reach each output
+        nn.init.normal_(self.weight, std=std)
         weight_norm(self, 2 * in_channels)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
@@ -196,8 +199,3 @@ class ConvTranspose1d(nn.ConvTranspose1d):
     def streaming(self, batch_size: int) -> nn.Module:
         taps = self.weight.unflatten(2, (2, self.ratio)).permute(3, 1, 2, 0).flip(2)  # (stride, out, older first, in)
         return MatrixConv(taps.flatten(0, 1).flatten(1), self.past, kernel_size=2, ratio=self.ratio)
-
-
-def leaky_relu(*, inplace: bool = True) -> nn.LeakyReLU:
-    """The activation of the whole network. In place by default: nothing else may need its input."""
-    return nn.LeakyReLU(LEAK, inplace=inplace)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rave_lite.layers.conv import Conv1d, leaky_relu
+from rave_lite.layers.activation import make_activation
+from rave_lite.layers.conv import Conv1d
 from rave_lite.layers.padding import CausalPad
 
 
@@ -106,7 +107,7 @@ class NoiseSynth(nn.Module):
     window: Tensor
 
     def __init__(self, in_channels: int, n_bands: int, *, ratios: list[int], hidden: int, filter_bands: int,
-                 framewise: bool = False, alignment: str = "causal", delay: int = 0):
+                 framewise: bool = False, activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
         super().__init__()
         self.n_bands = n_bands
         self.filter_bands = filter_bands
@@ -116,9 +117,9 @@ class NoiseSynth(nn.Module):
         layers: list[nn.Module] = []
         channels = [in_channels, *[hidden] * (len(ratios) - 1), n_bands * filter_bands]
         for i, ratio in enumerate(ratios):
-            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False,
+            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False, activation=activation,
                           alignment="centered" if alignment == "centered" else "causal", delay=delay)
-            layers += [conv, leaky_relu()]
+            layers += [conv, make_activation(activation, channels[i + 1])]
             delay = conv.delay
         self.net = nn.Sequential(*layers[:-1])
         self.noise = Noise(n_bands)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, ResidualStack, leaky_relu
+from rave_lite.layers import CausalPad, Conv1d, ConvTranspose1d, NoiseSynth, ResidualStack, make_activation
 
 
 class Decoder(nn.Module):
@@ -20,22 +20,24 @@ class Decoder(nn.Module):
     band_gain: Tensor
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
-                 noise: dict[str, Any] | None = None, alignment: str = "causal", delay: int = 0):
+                 noise: dict[str, Any] | None = None, activation: str = "leaky_relu", alignment: str = "causal",
+                 delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
-        self.first = Conv1d(in_channels, channels, 3, alignment=alignment, delay=delay)
+        layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
+        self.first = Conv1d(in_channels, channels, 3, **layer, delay=delay)
         self.stages, delay = nn.Sequential(), self.first.delay
         for ratio, stack in zip(reversed(ratios), reversed(dilations), strict=True):
-            stage = DecoderStage(channels, ratio=ratio, dilations=stack, alignment=alignment, delay=delay)
+            stage = DecoderStage(channels, ratio=ratio, dilations=stack, **layer, delay=delay)
             self.stages.append(stage)
             delay, channels = stage.units.delay, channels // 2
-        self.activation = leaky_relu()
-        self.waveform = Conv1d(channels, 2 * n_bands, 7, alignment=alignment, delay=delay)
+        self.activation = make_activation(activation, channels)
+        self.waveform = Conv1d(channels, 2 * n_bands, 7, **layer, delay=delay)
         with torch.no_grad():
             self.waveform.weight = self.waveform.weight * 0.1  # start quiet
         self.register_buffer("band_gain", torch.ones(n_bands, 1))
         self.delay = self.waveform.delay
-        self.noise = NoiseSynth(channels, n_bands, **noise, alignment=alignment, delay=delay) if noise else None
+        self.noise = NoiseSynth(channels, n_bands, **noise, **layer, delay=delay) if noise else None
         if self.noise is not None:
             self.delay = max(self.waveform.delay, self.noise.delay)
             self.noise_skew = CausalPad(n_bands, self.delay - self.noise.delay)
@@ -53,11 +55,12 @@ class Decoder(nn.Module):
 class DecoderStage(nn.Module):
     """An upsampling layer before residual units. `(B, C, T) -> (B, C / 2, T * ratio)`."""
 
-    def __init__(self, channels: int, *, ratio: int, dilations: list[int], alignment: str, delay: int):
+    def __init__(self, channels: int, *, ratio: int, dilations: list[int], activation: str, alignment: str, delay: int):
         super().__init__()
-        self.activation = leaky_relu()
-        self.up = ConvTranspose1d(channels, channels // 2, ratio, alignment=alignment, delay=delay)
-        self.units = ResidualStack(channels // 2, dilations, alignment=alignment, delay=self.up.delay)
+        layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
+        self.activation = make_activation(activation, channels)
+        self.up = ConvTranspose1d(channels, channels // 2, ratio, **layer, delay=delay)
+        self.units = ResidualStack(channels // 2, dilations, **layer, delay=self.up.delay)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.units(self.up(self.activation(x)))

@@ -1,24 +1,27 @@
 """Encoder: bands to latent parameters."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from rave_lite.layers import Conv1d, ResidualStack, leaky_relu
+from rave_lite.layers import Conv1d, ResidualStack, make_activation
 
 
 class Encoder(nn.Module):
     """RAVE v2's encoder. `(B, n_bands, T) -> (B, out_channels, T / prod(ratios))`; `delay` in output frames."""
 
     def __init__(self, n_bands: int, out_channels: int, *, capacity: int, ratios: list[int],
-                 dilations: list[list[int]], alignment: str = "causal", delay: int = 0):
+                 dilations: list[list[int]], activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
         super().__init__()
-        self.first = Conv1d(n_bands, capacity, 7, alignment=alignment, delay=delay)
+        layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
+        self.first = Conv1d(n_bands, capacity, 7, **layer, delay=delay)
         self.stages, delay, channels = nn.Sequential(), self.first.delay, capacity
         for ratio, stack in zip(ratios, dilations, strict=True):
-            stage = EncoderStage(channels, ratio=ratio, dilations=stack, alignment=alignment, delay=delay)
+            stage = EncoderStage(channels, ratio=ratio, dilations=stack, **layer, delay=delay)
             self.stages.append(stage)
             delay, channels = stage.down.delay, 2 * channels
-        self.activation = leaky_relu()
-        self.last = Conv1d(channels, out_channels, 3, alignment=alignment, delay=delay)
+        self.activation = make_activation(activation, channels)
+        self.last = Conv1d(channels, out_channels, 3, **layer, delay=delay)
         self.delay = self.last.delay
 
     def forward(self, bands: Tensor) -> Tensor:
@@ -28,11 +31,12 @@ class Encoder(nn.Module):
 class EncoderStage(nn.Module):
     """Residual units before a strided layer. `(B, C, T) -> (B, 2 * C, T / ratio)`."""
 
-    def __init__(self, channels: int, *, ratio: int, dilations: list[int], alignment: str, delay: int):
+    def __init__(self, channels: int, *, ratio: int, dilations: list[int], activation: str, alignment: str, delay: int):
         super().__init__()
-        self.units = ResidualStack(channels, dilations, alignment=alignment, delay=delay)
-        self.activation = leaky_relu()
-        self.down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, alignment=alignment, delay=self.units.delay)
+        layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
+        self.units = ResidualStack(channels, dilations, **layer, delay=delay)
+        self.activation = make_activation(activation, channels)
+        self.down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, **layer, delay=self.units.delay)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.down(self.activation(self.units(x)))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.errors import InputError
-from rave_lite.layers import ALIGNMENTS, PQMF, Conv1d, ConvTranspose1d
+from rave_lite.layers import ALIGNMENTS, PQMF, SLOPES, Conv1d, ConvTranspose1d
 from rave_lite.model.checkpoint import Checkpoint, load_matching, read_checkpoint
 from rave_lite.model.decoder import Decoder
 from rave_lite.model.encoder import Encoder
@@ -29,21 +29,24 @@ class RAVE(nn.Module):
     back from an output sample to the earliest input it depends on. `alignment`: "causal" needs no future input, "centered"
     delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
-    `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None.
+    `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole
+    network, "leaky_relu" or "snake".
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
                  dilations: list[list[int]], latent: dict[str, Any], noise: dict[str, Any] | None = None,
-                 alignment: str = "causal", bank: dict[str, Any] | None = None):
+                 activation: str = "leaky_relu", alignment: str = "causal", bank: dict[str, Any] | None = None):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
             raise InputError(f"{len(ratios)} ratios but {len(dilations)} lists of dilations; one list per ratio",
                              where="model")
-        if alignment not in ALIGNMENTS:
-            raise InputError(f"{alignment!r} is none of {', '.join(ALIGNMENTS)}", where="model.alignment")
+        for key, value, known in (("activation", activation, SLOPES), ("alignment", alignment, ALIGNMENTS)):
+            if value not in known:
+                raise InputError(f"{value!r} is none of {', '.join(known)}", where=f"model.{key}")
         options = {k: v for k, v in latent.items() if k != "name"}
-        stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "alignment": alignment}
+        stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "activation": activation,
+                                 "alignment": alignment}
         self.pqmf = PQMF(n_bands, attenuation, **bank or {})
         self.latent = LATENTS[latent["name"]](**options)
         self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)

@@ -106,12 +106,18 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
         incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
+    if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
+        notes.append(f"model.activation was {activation}: what is copied was trained with it")
     return incompatible, notes
 
 
 @torch.no_grad()
 def resize(module: RAVETraining, source: dict[str, Tensor], copied: dict[str, Tensor], trained: dict[str, Any]) -> None:
-    """Copy what fits from `source` into those convolutions of `module` that were not `copied` as a whole."""
+    """Copy what fits from `source` into those convolutions, biases and Snakes of `module` that were not `copied` whole."""
+    for name, vector in module.named_parameters():
+        if vector.dim() == 1 and name in source and name not in copied:
+            count = min(len(vector), len(source[name]))
+            vector[:count] = source[name][:count]
     groups = channel_groups(module.model, trained)
     for name, layer in module.named_modules():
         if not isinstance(layer, CONVOLUTIONS) or not name.startswith(("model.", "discriminator.")):
@@ -127,9 +133,6 @@ def resize(module: RAVETraining, source: dict[str, Tensor], copied: dict[str, Te
                 layer.weight.copy_(resized)
             else:
                 layer.weight = resized  # its parametrisation splits it into g and v
-        if layer.bias is not None and f"{name}.bias" in source and f"{name}.bias" not in copied:
-            count = min(len(layer.bias), len(source[f"{name}.bias"]))
-            layer.bias[:count] = source[f"{name}.bias"][:count]
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from rave_lite.export.torchscript import Live, export, load
 from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
-from tests.models import written
+from tests.models import with_snakes, written
 
 SMALL = "model.capacity=6"
 BLOCKS = 60  # for the memory check
@@ -82,6 +82,14 @@ def test_hosts_find_what_they_ask_for(tiny):
 def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
     model = audible(*overrides[:1], SMALL, *overrides[1:])
     assert failed(written(model, tmp_path, **options), model) == {}
+
+
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize("precision", ["int8", "float32", "float16"])
+def test_a_file_of_snakes_is_the_model(precision, tmp_path):
+    model = with_snakes(build("model=v2_small", SMALL, "model.activation=snake").eval())
+    model.fit_principal(torch.randn(2, 1, 40 * model.hop))
+    assert failed(written(model, tmp_path, precision=precision), model) == {}
 
 
 def test_decode_with_fewer_latents_leaves_the_others_at_their_mean(tmp_path):

@@ -43,6 +43,7 @@ LAYERS = {
     "transposed": (lambda: ConvTranspose1d(3, 5, 4, alignment="centered", delay=2), 1, 3),
     "residual": (lambda: ResidualUnit(4, dilation=3), 1, 4),
     "residual centered": (lambda: ResidualUnit(4, dilation=9, alignment="centered", delay=5), 1, 4),
+    "residual snake": (lambda: ResidualUnit(4, dilation=3, activation="snake"), 1, 4),
     "analysis": (lambda: PQMF(4, 60), 4, 1),
     "bank": (Bank, 4, 1),
 }

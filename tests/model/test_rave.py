@@ -9,6 +9,7 @@ from rave_lite import InputError, set_noise, stream
 from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit
 from rave_lite.model import RAVE, load_matching
 from tests.conftest import build
+from tests.models import with_snakes
 from tests.streaming import assert_streams
 
 MODELS = ["v2", "v2_small", "tiny", "low_latency"]
@@ -39,6 +40,14 @@ def test_tiny_is_about_a_million():
 def test_every_model_streams(model, latent, alignment, tmp_path):
     rave = build(f"model={model}", f"latent={latent}", f"model.alignment={alignment}", SMALL)
     assert_streams(rave, hop=rave.hop, frames=20 + rave.latency // rave.hop, folder=tmp_path)
+
+
+@pytest.mark.parametrize("alignment", ["causal", pytest.param("centered", marks=pytest.mark.slow)])
+def test_a_model_of_snakes_streams(alignment, tmp_path):
+    rave = with_snakes(build("model=tiny", "model.capacity=4", "model.activation=snake", f"model.alignment={alignment}",
+                             "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"))
+    assert not any(isinstance(part, nn.LeakyReLU) for part in rave.modules())
+    assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 
 def passthrough(rave: RAVE, bands: int) -> RAVE:
@@ -146,6 +155,8 @@ def test_files_that_are_no_checkpoint(tmp_path, content):
 def test_inconsistent_model_settings():
     with pytest.raises(Exception, match="alignment"):
         build("model.alignment=sideways")
+    with pytest.raises(Exception, match="none of leaky_relu, snake"):
+        build("model.activation=relu")
     with pytest.raises(Exception, match="dilations"):
         build("model.ratios=[4,4]")
 

@@ -79,11 +79,13 @@ def test_a_copy_has_no_recordings(graphs):
     assert not copy.deepcopy(graphs).recordings
 
 
-@pytest.mark.parametrize(("step", "limit"), [(1, 640), (13, 890), (12, 450)],
-                         ids=["generator, phase 1", "generator, phase 2", "discriminator"])
-def test_operations_of_a_step(step, limit):
+@pytest.mark.parametrize(("step", "activation", "limit"), [
+    (1, "leaky_relu", 640), (13, "leaky_relu", 890), (12, "leaky_relu", 450), (1, "snake", 1230)],
+                         ids=["generator, phase 1", "generator, phase 2", "discriminator", "Snake, phase 1"])
+def test_operations_of_a_step(step, activation, limit):
     """Of full v2's layers, whatever the width: what is launched, or interpreted, one by one where nothing is recorded."""
-    module = build(configured("train", "model.capacity=4", "discriminator.capacity=4", "data.root=none"))
+    module = build(configured("train", "model.capacity=4", "discriminator.capacity=4", "data.root=none",
+                              f"model.activation={activation}"))
     module.phase1_steps, module.step = 10, step
     x, optimizers = 0.1 * torch.randn(1, 1, 65536), module.configure_optimizers()
     module.update_step(x, *optimizers)

@@ -10,7 +10,7 @@ import torch
 
 from rave_lite import RAVE, InputError, set_noise
 from rave_lite.cli.build import build, build_or_transfer, model_keys
-from rave_lite.layers import Conv1d
+from rave_lite.layers import Conv1d, Snake
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
@@ -26,6 +26,8 @@ def saved(*overrides: str) -> Checkpoint:
     with torch.no_grad():
         for parameter in module.ema.parameters():
             parameter.mul_(1.5)
+        for snake in (part for part in module.ema.modules() if isinstance(part, Snake)):
+            snake.log_alpha.normal_(0, 0.7)
     content = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(content)
     return Checkpoint.from_content(content, Path("it.ckpt"))
@@ -47,11 +49,11 @@ def test_everything_is_copied_and_the_averages_are_what_counts():
 @pytest.mark.parametrize(("latent", "typed"), [
     *((latent, typed) for latent in ("wasserstein", "variational")
       for typed in (["model.capacity=6", "discriminator.capacity=3"], ["latent.size=24"])),
-    ("wasserstein", ["latent.noise_channels=150"])])
+    ("wasserstein", ["latent.noise_channels=150"]), ("wasserstein", ["model.capacity=6", "model.activation=snake"])])
 @torch.no_grad()
 def test_a_wider_model_starts_as_the_same_function(latent, typed):
     size = ["latent.size=16"] if "size" not in typed[0] else []
-    checkpoint = saved(f"latent={latent}", "latent.size=16")
+    checkpoint = saved(f"latent={latent}", "latent.size=16", *(x for x in typed if "activation" in x))
     module = build(configured("train", *TINY, f"latent={latent}", *size, *typed))
     report = start_from(module, checkpoint)
     trained = RAVE.from_checkpoint(checkpoint).double()
@@ -63,7 +65,7 @@ def test_a_wider_model_starts_as_the_same_function(latent, typed):
     z = trained.encode(x)
     assert torch.allclose(module.model.encode(x)[:, :16], z, atol=1e-3 * float(z.abs().max()))
     assert report.resized["encoder"] > 0 or report.resized["decoder"] > 0
-    if "capacity" in typed[0]:
+    if "capacity" in typed[0] and "discriminator" in typed[1]:
         source = build(configured("train", *TINY)).discriminator.double()
         source.load_state_dict(checkpoint.part("discriminator"))
         for ours, theirs in zip(module.discriminator(x), source(x), strict=True):
@@ -279,6 +281,13 @@ def test_discriminators_of_spectrograms_grow_and_those_of_another_kind_begin_ane
     assert report.notes == ["the checkpoint's discriminators are of another kind: these begin anew"]
     assert report.unused["discriminators"] == sum(v.numel() for v in checkpoint.part("discriminator").values())
     assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items())
+
+
+def test_another_activation_is_said():
+    report = start_from(build(configured("train", *TINY, "model.activation=snake")), saved())
+    assert report.notes == ["model.activation was leaky_relu: what is copied was trained with it"]
+    assert report.new["encoder"] > 0
+    assert not report.resized
 
 
 def test_nothing_that_fits_is_an_error():
