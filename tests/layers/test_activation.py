@@ -5,6 +5,8 @@ import torch
 
 from rave_lite.layers import SLOPES, Conv1d, ConvTranspose1d, Snake, make_activation
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
 
 def formula(x: torch.Tensor, log_alpha: torch.Tensor) -> torch.Tensor:
     alpha = log_alpha.exp()[:, None]
@@ -39,15 +41,16 @@ def test_no_frequency_divides_by_zero(log_alpha):
     assert all(g.isfinite().all() for g in gradients)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_its_sine_is_computed_in_float32(dtype):
+def test_its_sine_is_computed_in_float32(dtype, device):
     """From rounded input on, only the results are rounded: large arguments keep their phase."""
-    snake, _ = case(torch.float32)
-    x = (30 * torch.randn(2, 3, 400)).to(dtype).requires_grad_()
-    above = torch.randn(2, 3, 400).to(dtype)
+    snake = case(torch.float32)[0].to(device)
+    x = (30 * torch.randn(2, 3, 400, device=device)).to(dtype).requires_grad_()
+    above = torch.randn(2, 3, 400, device=device).to(dtype)
     exact = x.detach().double().requires_grad_()
     expected = formula(exact, snake.log_alpha.double())
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
         y = snake(x)
     assert y.dtype == dtype
     rounding = torch.finfo(dtype).eps

@@ -30,11 +30,13 @@ def test_a_step_never_waits_for_the_gpu():
     assert module.first_nonfinite_step.item() == -1
 
 
-def test_recorded_steps_learn_as_those_that_are_run():
+@pytest.mark.parametrize("activation", ["leaky_relu", "snake"])
+def test_recorded_steps_learn_as_those_that_are_run(activation):
     """Both phases, discriminators too: the same draws, so the same losses and weights, but for the order of sums."""
     losses, weights = {}, {}
     for record in ("true", "false"):
-        module = training(f"runner.record={record}", "phase1.steps=16", "phase2.steps=24").cuda()
+        module = training(f"runner.record={record}", f"model.activation={activation}", "phase1.steps=16",
+                          "phase2.steps=24").cuda()
         optimizers = module.configure_optimizers()
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -55,12 +55,14 @@ def number_layers(path: Path) -> None:
 
 
 @pytest.mark.sampled(1)
-@pytest.mark.parametrize(("stopped", "numbered"), [(3, False), (8, False), (8, True)])
-def test_a_resumed_run_is_the_uninterrupted_one(settings, whole, tmp_path, monkeypatch, stopped, numbered):
-    """Also from a file of an earlier version, whose layers had numbers, and where a part is named in the settings."""
+@pytest.mark.parametrize(("stopped", "numbered", "more"), [
+    (8, False, ["model.activation=snake"]), (3, False, []), (8, False, []),
+    (8, True, ["training.freeze={decoder.first: 10}"])])
+def test_a_resumed_run_is_the_uninterrupted_one(settings, whole, tmp_path, monkeypatch, stopped, numbered, more):
+    """Also from a file of an earlier version, whose layers had numbers, and where the settings name a part; and Snakes."""
     first, second = whole, tmp_path / "parts"
-    if numbered:
-        settings, first = [*settings, "training.freeze={decoder.first: 10}"], tmp_path / "whole"
+    if more:
+        settings, first = [*settings, *more], tmp_path / "whole"
         run(first, *settings)
     with monkeypatch.context() as patch:
         stop_at(stopped, patch)
