@@ -82,6 +82,9 @@ def test_off_it_is_no_part_of_the_state():
 
 @pytest.mark.slow
 def test_a_resumed_run_goes_on_with_its_norms(settings, tmp_path, monkeypatch):
+    """And with discriminators of two kinds."""
+    settings = [setting for setting in settings if not setting.startswith("discriminator")]
+    settings += ["discriminator=multi_stft", "discriminator.parts.multi.capacity=2", "discriminator.parts.stft.n_fft=[64]"]
     run(tmp_path / "whole", *settings, ON)
     with monkeypatch.context() as patch:
         stop_at(8, patch)
