@@ -44,9 +44,10 @@ def stop_at(step: int, monkeypatch) -> None:
 
 
 def training(*overrides: str) -> RAVETraining:
-    """A small training module, ten steps in each phase."""
+    """A small training module, ten steps in each phase; `discriminator=KIND` sets the size of other discriminators, too."""
     torch.manual_seed(0)
-    return build(configured("train", *SMALL, "phase1.steps=10", "phase2.steps=10", *overrides))
+    sizes = SMALL[: -1 if any(o.startswith("discriminator=") for o in overrides) else None]
+    return build(configured("train", *sizes, "phase1.steps=10", "phase2.steps=10", *overrides))
 
 
 def audio(batch: int = 2, length: int = 8192) -> torch.Tensor:

@@ -40,6 +40,8 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
 
     `overrides` of the command line that concern the model win. Raises InputError for another kind of latent.
     """
+    if resumed and not any(override.lstrip("+").startswith("model.limit=") for override in overrides):
+        config.model.limit = resumed.architecture["limit"]  # which another version may have had otherwise
     path = config.transfer["from"]
     if path is None:
         return build(config)

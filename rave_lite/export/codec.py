@@ -89,7 +89,7 @@ class StreamingCodec(nn.Module):
 def fold(rave: Any) -> None:
     """Fold what is linear next to the products of a streaming model into them.
 
-    The rotation onto principal directions, the bands' gains, Snake's division by alpha, the signs of the release's bank.
+    The rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the release's signs.
     """
     for activation, conv in activated_products(rave):
         if isinstance(activation, Snake):
@@ -97,8 +97,9 @@ def fold(rave: Any) -> None:
     last, waveform = rave.encoder.last, rave.decoder.waveform
     rotated = rave.principal.directions @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
-    waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain
+    waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit
     bank = rave.pqmf
+    bank.synthesis.product.weight *= rave.decoder.limit
     if bank.alternate:  # the signs of even and odd frames: a product gives two frames
         first, second = bank.signs[..., 0].float(), bank.signs[..., 1].float()
         weight, kernel = bank.analysis.product.weight, bank.analysis.span
@@ -198,7 +199,7 @@ class StreamingDecoder(nn.Module):
         if decoder.noise is not None:
             self.filter = NoiseFilter(decoder.noise, dtype)
             sources.append((decoder.noise.noise, rate))
-            gain = torch.cat([gain, decoder.band_gain.squeeze(1).float()])
+            gain = torch.cat([gain, decoder.band_gain.squeeze(1).float() / decoder.limit])
             self.plan_noise(plan, decoder, self.filter.reach, x)
         self.noise = BlockNoise(sources, gain, batch_size) if sources else None
         self.bands = len(plan.regions)

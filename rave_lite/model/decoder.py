@@ -12,8 +12,8 @@ class Decoder(nn.Module):
     """RAVE v2's decoder, which mirrors the encoder. `(B, in_channels, T) -> (B, n_bands, T * prod(ratios))`.
 
     `ratios` and `dilations` are the encoder's, in its order. The waveform is multiplied by a sigmoid amplitude, joined
-    by filtered noise where `noise` gives `NoiseSynth` its ratios, hidden and filter_bands, and bounded by tanh.
-    `band_gain` `(n_bands, 1)`: factor of each band before tanh, so that quiet bands are learned as fast as loud ones.
+    by filtered noise where `noise` gives `NoiseSynth` its ratios, hidden and filter_bands, and bounded to `limit` by tanh.
+    `band_gain` `(n_bands, 1)`: factor of each band before that, so that quiet bands are learned as fast as loud ones.
     The argument `delay` is in latent frames, the attribute in band samples.
     """
 
@@ -21,7 +21,7 @@ class Decoder(nn.Module):
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[int]],
                  noise: dict[str, Any] | None = None, activation: str = "leaky_relu", alignment: str = "causal",
-                 delay: int = 0):
+                 limit: float = 1.0, delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
         layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
@@ -36,7 +36,7 @@ class Decoder(nn.Module):
         with torch.no_grad():
             self.waveform.weight = self.waveform.weight * 0.1  # start quiet
         self.register_buffer("band_gain", torch.ones(n_bands, 1))
-        self.delay = self.waveform.delay
+        self.limit, self.delay = limit, self.waveform.delay
         self.noise = NoiseSynth(channels, n_bands, **noise, **layer, delay=delay) if noise else None
         if self.noise is not None:
             self.delay = max(self.waveform.delay, self.noise.delay)
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
         y = self.waveform_skew(waveform * torch.sigmoid(amplitude))[..., : x.shape[-1]]
         if self.noise is not None:
             y = y + self.noise_skew(self.noise(x))[..., : x.shape[-1]]
-        return torch.tanh(self.band_gain.to(y.dtype) * y)
+        return self.limit * torch.tanh((self.band_gain / self.limit).to(y.dtype) * y)
 
 
 class DecoderStage(nn.Module):

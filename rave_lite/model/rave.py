@@ -30,12 +30,13 @@ class RAVE(nn.Module):
     delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
     `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole
-    network, "leaky_relu" or "snake".
+    network, "leaky_relu" or "snake". `limit`: bound of the bands' samples; a sine of full scale has the root of `n_bands`.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
                  dilations: list[list[int]], latent: dict[str, Any], noise: dict[str, Any] | None = None,
-                 activation: str = "leaky_relu", alignment: str = "causal", bank: dict[str, Any] | None = None):
+                 activation: str = "leaky_relu", alignment: str = "causal", bank: dict[str, Any] | None = None,
+                 limit: float = 1.0):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
@@ -50,7 +51,8 @@ class RAVE(nn.Module):
         self.pqmf = PQMF(n_bands, attenuation, **bank or {})
         self.latent = LATENTS[latent["name"]](**options)
         self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)
-        self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, delay=self.encoder.delay)
+        self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, limit=limit,
+                               delay=self.encoder.delay)
         self.decoder.delay -= self.pqmf.skew  # counted from the bands
         self._scale_noise_weights()
         self.principal = Principal(self.latent.size)

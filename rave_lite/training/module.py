@@ -15,6 +15,7 @@ from rave_lite.model import RAVE
 from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.adversarial import Adversarial, feature_matching
+from rave_lite.training.balancer import LossBalancer
 from rave_lite.training.losses import SpectralDistance, reconstruction_distance
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
@@ -31,9 +32,9 @@ class RAVETraining(L.LightningModule):
     `phase1_steps`, `phase2_steps`: length of each phase; `lr`: (first, last) of the generator, falling linearly over phase 1
     after a linear rise over the first `warmup` steps; `weights`: weight of each loss by name; `penalty_warmup`: (first
     weight, steps) of a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`:
-    in phase 2, every n-th step trains the discriminator instead of the generator; `adversarial`: kind of its loss; `ada`:
-    augmentation of all discriminator inputs, or None; `run`: runs the networks; `seed`: seeds every step's randomness;
-    `config`: plain values saved in every checkpoint.
+    in phase 2, every n-th step trains the discriminator instead of the generator; `adversarial`: kind of its loss;
+    `balancer`: decay of a `LossBalancer`'s means, or None; `ada`: augmentation of all discriminator inputs, or None;
+    `run`: runs the networks; `seed`: seeds every step's randomness; `config`: plain values saved in every checkpoint.
 
     To start from a trained model: `freeze`, `lr_scale`: see `ParameterSchedule`; `pull`: weight of the squared distance of
     the model's weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
@@ -46,9 +47,10 @@ class RAVETraining(L.LightningModule):
                  bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, adversarial: str = "hinge", ema: float | None = None,
-                 penalty_warmup: tuple[float, int] | None = None, warmup: int = 0, ada: AdaptiveAugmentation | None = None,
-                 run: NetworkRunner | None = None, seed: int = 0, freeze: dict[str, float] | None = None,
-                 lr_scale: dict[str, float] | None = None, pull: float = 0.0, config: dict[str, Any] | None = None):
+                 balancer: float | None = None, penalty_warmup: tuple[float, int] | None = None, warmup: int = 0,
+                 ada: AdaptiveAugmentation | None = None, run: NetworkRunner | None = None, seed: int = 0,
+                 freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
+                 config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
@@ -61,6 +63,7 @@ class RAVETraining(L.LightningModule):
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
         self.pull = factor("pull", pull, 0.001)
         self.weights, self.penalty_warmup = weights, penalty_warmup
+        self.balancer = None if balancer is None else LossBalancer(weights, balancer)
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas, self.warmup = lr, discriminator_lr, betas, warmup
         self.discriminator_every, self.adversarial = discriminator_every, Adversarial(adversarial)
@@ -137,12 +140,13 @@ class RAVETraining(L.LightningModule):
     def _generator_passes(self, x: Tensor, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
         """The generator's gradients; its losses by name, and their weighted total."""
         with frozen(self.discriminator):
-            losses = self.generator_losses(x)
-            weighted = [loss * (self.penalty_weight if name == "penalty" else self.weight(name))
-                        for name, loss in losses.items()]
-            losses["total"] = torch.stack(weighted).sum()
+            reconstruction = self.reconstruct_bands(x)
+            losses = self.generator_losses(x, reconstruction)
+            weighted = {name: loss * (self.penalty_weight if name == "penalty" else self.weight(name))
+                        for name, loss in losses.items()}
+            losses["total"] = torch.stack(list(weighted.values())).sum()
             with tf32(True):
-                backward(losses["total"])
+                backward(losses["total"] if self.balancer is None else self.balancer(losses, weighted, reconstruction[1]))
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _discriminator_passes(self, x: Tensor, backward: Callable[[Tensor], None]) -> dict[str, Tensor]:
@@ -179,9 +183,9 @@ class RAVETraining(L.LightningModule):
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
 
     @tf32(False)
-    def generator_losses(self, x: Tensor) -> dict[str, Tensor]:
-        """The generator's unweighted losses by name."""
-        bands, output_bands, h = self.reconstruct_bands(x)
+    def generator_losses(self, x: Tensor, reconstruction: tuple[Tensor, Tensor, Tensor] | None = None) -> dict[str, Tensor]:
+        """The generator's unweighted losses by name; `reconstruction`: of `x`, by `reconstruct_bands`, if there is one."""
+        bands, output_bands, h = reconstruction or self.reconstruct_bands(x)
         output = self.model.pqmf.inverse(output_bands)
         reference, output = self.aligned(x, output, self.model.latency)
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
@@ -216,6 +220,7 @@ class RAVETraining(L.LightningModule):
         """Both signals as the discriminators receive them."""
         return (reference, output) if self.ada is None else self.ada(reference, output)
 
+    @tf32(False)
     def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`(B, 1, T)` to its bands, reconstructed bands and the encoder's output; no gradient through a frozen encoder."""
         encoder, decoder, learns = self.model.encoder, self.model.decoder, torch.is_grad_enabled()

@@ -36,9 +36,9 @@ def check_resumable(module: RAVETraining, checkpoint: Checkpoint) -> list[str]:
     """
     state, config, path = checkpoint.state_dict, checkpoint.settings, checkpoint.path
     saved_parts, parts = ({name.split(".")[0] for name in names} for names in (state, module.state_dict()))
-    for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema")):
+    for part, setting in (("start", "pull"), ("ada", "ada"), ("ema", "ema"), ("balancer", "balancer")):
         if (part in saved_parts) != (part in parts):
-            given = f"training.{setting}={json.dumps(config['training'][setting])}".replace('"', "")
+            given = f"training.{setting}={json.dumps(config['training'].get(setting))}".replace('"', "")
             raise InputError(f"this run began with {given}; to resume does not switch that on or off: say '{given}' "
                              f"again, or start a new run with transfer.from={path}", where=path)
     if any(len(state["param_groups"]) > 1 for state in checkpoint.optimizer_states or []):

@@ -84,6 +84,14 @@ def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
     assert failed(written(model, tmp_path, **options), model) == {}
 
 
+def test_a_file_bends_loud_sounds_as_the_model_does(tmp_path):
+    model = build("model=v2_small", SMALL).eval()
+    model.decoder.band_gain *= 300
+    model.fit_principal(torch.randn(2, 1, 40 * model.hop))
+    assert model(torch.randn(1, 1, 40 * model.hop)).abs().max() > 4
+    assert failed(written(model, tmp_path), model) == {}
+
+
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("precision", ["int8", "float32", "float16"])
 def test_a_file_of_snakes_is_the_model(precision, tmp_path):

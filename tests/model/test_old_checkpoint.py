@@ -41,6 +41,7 @@ def test_its_run_goes_on(write, tmp_path):
     checkpoint = read_checkpoint(out / "checkpoints/last.ckpt")
     assert checkpoint.step == 8
     before, after = read_checkpoint(OLD).state_dict, checkpoint.state_dict
+    assert checkpoint.architecture["limit"] == 1
     assert torch.equal(after["model.decoder.band_gain"], torch.ones(16, 1))
     assert torch.equal(after["model.encoder.first.parametrizations.weight.original1"],
                        before["model.encoder.first.parametrizations.weight.original1"])  # frozen in phase 2

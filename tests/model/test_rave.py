@@ -50,6 +50,21 @@ def test_a_model_of_snakes_streams(alignment, tmp_path):
     assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 
+def test_the_bands_have_room_for_full_scale():
+    """Of the loudest sounds, the bands stay below the limit; 1, the limit of earlier versions, would take 4 dB from them."""
+    rave = build("model=v2", SMALL)
+    time = torch.arange(1 << 14) / 44100
+    click = torch.zeros(1 << 14)
+    click[5000] = 1
+    for sound in (torch.sin(2 * torch.pi * 100 * time), torch.sin(2 * torch.pi * 100 * time).sign(), click):
+        bands = rave.pqmf(sound[None, None])
+        assert bands.abs().max() < 0.85 * rave.decoder.limit
+    sine = rave.pqmf(torch.sin(2 * torch.pi * 100 * time)[None, None])
+    assert rave.pqmf.inverse(sine.clamp(-1, 1)).square().mean() < 0.4 * rave.pqmf.inverse(sine).square().mean()
+    rave.decoder.band_gain *= 1e6
+    assert rave.decoder(torch.randn(1, rave.latent.decoder_channels, 20)).abs().max() == pytest.approx(rave.decoder.limit)
+
+
 def passthrough(rave: RAVE, bands: int) -> RAVE:
     """Weights that carry `bands` bands unchanged from end to end: strided layers stack samples into channels, transposed
     ones lay them out again, residual branches and activations do nothing, the amplitude is constant."""

@@ -26,7 +26,7 @@ def test_adversarial_losses(kind, discriminator, generator):
 def test_both_kinds_weigh_the_same_at_chance_and_are_lowest_with_the_right_sign(kind):
     """As the health monitor, the loss's weight and adaptive augmentation take it."""
     losses, scores = Adversarial(kind), [torch.zeros(2, 3, requires_grad=True) for _ in range(2)]
-    assert float(losses.discriminator(scores)) == pytest.approx(2 * 2)
+    assert losses.discriminator(scores).item() == pytest.approx(2 * 2)
     slopes = torch.autograd.grad(losses.generator(scores), scores)
     assert [float(slope.sum()) for slope in slopes] == pytest.approx([-1, -1])
     right = [torch.tensor([[1.0, 1.0], [-1.0, -1.0]])]

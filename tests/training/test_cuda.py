@@ -14,8 +14,15 @@ from tests.runs import audio, training
 pytestmark = pytest.mark.gpu
 
 
-def test_a_step_never_waits_for_the_gpu():
-    module, x = training().cuda(), audio().cuda()
+KINDS = pytest.mark.parametrize("kind", [
+    [], ["model.activation=snake"],
+    ["discriminator=dac", "discriminator.parts.multi.capacity=2", "training.adversarial=least_squares",
+     "training.balancer=0.9"]])
+
+
+@KINDS
+def test_a_step_never_waits_for_the_gpu(kind):
+    module, x = training(*kind).cuda(), audio().cuda()
     optimizers = module.configure_optimizers()
     module.step = 8
     for _ in range(2 + WARM_UP + module.discriminator_every):  # allocates once, records
@@ -30,13 +37,12 @@ def test_a_step_never_waits_for_the_gpu():
     assert module.first_nonfinite_step.item() == -1
 
 
-@pytest.mark.parametrize("activation", ["leaky_relu", "snake"])
-def test_recorded_steps_learn_as_those_that_are_run(activation):
+@KINDS
+def test_recorded_steps_learn_as_those_that_are_run(kind):
     """Both phases, discriminators too: the same draws, so the same losses and weights, but for the order of sums."""
     losses, weights = {}, {}
     for record in ("true", "false"):
-        module = training(f"runner.record={record}", f"model.activation={activation}", "phase1.steps=16",
-                          "phase2.steps=24").cuda()
+        module = training(*kind, f"runner.record={record}", "phase1.steps=16", "phase2.steps=24").cuda()
         optimizers = module.configure_optimizers()
         with warnings.catch_warnings():
             warnings.simplefilter("error")

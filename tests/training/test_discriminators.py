@@ -6,12 +6,10 @@ import torch.nn.functional as F
 from hydra.utils import instantiate
 
 from rave_lite import InputError
-from rave_lite.cli.build import build
 from rave_lite.training.discriminators import Discriminator, SpectrogramDiscriminator, SpectrogramStack
-from rave_lite.training.module import RAVETraining
 from tests.conftest import configured
 from tests.operations import count_operations
-from tests.runs import audio
+from tests.runs import audio, training
 
 KINDS = {"multi": ["discriminator.capacity=2"], "stft": ["discriminator.channels=[2,3,4,4,4]"],
          "dac": ["discriminator.parts.multi.capacity=2", "discriminator.parts.bands.channels=[2,2,2,2,2]"],
@@ -25,13 +23,6 @@ def settings(kind: str, *overrides: str) -> list[str]:
 def made(kind: str, *overrides: str) -> torch.nn.Module:
     torch.manual_seed(0)
     return instantiate(configured("train", *settings(kind, *overrides)).discriminator)
-
-
-def small(kind: str, *overrides: str) -> RAVETraining:
-    """A small training module, ten steps in each phase."""
-    torch.manual_seed(0)
-    return build(configured("train", "model=tiny", "model.capacity=4", "phase1.steps=10", "phase2.steps=10",
-                            *settings(kind, *overrides)))
 
 
 def test_sizes_are_the_public_releases():
@@ -131,7 +122,7 @@ def test_silence_is_not_blown_up(kind, quiet):
 def test_spectrograms_learn_the_same_in_micro_batches_also_in_bfloat16_and_never_wait(kind, step):
     results, x = [], audio(2, 4096)
     for overrides in ([], ["runner.micro_batch=1"], ["runner.precision=bf16-mixed"]):
-        module = small(*kind, *overrides).to(torch.float32 if "bf16" in str(overrides) else torch.float64)
+        module = training(*settings(*kind), *overrides).to(torch.float32 if "bf16" in str(overrides) else torch.float64)
         module.step = step
         optimizers = module.configure_optimizers()
         counts = count_operations(lambda: results.append(module.update_step(x.to(module.dtype), *optimizers)))  # noqa: B023
