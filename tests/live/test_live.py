@@ -117,7 +117,7 @@ def test_attributes_are_warmed_up_too(tmp_path):
     for _ in range(3):
         player = Player(tmp_path / "x.ts")
         player.set("dry_wet", 0.5)
-        player.warm_up(player.block)
+        player.warm_up(player.hop)
         assert (player.get("dry_wet"), player.get("gain"), player.get("reset")) == (0.5, 1.0, 0.0)
         for name in ("scale_3", "seed", "gain"):
             start = time.thread_time()
