@@ -1,6 +1,7 @@
 """A file for a host at another sampling rate than the model's is one like others: ratios, methods, the same samples."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rave_lite import set_noise
-from rave_lite.export.torchscript import load
+from rave_lite.export.card import warnings
+from rave_lite.export.torchscript import Live, load
 from rave_lite.export.verify import stream_blocks
 from rave_lite.layers.resample import host_rate
-from rave_lite.model import RAVE
+from rave_lite.model import RAVE, read_checkpoint
 from tests.models import measured, written
 
 RATES = [48000, 22050, *(pytest.param(rate, marks=pytest.mark.slow) for rate in (96000, 32000))]
@@ -128,3 +130,11 @@ def test_fewer_bits_and_latents(tmp_path):
     assert latents.shape == (1, 3, FRAMES)
     error = stream_blocks(live.decode, latents, [1, 3]) - expected
     assert error.square().mean() < 1e-3 * expected.square().mean()
+
+
+def test_export_says_what_another_rate_costs():
+    checkpoint = read_checkpoint(Path(__file__).parents[1] / "model/version_5c1e059.ckpt")
+    model = RAVE.from_checkpoint(checkpoint)
+    said = "\n".join(warnings(Live(model, batch_size=1, sample_rate=48000), model, checkpoint))
+    assert "costs 47.9 ms of latency; a model trained with model.sample_rate=48000" in said
+    assert "latency" not in "\n".join(warnings(Live(model, batch_size=1), model, checkpoint))
