@@ -15,7 +15,7 @@ class CudaPlayer(Player):
     """`Player` for blocks of `block` samples: one call is captured as a CUDA graph, `process` replays it.
 
     Attributes work as usual: the graph reads them from the same memory. Raises InputError without a CUDA device, and for a
-    file whose blocks differ from one to the next (exported for another sampling rate than the model's).
+    file whose blocks differ from one to the next (as of most that convert the sampling rate).
     """
 
     def __init__(self, path: Path, block: int):
