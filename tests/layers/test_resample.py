@@ -85,7 +85,10 @@ def test_an_impulse_is_late_by_the_latency(rate, hop, latency):
 @settings(max_examples=30)
 @given(rates=st.sampled_from(RATES), hop=st.sampled_from([2, 7, 128]), sizes=st.lists(st.integers(1, 40), min_size=1))
 def test_latents_at_the_frames_of_the_host(rates, hop, sizes):
-    """Each frame has the newest latent, as counted frame by frame, and each latent falls due once, whatever the blocks."""
+    """Each frame has the newest latent, as counted frame by frame, and each latent falls due once, whatever the blocks.
+
+    So it does where latents come a frame late, as in nn~ with a block of the hop.
+    """
     to_model, to_host, frame, _ = host_rate(*rates, hop=hop, latency=0, latent_size=3, batch_size=2)
     assert frame & (frame - 1) == 0
     assert rates[0] * frame <= hop * rates[1] < rates[0] * 2 * frame
@@ -102,6 +105,9 @@ def test_latents_at_the_frames_of_the_host(rates, hop, sizes):
         used.append(to_host.due(part))
         to_host(torch.zeros(2, 1, used[-1].shape[2] * hop), part.shape[2] * frame)
     assert torch.equal(torch.cat(used, 2), latents)
+    to_host.reset()
+    late, expected = (torch.nn.functional.pad(p, (1, 0))[..., :-1] for p in (output, latents))
+    assert torch.equal(to_host.due(late), expected)
 
 
 def test_reset_starts_anew():
