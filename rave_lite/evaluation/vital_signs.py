@@ -20,16 +20,16 @@ EXPLODED = 1e4  # highest RMS of latents; trained models reach 200 on the test s
 WHISPER = 1e-3  # gain that makes a whisper of a test sound
 ADVICE = "train anew with a lower training.lr or another seed=, and listen to the recordings (rave-lite curate)"
 
-# Plays a sound (T,), with the decoder's noise or without: returns the output (T,), delayed or not, and the latents, None if
-# they are not known. The noise is the same in every call.
-Respond = Callable[[Tensor, bool], tuple[Tensor, Tensor | None]]
+# Plays a sound (T,), with the decoder's noise or without: returns the output (T,), delayed or not, and the latents.
+# The noise is the same in every call.
+Respond = Callable[[Tensor, bool], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class VitalSigns:
     """Figures that tell a dead model. `gain`: RMS of all outputs to that of all inputs; `difference`: RMS, of the two most
-    different outputs, as a share of the louder one; `whisper`: RMS of the quietest output for a whisper; `latents`: highest
-    RMS, 0 if not known."""
+    different outputs, as a share of the louder one; `whisper`: RMS of the quietest output for a whisper; `latents`: their
+    highest RMS."""
 
     gain: float
     difference: float
@@ -67,8 +67,7 @@ def vital_signs(respond: Respond, sample_rate: int) -> VitalSigns:
     whispers = [rms(respond(WHISPER * x, False)[0]) for x in inputs[::2]]
     pairs = [(a, b) for i, a in enumerate(outputs) for b in outputs[:i]]
     difference = max(rms(a - b) / max(rms(a), rms(b), 1e-30) for a, b in pairs)
-    highest = max((rms(z) for z in latents if z is not None), default=0.0)
-    return VitalSigns(rms(torch.cat(outputs)) / rms(inputs), difference, min(whispers), highest)
+    return VitalSigns(rms(torch.cat(outputs)) / rms(inputs), difference, min(whispers), max(map(rms, latents)))
 
 
 def of_model(model: RAVE) -> VitalSigns:

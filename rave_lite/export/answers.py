@@ -11,14 +11,14 @@ from rave_lite.evaluation.vital_signs import ADVICE, vital_signs
 
 def answers(live: Any) -> tuple[str, bool]:
     """The vital signs of a loaded file, in words, and whether its model is alive. Its noise is on afterwards."""
-    def respond(x: Tensor, noise: bool) -> tuple[Tensor, Tensor | None]:
+    def respond(x: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
         live.set_noise(float(noise))
-        x = F.pad(x, (0, live.latency + -(len(x) + live.latency) % live.block)).expand(1, live.channels, -1).contiguous()
+        x = F.pad(x, (0, live.latency + -(len(x) + live.latency) % live.hop)).expand(1, live.channels, -1).contiguous()
         live.reset()
         with torch.inference_mode():
             y = live(x)[0, 0]
             live.reset()
-            return y, live.encode(x) if "encode" in live.get_methods() else None
+            return y, live.encode(x)
 
     try:
         signs = vital_signs(respond, live.sample_rate)

@@ -17,7 +17,7 @@ def describe(live: Live, model: RAVE, checkpoint: Checkpoint, license_line: str 
     """The card, which the archive stores as metadata.json. `version`: of rave_lite."""
     run, principal = checkpoint.settings, model.principal
     return {"name": run["name"], "sample_rate": live.sample_rate, "model_rate": model.sample_rate, "hop": live.hop,
-            "block": live.block, "latency": live.latency, "latency_ms": round(1000 * live.latency / live.sample_rate, 2),
+            "latency": live.latency, "latency_ms": round(1000 * live.latency / live.sample_rate, 2),
             "latent_size": live.latent_size, "latent_carried": round(principal.carried(live.latent_size), 4),
             "latent_std": [round(float(v) ** 0.5, 4) for v in principal.variance[: live.latent_size]],
             "channels": live.channels, "batch_size": live.batch_size, "precision": live.precision,
@@ -31,10 +31,10 @@ def as_text(key: str, value: Any, card: dict[str, Any]) -> str:
     if key in ("sample_rate", "model_rate"):
         return f"{value} Hz"
     if key == "hop":
-        return f"{value} samples: a block is a multiple of it" if value > 1 else "1: any block"
+        return f"{value} samples: a block is a multiple of it"
     if key == "latency":
-        total_ms = 1000 * (value + card["block"]) / card["sample_rate"]
-        return f"{value} samples, {card['latency_ms']:.1f} ms; with a block of {card['block']} {total_ms:.1f} ms"
+        total_ms = 1000 * (value + card["hop"]) / card["sample_rate"]
+        return f"{value} samples, {card['latency_ms']:.1f} ms; with a block of {card['hop']} {total_ms:.1f} ms"
     if key == "latent_size":
         return f"{value} principal directions, {100 * card['latent_carried']:.1f} % of the variance"
     if key == "training_minutes":
@@ -56,13 +56,17 @@ def name_warnings(name: str) -> list[str]:
     return []
 
 
-def warnings(live: Live, checkpoint: Checkpoint) -> list[str]:
+def warnings(live: Live, model: RAVE, checkpoint: Checkpoint) -> list[str]:
     """What a user should know before relying on the file, as sentences."""
     messages, phase1_steps = [], checkpoint.settings["phase1"]["steps"]
     if checkpoint.phase == 1:
         messages += [f"warning: step {checkpoint.step} of the {phase1_steps} of phase 1: the sound is not finished"]
     if live.hop & (live.hop - 1):
         messages += [f"warning: hop {live.hop} is no power of two, as the blocks of nn~ and its like are"]
+    if live.converts:
+        later = 1000 * (live.latency / live.sample_rate - model.latency / model.sample_rate)
+        messages += [f"note: from {live.sample_rate} Hz to the model's {model.sample_rate} and back costs {later:.1f} ms of "
+                     f"latency; a model trained with model.sample_rate={live.sample_rate} has none of it"]
     if not live.measured:
         messages += ["note: its latents' directions are as imported, latent_carried and latent_std guessed: rave-lite "
                      "import ... data.root=DIR measures them"]

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from rave_lite.export.torchscript import Live
 
 FLOAT = 2  # nn~'s code. It takes Pure Data's "0.000000" for no bool, and throws for an int that is nan or exceeds 32 bits
-FACTS = ("sample_rate", "sampling_rate", "hop", "latency", "block", "receptive_field", "precision", "batch_size", "channels",
-         "stereo", "latent_size", "full_latent_size", "attributes")
+FACTS = ("sample_rate", "sampling_rate", "hop", "regular", "latency", "receptive_field", "precision", "batch_size",
+         "channels", "stereo", "latent_size", "full_latent_size", "attributes")
 
 
 @torch.jit.interface
@@ -51,7 +51,7 @@ class HostFile(nn.Module):
     live: Instrument
     forward_params: Tensor
     channels: int
-    block: int
+    hop: int
     methods: list[str]
     attributes: list[str]
 
@@ -61,10 +61,9 @@ class HostFile(nn.Module):
             setattr(self, name, getattr(live, name))
         channels = ["audio"] if live.channels == 1 else [f"audio {c + 1}" for c in range(live.channels)]
         latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(live.latent_size)]
-        methods = {"forward": (channels, 1, channels, 1)}
-        if live.hop > 1:  # else a frame is no whole number of samples
-            methods |= {"encode": (channels, 1, latents, live.hop), "decode": (latents, live.hop, channels, 1)}
-        self.methods = [name for name in ("encode", "decode", "forward") if name in methods]
+        methods = {"encode": (channels, 1, latents, live.hop), "decode": (latents, live.hop, channels, 1),
+                   "forward": (channels, 1, channels, 1)}
+        self.methods = list(methods)
         for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
             params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
             self.register_buffer(f"{name}_params", params)
@@ -72,7 +71,7 @@ class HostFile(nn.Module):
             setattr(self, f"{name}_output_labels", outputs)
         for name in live.attributes:
             self.register_buffer(f"{name}_params", torch.tensor([FLOAT]))
-        self.has_frames, self.is_warm = live.hop > 1, False
+        self.is_warm = False
         live.core = torch.jit.script(live.core)  # type: ignore[assignment]  # behind its own interface
         self.live = torch.jit.script(live)  # type: ignore[assignment]
 
@@ -107,13 +106,12 @@ class HostFile(nn.Module):
     def get_methods(self) -> list[str]:
         """Also plays some silence, unless the file has played before: that compiles what blocks and attributes need."""
         if not self.is_warm:
-            silence = torch.zeros(1, self.channels, self.block, device=self.forward_params.device)
+            silence = torch.zeros(1, self.channels, self.hop, device=self.forward_params.device)
             for _ in range(3):
                 for i in range(len(self.attributes)):
                     self.live.set(i, self.live.get(i))
                 self.forward(silence)
-                if self.has_frames:
-                    self.live.decode(self.live.encode(silence))
+                self.live.decode(self.live.encode(silence))
                 self.live.reset()
         return self.methods
 

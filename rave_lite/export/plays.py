@@ -33,7 +33,7 @@ def plays(live: Any) -> dict[str, Any]:
 
 def times(live: Any, device: torch.device) -> dict[str, float]:
     """ms by samples of a block: the file's own, and up to `LONGEST` its doubles."""
-    block, medians = live.block, dict[str, float]()
+    block, medians = live.hop, dict[str, float]()
     while not medians or block <= LONGEST:
         medians[str(block)] = round(1000 * statistics.median(durations(live, block, device)[WARM_UP:]), 3)
         block *= 2

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +23,9 @@ from rave_lite.runs import check_export
 class Live(Attributes):
     """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
 
-    `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `block`: the power of two that feeds the
-    model a frame at (almost) each call. A block of a wrong shape raises and leaves the streams as they were. Samples that
-    are not finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
+    `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `regular`: whether every hop is a frame of
+    the model, else one or none. A block of a wrong shape raises and leaves the streams as they were. Samples that are not
+    finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
     """
 
     audio_limit: Final[float] = AUDIO_LIMIT
@@ -40,9 +39,9 @@ class Live(Attributes):
         streams = batch_size * channels
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
-            model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency, batch_size=streams)
-        frame = math.log2(model.hop * self.sample_rate / model.sample_rate)
-        self.block = 2 ** (math.ceil(frame) if self.hop > 1 else math.floor(frame))
+            model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency,
+            latent_size=model.latent_size, batch_size=streams)
+        self.regular = self.hop * model.sample_rate == model.hop * self.sample_rate
         self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
             self.sample_rate != model.sample_rate)
         self.precision = precision
@@ -57,10 +56,7 @@ class Live(Attributes):
         x = self._validate_block(x, self.channels, self.hop)
         if self.converts:
             x = x.clamp(-self.audio_limit, self.audio_limit)
-            dry, wet = self.dry(x)[..., :length], self.to_model(x)
-            if wet.shape[2] > 0:
-                wet = self.core.decode(self.scale_and_shift(self.core.encode(wet)[0])).reshape(wet.shape)
-            wet = self.to_host(wet, length)
+            dry, wet = self.dry(x)[..., :length], self.to_host(self._synthesise(self._analyse(self.to_model(x))), length)
         else:
             p, dry = self.core.encode(x)
             wet = self.core.decode(self.scale_and_shift(p))
@@ -70,10 +66,11 @@ class Live(Attributes):
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """`(B, channels, T) -> (B, channels * latent_size, T / hop)`: principal directions, largest variance first."""
-        streams, x = x.shape[0], self._validate_block(x, self.channels, self.hop)
+        streams, length, x = x.shape[0], x.shape[2], self._validate_block(x, self.channels, self.hop)
         if self.converts:
             x = self.to_model(x.clamp(-self.audio_limit, self.audio_limit))
-        p = (self.core.encode(x)[0] - self.origin)[:, : self.latent_size]
+        p = self.to_model.newest(self._analyse(x), length // self.hop)
+        p = (p - self.origin)[:, : self.latent_size]
         return p.clone(memory_format=torch.contiguous_format).view(streams, -1, p.shape[2])
 
     @torch.jit.export
@@ -81,10 +78,19 @@ class Live(Attributes):
         """`(B, channels * latent_size, T) -> (B, channels, T * hop)`; missing directions are at the mean, or at silence."""
         length = p.shape[-1] * self.hop
         p = self._validate_block(p, self.channels * self.latent_size, 1).clamp(-self.latent_limit, self.latent_limit)
+        p = self.to_host.due(p)
         directions = self.origin.repeat(p.shape[0], 1, p.shape[2])
         directions[:, : self.latent_size].add_(p)
-        y = self.core.decode(self.scale_and_shift(directions)).reshape(p.shape[0], 1, -1)
-        return (self.to_host(y, length) * self.smoothed(length)[1]).reshape(-1, self.channels, length)
+        y = self.to_host(self._synthesise(directions), length)
+        return (y * self.smoothed(length)[1]).reshape(-1, self.channels, length)
+
+    def _analyse(self, x: Tensor) -> Tensor:
+        """`(B, 1, T) -> (B, directions, T / hop)`, with the hop of the model; T may be 0."""
+        return self.core.encode(x)[0] if x.shape[2] > 0 else x.expand(-1, self.origin.shape[0], -1)
+
+    def _synthesise(self, p: Tensor) -> Tensor:
+        """`(B, directions, T) -> (B, 1, T * hop)`, with the hop of the model; T may be 0."""
+        return self.core.decode(self.scale_and_shift(p)).reshape(p.shape[0], 1, -1) if p.shape[2] > 0 else p[:, :1]
 
     def _validate_block(self, x: Tensor, channels: int, multiple: int) -> Tensor:
         """One row per stream, finite. Raises ValueError for a wrong shape, naming the right one."""
@@ -119,6 +125,9 @@ def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int 
             raise InputError(f"{value} must be at least 1", where=name)
     if sample_rate is not None and not 8000 <= sample_rate <= 384000:
         raise InputError(f"{sample_rate} Hz is no rate of a host (8000 to 384000)", where="sample_rate")
+    if sample_rate is not None and sample_rate * model.hop < model.sample_rate:
+        raise InputError(f"{sample_rate} Hz: a frame of this model, {model.hop} samples at {model.sample_rate} Hz, would be "
+                         "less than a sample", where="sample_rate")
     if latent_size is not None and not 1 <= latent_size <= model.latent_size:
         raise InputError(f"{latent_size}; this model has 1 to {model.latent_size}", where="latent_size")
 

@@ -61,7 +61,7 @@ def report(findings: list[Finding]) -> str:
 def load_own_export(file: Path) -> Any:
     """A file that `rave-lite export` wrote, loaded. Raises InputError when it is missing or something else."""
     live = load(file)
-    if not hasattr(live, "receptive_field"):
+    if not hasattr(live, "regular"):
         raise InputError("TorchScript, but not a file that this version of rave-lite export wrote", where=file)
     return live
 
@@ -104,7 +104,7 @@ def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
     x = probe(live)
     row = min(1, len(x) - 1)
     if live.precision != "int8":  # its activations are scaled block by block
-        whole = play_blocks(live, x, [x.shape[2] // live.block])
+        whole = play_blocks(live, x, [x.shape[2] // live.hop])
         for name, hops in (("blocks of one hop", [1]), ("irregular blocks", IRREGULAR)):
             yield within(name, play_blocks(live, x, hops), whole, live.precision)
         yield within("one stream alone", play_blocks(live, x[:1], IRREGULAR), whole[:1], live.precision)
@@ -115,23 +115,22 @@ def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
     expected, latent = offline(model, live, x)
     for name, rows in (("checkpoint, one stream", slice(row, row + 1)), ("checkpoint, streams", slice(0, None))):
         yield within(name, play_blocks(live, x[rows], IRREGULAR), expected[rows], live.precision)
-    if "encode" in live.get_methods():
-        live.reset()
-        latents = stream_blocks(live.encode, x, [n * live.hop for n in IRREGULAR])
-        yield within("checkpoint, encode", latents, latent.reshape(latents.shape), live.precision)
-        live.reset()
-        if live.latent_size == model.latent_size:
-            yield within("checkpoint, decode", stream_blocks(live.decode, latents, IRREGULAR), expected, live.precision)
+    live.reset()
+    latents = stream_blocks(live.encode, x, [n * live.hop for n in IRREGULAR])
+    yield within("checkpoint, encode", latents, latent.reshape(latents.shape), live.precision)
+    live.reset()
+    if live.latent_size == model.latent_size:
+        yield within("checkpoint, decode", stream_blocks(live.decode, latents, IRREGULAR), expected, live.precision)
     live.set_noise(1.0)
 
 
 def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The checkpoint's output for the host's whole signal, and its latent."""
-    to_model, to_host, _, _ = host_rate(model.sample_rate, live.sample_rate, hop=model.hop, latency=model.latency,
-                                        batch_size=len(x) * live.channels)
-    inside = to_model(x.reshape(-1, 1, x.shape[2]))
-    z = model.encode(inside)
-    return to_host(model.decode(z), x.shape[2]).reshape(x.shape), model.principal(z)[:, : live.latent_size]
+    """The checkpoint's output for the host's whole signal, and its latent at the host's frames."""
+    to_model, to_host, hop, _ = host_rate(model.sample_rate, live.sample_rate, hop=model.hop, latency=model.latency,
+                                          latent_size=model.latent_size, batch_size=len(x) * live.channels)
+    z = model.encode(to_model(x.reshape(-1, 1, x.shape[2])))
+    p = to_model.newest(model.principal(z), x.shape[2] // hop)[:, : live.latent_size]
+    return to_host(model.decode(z), x.shape[2]).reshape(x.shape), p
 
 
 def fresh_start(live: Any) -> Iterator[Finding]:
@@ -148,7 +147,7 @@ def recovery(live: Any) -> Iterator[Finding]:
     """After bad input and a receptive field of silence, the file must play as if the bad input had never come."""
     live.set_noise(0.0)
     x, silence = probe(live)[:1], torch.zeros(1, live.channels, flush_samples(live))
-    sign = torch.randn(1, live.channels, 4 * live.block).sign()
+    sign = torch.randn(1, live.channels, 4 * live.hop).sign()
 
     def play_after(value: float) -> tuple[Tensor, Tensor]:
         live.reset()
@@ -179,7 +178,7 @@ def attributes(live: Any) -> Iterator[Finding]:
         put(before)
     live.set_dry_wet(0.0)
     x = torch.randn(1, live.channels, flush_samples(live))
-    delayed = play_blocks(live, x, [x.shape[2] // live.block])[..., live.latency :]
+    delayed = play_blocks(live, x, [x.shape[2] // live.hop])[..., live.latency :]
     if not torch.equal(delayed, x[..., : x.shape[2] - live.latency]):
         faults.append(f"dry_wet 0 is not the input {live.latency} samples later")
     live.set_dry_wet(1.0)
@@ -200,23 +199,23 @@ def steady(file: Path, loads: int = 12) -> Finding:
     thirds, later = [], []
     for _ in range(loads):
         live = load_own_export(file)
-        block = 0.1 * torch.randn(1, live.channels, live.block)
+        block = 0.1 * torch.randn(1, live.channels, live.hop)
         durations = []
         for _ in range(16):
-            time.sleep(min(0.03, live.block / live.sample_rate))
+            time.sleep(min(0.03, live.hop / live.sample_rate))
             durations.append(seconds(live, block))
         thirds.append(durations[2])
         later += durations[3:]
         if min(thirds) <= MAX_CALL_RATIO * statistics.median(later):
             break
     third, median = min(thirds), statistics.median(later)
-    times = f"third call {1e3 * third:.2f} ms, then {1e3 * median:.2f} ms for {live.block} samples"
+    times = f"third call {1e3 * third:.2f} ms, then {1e3 * median:.2f} ms for {live.hop} samples"
     return Finding("steady from the third call", times, third <= MAX_CALL_RATIO * median)
 
 
 def memory(live: Any, blocks: int) -> Finding:
     """Growth of the process's memory over `blocks` blocks, after a tenth of them."""
-    block = 0.1 * torch.randn(1, live.channels, live.block)
+    block = 0.1 * torch.randn(1, live.channels, live.hop)
     with torch.inference_mode():
         for _ in range(blocks // 10):
             live(block)
@@ -230,20 +229,20 @@ def memory(live: Any, blocks: int) -> Finding:
 def probe(live: Any) -> Tensor:
     """Noise at a third of full scale, four streams where the file has them."""
     generator = torch.Generator().manual_seed(0)
-    length = (-(-live.latency // live.block) + PROBE_HOPS) * live.block
+    length = (-(-live.latency // live.hop) + PROBE_HOPS) * live.hop
     return 0.3 * torch.randn(min(4, live.batch_size), live.channels, length, generator=generator)
 
 
 def flush_samples(live: Any) -> int:
     """Samples of silence after which the file has forgotten its input."""
     memory = live.receptive_field + live.latency
-    return -(-memory // live.block) * live.block
+    return -(-memory // live.hop) * live.hop
 
 
 def play_blocks(live: Any, x: Tensor, hops: list[int]) -> Tensor:
     """Reset `live`, then play `x` in blocks of these many hops, repeated."""
     live.reset()
-    return stream_blocks(live, x, [n * live.block for n in hops])
+    return stream_blocks(live, x, [n * live.hop for n in hops])
 
 
 def stream_blocks(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:

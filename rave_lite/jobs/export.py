@@ -27,7 +27,7 @@ def export(config: DictConfig) -> dict[str, Any]:
     out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{checkpoint.settings['name']}.ts"
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
                 latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision)
-    for warning in name_warnings(out.stem) + warnings(live, checkpoint):
+    for warning in name_warnings(out.stem) + warnings(live, model, checkpoint):
         print(warning, file=sys.stderr)
     card = describe(live, model, checkpoint, config.license, __version__)
     write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks), plays)

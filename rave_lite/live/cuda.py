@@ -15,15 +15,15 @@ class CudaPlayer(Player):
     """`Player` for blocks of `block` samples: one call is captured as a CUDA graph, `process` replays it.
 
     Attributes work as usual: the graph reads them from the same memory. Raises InputError without a CUDA device, and for a
-    file whose blocks differ from one to the next (exported for another sampling rate than the model's).
+    file whose blocks differ from one to the next (as of most that convert the sampling rate).
     """
 
     def __init__(self, path: Path, block: int):
         super().__init__(path, "cuda")
-        if block <= 0 or block % self.hop or self.hop == 1:
+        if block <= 0 or block % self.hop or not self.recordable:
             raise InputError(f"{path}: blocks of {block} cannot be recorded: " + (
-                "the file converts the sampling rate; export it at the model's own" if self.hop == 1 else
-                f"they are no multiple of its hop, {self.hop}"))
+                f"they are no multiple of its hop, {self.hop}" if self.recordable else
+                "the file converts the sampling rate; export it at the model's own"))
         self.gpu_input = torch.zeros(1, self.channels[0], block, device="cuda")
         self.host_input = torch.zeros(1, self.channels[0], block).pin_memory()
         self.host_output = torch.zeros(1, self.channels[1], block).pin_memory()

@@ -134,7 +134,7 @@ class Engine:
 
 def block_size(block: int | None, player: Player) -> int:
     """Block size in samples; None: a default. Raises InputError where `block` is no multiple of the file's hop."""
-    shortest = player.hop * -(-max(MIN_DEFAULT_BLOCK, player.block) // player.hop)
+    shortest = player.hop * -(-MIN_DEFAULT_BLOCK // player.hop)
     if block is None:
         return shortest
     if block < 1 or block % player.hop:

@@ -20,10 +20,9 @@ FLOOR_DB = -60.0  # dBFS and dB: practically silent
 class Player:
     """An exported file on one device. Blocks are float32 `(channels, T)` in -1..1, T a multiple of `hop`.
 
-    `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `block`: the shortest that feeds the
-    model evenly; `channels`: (in, out); `recordable`: whether a block may become a CUDA graph; `attributes`: the names that
-    `get` and `set` take. Blocks may be processed in one thread and attributes set in another. Raises InputError for a file
-    or a device that cannot be used.
+    `sample_rate`: Hz, 0 where the file does not say; `hop`, `latency`: samples; `channels`: (in, out); `recordable`:
+    whether a block may become a CUDA graph; `attributes`: the names that `get` and `set` take. Blocks may be processed in
+    one thread and attributes set in another. Raises InputError for a file or a device that cannot be used.
     """
 
     def __init__(self, path: Path, device: str = "cpu"):
@@ -36,10 +35,10 @@ class Player:
         self.channels = int(params[0]), int(params[2])
         self.sample_rate = int(getattr(self.live, "sample_rate", 0) or getattr(self.live, "sampling_rate", 0))
         ratios = getattr(self.live, "encode_params", params)  # a file of another program has no hop, but its ratio
-        self.hop = int(getattr(self.live, "hop", ratios[3]))
-        self.block = max(self.hop, int(getattr(self.live, "block", 0)))
+        hop = int(getattr(self.live, "hop", ratios[3]))
+        self.hop = hop if hop > 1 else int(getattr(self.live, "block", 1))  # an older file at another rate than its model's
         self.latency = int(getattr(self.live, "latency", 0))
-        self.recordable = self.hop > 1 and hasattr(self.live, "receptive_field")  # ours, whose state lies in buffers
+        self.recordable = hasattr(self.live, "receptive_field") and bool(getattr(self.live, "regular", hop > 1))
         self.attributes = list(self.live.get_attributes()) if hasattr(self.live, "get_attributes") else []
 
     def process(self, block: np.ndarray) -> np.ndarray:

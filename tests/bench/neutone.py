@@ -79,7 +79,7 @@ class Instrument(WaveformToWaveformBase):
 
     @torch.jit.export
     def get_native_buffer_sizes(self) -> list[int]:
-        return [self.model.block]
+        return [self.model.hop]
 
     @torch.jit.export
     def calc_model_delay_samples(self) -> int:
@@ -107,7 +107,7 @@ def load(file: Path) -> tuple[torch.jit.ScriptModule, dict]:
 def alone(wrapper: Instrument, x: Tensor, knobs: Tensor) -> Tensor:
     """What the file makes of it, block by block, without the SDK."""
     live, out = wrapper.model, []
-    for block, at in zip(x.split(live.block, 1), knobs.split(live.block, 1), strict=True):
+    for block, at in zip(x.split(live.hop, 1), knobs.split(live.hop, 1), strict=True):
         bias_1, bias_2, dry_wet, gain = at[:, 0].tolist()
         live.set_bias_1((2 * bias_1 - 1) * wrapper.width_1)
         live.set_bias_2((2 * bias_2 - 1) * wrapper.width_2)
@@ -137,7 +137,7 @@ def main(file: Path, folder: Path, author: str = "unnamed") -> None:
         sys.exit(f"{file} has no {', '.join(sorted(missing))}")
     save_neutone_model(Instrument(live, card, author), folder, dump_samples=True, submission=True)
 
-    wrapper, block = Instrument(*load(file), author), live.block
+    wrapper, block = Instrument(*load(file), author), live.hop
     segment = -(-live.sample_rate // block) * block  # a second, whole blocks
     x = 0.3 * torch.randn(live.channels, 3 * segment, generator=torch.Generator().manual_seed(0))
     defaults = torch.tensor([default for default, _ in KNOBS.values()])[:, None].repeat(1, segment)

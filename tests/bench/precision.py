@@ -25,7 +25,7 @@ from rave_lite.model import RAVE
 def reconstruct(live, path: Path) -> np.ndarray:
     """The streamed output `(1, samples)` without the latency."""
     x = torch.from_numpy(audio.load(path, live.sample_rate).mean(0, keepdims=True))[None]
-    length, block = x.shape[2], max(live.block, 2048)
+    length, block = x.shape[2], max(live.hop, 2048)
     x = torch.nn.functional.pad(x, (0, -(length + live.latency) % block + live.latency))
     live.reset()
     y = torch.cat([live(b) for b in x.split(block, 2)], 2)

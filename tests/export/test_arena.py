@@ -20,20 +20,20 @@ def file(tmp_path_factory):
 
 def play(live, x: torch.Tensor, hops: int) -> torch.Tensor:
     live.reset()
-    return torch.cat([live(block) for block in x.split(hops * live.block, -1)], -1)
+    return torch.cat([live(block) for block in x.split(hops * live.hop, -1)], -1)
 
 
 def test_the_memory_may_be_shared_by_modes_and_is_not_by_copies(file):
     """Hosts call in inference mode, others do not; a copy of a module that has played has memory of its own."""
     live = load(file)
-    x = 0.3 * torch.randn(2, 1, 12 * live.block)
+    x = 0.3 * torch.randn(2, 1, 12 * live.hop)
     with torch.inference_mode():
         whole = play(live, x, 12)
     twin = copy.deepcopy(live)
     live.reset()
     twin.reset()
-    for i, block in enumerate(x.split(2 * live.block, -1)):
-        expected = whole[..., 2 * i * live.block : 2 * (i + 1) * live.block]
+    for i, block in enumerate(x.split(2 * live.hop, -1)):
+        expected = whole[..., 2 * i * live.hop : 2 * (i + 1) * live.hop]
         for player in (live, twin):
             with torch.inference_mode(i % 2 == 0):
                 assert torch.allclose(player(block), expected, atol=1e-6)
@@ -41,34 +41,34 @@ def test_the_memory_may_be_shared_by_modes_and_is_not_by_copies(file):
 
 def test_lengths_and_streams_may_change_at_each_call(file):
     live = load(file)
-    x = 0.3 * torch.randn(4, 1, 60 * live.block)
+    x = 0.3 * torch.randn(4, 1, 60 * live.hop)
     with torch.no_grad():
         whole, at = play(live, x, 60), 0
         live.reset()
         for hops in (1, 9, 2, 8, 3, 7, 4, 6, 5, 1, 2, 3, 4, 5):  # more than are remembered, and again
-            y = live(x[..., at : at + hops * live.block])
-            assert torch.allclose(y, whole[..., at : at + hops * live.block], atol=1e-5)
-            at += hops * live.block
+            y = live(x[..., at : at + hops * live.hop])
+            assert torch.allclose(y, whole[..., at : at + hops * live.hop], atol=1e-5)
+            at += hops * live.hop
     assert len(live.live.core.encoder.arena.views) <= live.live.core.encoder.arena.max_layouts
 
 
 def test_streams_that_are_left_out_keep_their_past(file):
     live = load(file)
     live.set_noise(0.0)
-    x = 0.3 * torch.randn(2, 1, 4 * live.block)
-    first, second = x.split(2 * live.block, -1)
+    x = 0.3 * torch.randn(2, 1, 4 * live.hop)
+    first, second = x.split(2 * live.hop, -1)
     with torch.no_grad():
         whole = play(live, x, 2)
         live.reset()
         live(first)
         live(second[:1])
         late = live(second)[1:]  # the second stream's next block, though a call was without it
-    assert torch.allclose(late, whole[1:, :, 2 * live.block :], atol=1e-6)
+    assert torch.allclose(late, whole[1:, :, 2 * live.hop :], atol=1e-6)
 
 
 def test_the_output_is_not_overwritten_by_the_next_block(file):
     live = load(file)
-    x = 0.3 * torch.randn(1, 1, live.block)
+    x = 0.3 * torch.randn(1, 1, live.hop)
     with torch.no_grad():
         for method, argument in ((live, x), (live.encode, x), (live.decode, torch.randn(1, 16, 1))):
             first = method(argument)

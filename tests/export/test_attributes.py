@@ -88,7 +88,7 @@ def test_numbers_of_pure_data_arrive(file, version):
 def test_switches_switch(file):
     """noise_on and reset do what their numbers say, not only read back."""
     live = load(file)
-    silence, sound = torch.zeros(1, 1, 8 * live.block), 0.3 * torch.randn(1, 1, 8 * live.block)
+    silence, sound = torch.zeros(1, 1, 8 * live.hop), 0.3 * torch.randn(1, 1, 8 * live.hop)
 
     def first(text: str) -> torch.Tensor:
         nn_tilde(live, "noise_on", text)
@@ -139,14 +139,14 @@ def test_a_thousand_random_settings_between_blocks(file):
     live, dice = load(file), random.Random(0)
     names = live.get_attributes()
     defaults = {name: getattr(live, f"get_{name}")()[0] for name in names}
-    x = 0.3 * torch.randn(1, 1, 8 * live.block)
+    x = 0.3 * torch.randn(1, 1, 8 * live.hop)
     live.reset()
     expected = live(x)
     for _ in range(250):
         for name in dice.sample(names, 4):
             assert getattr(live, f"set_{name}")(dice.choice([*NUMBERS, dice.gauss(0, 1), dice.gauss(0, 1000)])) == 0
         with torch.inference_mode():
-            assert live(8 * torch.randn(1, 1, live.block)).isfinite().all()
+            assert live(8 * torch.randn(1, 1, live.hop)).isfinite().all()
     for name, value in defaults.items():
         getattr(live, f"set_{name}")(value)
     live.reset()
@@ -173,7 +173,7 @@ def test_nothing_compiles_after_loading(file):
         with torch.inference_mode():
             for name in methods:
                 channels, ratio, _, _ = getattr(live, f"{name}_params").tolist()
-                x = 0.1 * torch.randn(1, channels, live.block // ratio)
+                x = 0.1 * torch.randn(1, channels, live.hop // ratio)
                 first, *later = [milliseconds(lambda: getattr(live, name)(x)) for _ in range(24)]  # noqa: B023
                 blocks.append((name, first - 5 * statistics.median(later)))
     assert max(map(min, zip(*attributes, strict=True))) < 2.0, attributes
@@ -183,7 +183,7 @@ def test_nothing_compiles_after_loading(file):
 
 def test_asking_for_the_methods_leaves_no_trace(file):
     """A fresh file plays as if it had not been compiled, and one that plays is not interrupted."""
-    live, asked, x = load(file), load(file), 0.3 * torch.randn(1, 1, 4 * load(file).block)
+    live, asked, x = load(file), load(file), 0.3 * torch.randn(1, 1, 4 * load(file).hop)
     asked.set_gain(0.5)
     asked.get_methods()
     assert asked.get_gain() == (0.5,)

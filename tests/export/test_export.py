@@ -52,7 +52,7 @@ def test_hosts_find_what_they_ask_for(tiny):
     assert live.encode_params.tolist() == [1, 1, 16, model.hop]
     assert live.decode_params.tolist() == [16, model.hop, 1, 1]
     assert live.forward_params.tolist() == [1, 1, 1, 1]
-    assert (live.sample_rate, live.hop, live.latency, live.block) == (44100, model.hop, model.latency, model.hop)
+    assert (live.sample_rate, live.hop, live.latency, live.regular) == (44100, model.hop, model.latency, True)
     assert (live.sampling_rate, live.full_latent_size, live.stereo) == (44100, 16, False)
     assert len(live.encode_output_labels) == len(live.decode_input_labels) == 16
     assert not any(p.requires_grad for p in live.parameters())
@@ -76,6 +76,7 @@ def test_hosts_find_what_they_ask_for(tiny):
     (["model=v2_small"], {"sample_rate": 48000}),
     (["model=v2_small"], {"precision": "bfloat16"}),
     (["model=low_latency"], {"sample_rate": 88200, "channels": 2, "batch_size": 2}),
+    (["model=v2"], {"sample_rate": 32000, "latent_size": 3, "precision": "int8"}),
     (["model=low_latency", "model.alignment=centered"], {"sample_rate": 48000, "precision": "float16"}),
     (["model=v2_small"], {"precision": "int8"}),
     (["model=tiny", "model.capacity=24"], {"precision": "int8"})])
@@ -285,11 +286,11 @@ def test_turning_a_knob_makes_no_click(tiny):
     """Against a jump at the block's start: the dry signal is constant, so every step is the knob's own."""
     _, _, live = tiny
     live.set_dry_wet(0.0)
-    ones = torch.ones(1, 1, live.block)
+    ones = torch.ones(1, 1, live.hop)
     play_blocks(live, ones, [1])
     live.set_gain(0.25)
     step = torch.cat([ones[..., -1:], live(ones), live(ones)], -1).diff().abs()
-    assert step.max() < 1.1 * 0.75 / live.block
+    assert step.max() < 1.1 * 0.75 / live.hop
     live.set_gain(1.0)
     live.set_dry_wet(1.0)
 
@@ -321,10 +322,10 @@ def test_int8_is_small_and_close_and_says_where_it_cannot_be(tmp_path, monkeypat
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"latent_size": 17}, "this model has 1 to 16"), ({"channels": 0}, "at least 1"), ({"batch_size": 0}, "at least 1"),
-    ({"sample_rate": 44}, "no rate of a host")])
+    ({"sample_rate": 44}, "no rate of a host"), ({"sample_rate": 8000}, "less than a sample")])
 def test_options_that_cannot_be(options, message):
     with pytest.raises(InputError, match=message):
-        Live(build("model=tiny", "model.capacity=2"), **{"batch_size": 1, **options})
+        Live(build("model=tiny", "model.capacity=2", "model.sample_rate=9000000"), **{"batch_size": 1, **options})
 
 
 def test_a_bad_name_is_refused(tmp_path):

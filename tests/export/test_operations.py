@@ -14,7 +14,7 @@ from tests.operations import count_operations
 
 
 def operations(live: Live, streams: int = 1):
-    x = 0.1 * torch.randn(streams, 1, live.block)
+    x = 0.1 * torch.randn(streams, 1, live.hop)
     with torch.no_grad():
         for _ in range(3):
             live(x)

@@ -94,7 +94,7 @@ class Instrument {
   std::string record(const Method& m, at::IntArrayRef shape) {
     if (!device_.is_cuda()) return "the device is no GPU";
     if (number("receptive_field") < 0) return "the file is of another program, whose state need not lie in buffers";
-    if (number("hop") == 1) return "the file converts the sampling rate, so that its blocks differ";
+    if (!module_.attr("regular", number("hop") > 1).toBool()) return "the file converts the sampling rate, so that its blocks differ";
 #ifdef RAVE_CUDA_GRAPH
     const std::lock_guard<std::mutex> lock(mutex_);
     const c10::InferenceMode guard;

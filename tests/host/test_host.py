@@ -14,7 +14,10 @@ import torch
 
 from rave_lite import set_noise
 from rave_lite.export.torchscript import Live, export
+from rave_lite.export.verify import offline
+from tests import models
 from tests.conftest import build
+from tests.models import measured
 
 fcntl = pytest.importorskip("fcntl", reason="the C++ host is built under a POSIX file lock")
 pytestmark = pytest.mark.host
@@ -104,6 +107,31 @@ def test_it_plays_what_python_plays(host, exported, tmp_path, format_, subtype, 
     assert output.shape == expected.shape
     assert np.abs(expected).max() > 0.01
     assert np.abs(output - expected).max() <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [48000, 96000, 22050])
+@pytest.mark.parametrize("model", ["v2", "v2_small", "low_latency"])
+def test_any_block_at_any_rate(host, tmp_path, model, rate):
+    """Blocks of 64 to 8192, or the largest ratio where that is more, as in hosts: the model's sound, as late as stated."""
+    rave = measured(f"model={model}").eval()
+    path = models.written(rave, tmp_path, sample_rate=rate)
+    live = torch.jit.load(str(path))
+    soundfile.write(tmp_path / "in.wav", noise(6 * 8192, 1), rate, subtype="FLOAT")
+    soundfile.write(tmp_path / "impulse.wav", np.eye(1, 6 * 8192, 8200).T, rate, subtype="FLOAT")
+    set_noise(rave, 0)
+    with torch.no_grad():
+        expected = offline(rave, live, torch.tensor(soundfile.read(tmp_path / "in.wav")[0]).float().view(1, 1, -1))[0][0, 0]
+
+    def play(name: str, block: int, **settings) -> np.ndarray:
+        run(host, path, tmp_path / name, tmp_path / "out.wav", "--block", block, *options({"noise": 0.0} | settings))
+        return soundfile.read(tmp_path / "out.wav")[0]
+
+    for block in sorted({max(2**power, live.hop) for power in range(6, 14)}):
+        output = play("in.wav", block)
+        assert np.abs(output - expected.numpy()).max() <= 1e-5, block
+        assert (output[-(-live.latency // 8192) * 8192 :].reshape(-1, max(block, 2048)) ** 2).mean(1).min() > 1e-6
+    assert play("impulse.wav", live.hop, dry_wet=0.0).argmax() == 8200 + live.latency  # in the first block the knob turns
 
 
 def test_one_sound_goes_to_every_stream(host, exported, tmp_path):

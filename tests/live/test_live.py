@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rave_lite import InputError
 from rave_lite.export.torchscript import Live, export
-from rave_lite.live.engine import Engine
+from rave_lite.live.engine import Engine, block_size
 from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
 from tests.commands import fails
@@ -110,6 +110,17 @@ def test_the_player_is_the_file(tmp_path):
         assert output == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_older_file_of_hop_1_plays_in_its_block(tmp_path):
+    """As `sample_rate=` once made them: the block is what the others call hop, and cannot be recorded."""
+    old = Echo(48000)
+    old.hop, old.block, old.receptive_field = 1, 2 * HOP, HOP
+    old.past = torch.zeros(1, 1, 1)
+    torch.jit.script(old).save(str(tmp_path / "old.ts"))
+    player = Player(tmp_path / "old.ts")
+    assert (player.hop, player.recordable, block_size(None, player)) == (2 * HOP, False, 2 * HOP)
+    player.warm_up(player.hop)
+
+
 def test_attributes_are_warmed_up_too(tmp_path):
     """Whatever they were set to; the first turn of a dial is then like any other, with one of three players."""
     export(Live(build("model=tiny", "model.capacity=4").eval(), batch_size=1), tmp_path / "x.ts", {})
@@ -117,7 +128,7 @@ def test_attributes_are_warmed_up_too(tmp_path):
     for _ in range(3):
         player = Player(tmp_path / "x.ts")
         player.set("dry_wet", 0.5)
-        player.warm_up(player.block)
+        player.warm_up(player.hop)
         assert (player.get("dry_wet"), player.get("gain"), player.get("reset")) == (0.5, 1.0, 0.0)
         for name in ("scale_3", "seed", "gain"):
             start = time.thread_time()
