@@ -85,8 +85,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def migrate(content: dict[str, Any]) -> None:
     """Name the layers in files of earlier versions, and add what these files lack, in place.
 
-    They lack band gains and the limit of the bands, which were 1; a variational posterior's shift, which was 0; and whether the principal directions
-    were measured, which their variances tell: those of the identity and of an import add up to their number.
+    They lack band gains and the limit of the bands, which were 1; a variational posterior's shift, which was 0; and whether
+    the principal directions were measured, which their variances tell: those of the identity and of an import add up to
+    their number.
     """
     content["model"].setdefault("limit", 1.0)
     names = layer_names(content["model"])
