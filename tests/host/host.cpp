@@ -5,7 +5,8 @@
 // (a frame of it per model frame). The wav has the method's channels, which every stream of the batch then gets, or those
 // of each stream in turn; so has the output. The last block is filled up with zeros and written whole. --realtime begins
 // block k when its last sample would have come in and wants it done one block later. Nothing is warmed up, unless --graph
-// records a block as one CUDA graph before the first.
+// records a block as one CUDA graph before the first. --fuzz sets attributes at random before every block. --jack plays
+// instances of the file on a JACK card, by its clock: the output has the channels of each, two blocks later (jack.hpp).
 // Exit code 1: the file, the wav or a setting is not as it must be, with the reason; 2: usage.
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
@@ -15,85 +16,24 @@
 #include <chrono>
 #include <cmath>
 #include <condition_variable>
+#include <ctime>
 #include <future>
+#include <iomanip>
 #include <iostream>
+#include <random>
 #include <thread>
 
 #include "instrument.hpp"
+#include "options.hpp"
 #include "wav.hpp"
+#ifdef RAVE_JACK
+#include <unistd.h>
 
-constexpr const char* kUsage =
-    R"(rave_host FILE.ts IN.wav OUT.wav [--method forward] [--block 2048] [--batch 1] [--device cpu|cuda] [--graph] [--realtime]
-          [--set NAME=VALUE[,VALUE...]]... [--at BLOCK NAME=VALUE[,VALUE...]]... [--json FILE] [--threads 1])";
+#include "jack.hpp"
+#endif
 
 using Clock = std::chrono::steady_clock;
 using Milliseconds = std::chrono::duration<double, std::milli>;
-
-// ---------------------------------------------------------------- options
-
-struct Setting {
-  int64_t block;  // made before this block; -1: before the first is due
-  std::string name, value;
-};
-
-struct Options {
-  std::string file, in, out, method = "forward", device = "cpu", json;
-  int64_t block = 2048, batch = 1;  // samples, streams
-  int threads = 1;
-  bool realtime = false, graph = false;
-  std::vector<Setting> settings;
-};
-
-struct Usage : std::runtime_error {
-  using runtime_error::runtime_error;
-};
-
-int64_t whole(const std::string& text, int64_t least) {
-  size_t used = 0;
-  int64_t value = 0;
-  try {
-    value = std::stoll(text, &used);
-  } catch (const std::logic_error&) {
-  }
-  if (text.empty() || used != text.size() || value < least)
-    throw Usage("'" + text + "' is no whole number of at least " + std::to_string(least));
-  return value;
-}
-
-Setting setting(int64_t block, const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == 0 || equals == std::string::npos) throw Usage("'" + text + "': write NAME=VALUE");
-  return {block, text.substr(0, equals), text.substr(equals + 1)};
-}
-
-Options parse(int count, char** arguments) {
-  Options o;
-  std::vector<std::string> paths;
-  int i = 1;
-  const auto next = [&]() -> std::string {
-    if (i >= count) throw Usage(std::string(arguments[count - 1]) + " wants a value after it");
-    return arguments[i++];
-  };
-  while (i < count) {
-    const std::string word = next();
-    if (word == "--method") o.method = next();
-    else if (word == "--block") o.block = whole(next(), 1);
-    else if (word == "--batch") o.batch = whole(next(), 1);
-    else if (word == "--device") o.device = next();
-    else if (word == "--realtime") o.realtime = true;
-    else if (word == "--graph") o.graph = true;
-    else if (word == "--set") o.settings.push_back(setting(-1, next()));
-    else if (word == "--at") { const int64_t block = whole(next(), 0); o.settings.push_back(setting(block, next())); }
-    else if (word == "--json") o.json = next();
-    else if (word == "--threads") o.threads = int(whole(next(), 1));
-    else if (word.rfind("--", 0) == 0) throw Usage("unknown option " + word);
-    else paths.push_back(word);
-  }
-  if (paths.size() != 3) throw Usage("three paths are needed: FILE.ts IN.wav OUT.wav");
-  o.file = paths[0], o.in = paths[1], o.out = paths[2];
-  std::stable_sort(o.settings.begin(), o.settings.end(), [](auto& a, auto& b) { return a.block < b.block; });
-  return o;
-}
 
 // ---------------------------------------------------------------- playing
 
@@ -141,7 +81,8 @@ struct Performance {
   int64_t block, batch, blocks;
   double rate;  // Hz, of the sound
   Wav out = {};
-  std::vector<double> ms = {};        // per block
+  std::vector<double> ms = {};        // per block, by the clock
+  std::vector<double> cpu_ms = {};    // of all threads: what others do on the machine does not count
   std::vector<int64_t> missed = {};   // blocks that came after their deadline
 };
 
@@ -199,20 +140,39 @@ void perform(Performance& p, Instrument& instrument, Cues& cues, int threads, bo
     const at::Tensor x = cut(p, k);
     if (realtime) std::this_thread::sleep_until(due(k));
     const Clock::time_point begun = Clock::now();
+    const std::clock_t cpu_begun = std::clock();
     cues.wait_for_settings(k);  // on the clock, as a host's audio thread waits for a setter at the mutex
     const at::Tensor y = instrument.play(p.method, x);
     const Clock::time_point done = Clock::now();
     p.ms.push_back(Milliseconds(done - begun).count());
+    p.cpu_ms.push_back(1000.0 * double(std::clock() - cpu_begun) / CLOCKS_PER_SEC);
     if (realtime && done > due(k + 1)) p.missed.push_back(k);
     keep(p, y, k);
   }
 }
 
+/// `count` settings before each block, the same in every run: any attribute, any number, as Pure Data writes it.
+std::vector<Setting> random_settings(const std::vector<std::string>& names, int64_t blocks, int64_t count) {
+  constexpr float most = std::numeric_limits<float>::max(), least = std::numeric_limits<float>::denorm_min();
+  constexpr float numbers[] = {0, -0.0f, 1, -1, 0.5f, 1e-3f, least, -least, 1e38f, -1e38f, most, -most, 16777216,
+                               2147483648.0f, -2147483648.0f, 9.3e18f, INFINITY, -INFINITY, NAN, -NAN};
+  std::mt19937 dice(0);
+  std::vector<Setting> settings;
+  for (int64_t k = 0; k < blocks * count && !names.empty(); ++k) {
+    const float value = dice() % 2 ? numbers[dice() % std::size(numbers)] : float(int32_t(dice())) / float(1 << dice() % 31);
+    settings.push_back({k / count, names[dice() % names.size()], std::to_string(value)});
+  }
+  return settings;
+}
+
 void play(Performance& p, Instrument& instrument, const Options& o) {
-  for (const Setting& s : o.settings)
+  std::vector<Setting> settings = o.settings;
+  for (const Setting& s : random_settings(instrument.numbers(), p.blocks, o.fuzz)) settings.push_back(s);
+  std::stable_sort(settings.begin(), settings.end(), [](auto& a, auto& b) { return a.block < b.block; });
+  for (const Setting& s : settings)
     need(s.block < p.blocks, "--at ", s.block, ": there are ", p.blocks, " blocks, from 0");
-  const auto first = std::find_if(o.settings.begin(), o.settings.end(), [](auto& s) { return s.block >= 0; });
-  for (auto s = o.settings.begin(); s != first; ++s) {
+  const auto first = std::find_if(settings.begin(), settings.end(), [](auto& s) { return s.block >= 0; });
+  for (auto s = settings.begin(); s != first; ++s) {
     std::cout << "set " << s->name << " = " << instrument.set(s->name, s->value) << '\n';
   }
   p.out.channels = uint16_t(p.method.out_channels * o.batch);
@@ -228,7 +188,7 @@ void play(Performance& p, Instrument& instrument, const Options& o) {
     }
   });
   try {
-    cues.serve({first, o.settings.end()}, instrument);
+    cues.serve({first, settings.end()}, instrument);
   } catch (...) {
     cues.end();
     throw;
@@ -242,35 +202,98 @@ double ranked(const std::vector<double>& sorted, double part) {  // nearest rank
   return sorted[std::max<int64_t>(0, int64_t(std::ceil(part * sorted.size())) - 1)];
 }
 
-void report(const Performance& p, const Options& o) {
-  std::vector<double> sorted = p.ms;
-  std::sort(sorted.begin(), sorted.end());
-  const auto nth = [&](size_t k) { return k < p.ms.size() ? std::to_string(p.ms[k]) : "null"; };
-  const std::vector<std::pair<std::string, std::string>> figures = {
-      {"first_ms", nth(0)}, {"second_ms", nth(1)}, {"third_ms", nth(2)},
-      {"median_ms", std::to_string(ranked(sorted, 0.5))}, {"p99_ms", std::to_string(ranked(sorted, 0.99))},
-      {"worst_ms", std::to_string(sorted.back())},
-      {"worst_from_fourth_ms",
-       p.ms.size() > 3 ? std::to_string(*std::max_element(p.ms.begin() + 3, p.ms.end())) : "null"},
-      {"block_length_ms", std::to_string(1000 * p.block / p.rate)}, {"blocks", std::to_string(p.blocks)},
-      {"misses", o.realtime ? std::to_string(p.missed.size()) : "null"}};
+using Figures = std::vector<std::pair<std::string, std::string>>;
+using Rows = std::vector<std::pair<std::string, std::vector<double>>>;
+
+/// Prints the figures, and writes them and the rows to the JSON file if one is asked for.
+void report(const Options& o, const Figures& figures, const Rows& rows) {
   std::ostringstream json;
-  json << "{\"torch\": \"" << TORCH_VERSION << "\", \"method\": \"" << p.method.name << "\", \"device\": \"" << o.device
-       << "\", \"block\": " << p.block << ", \"batch\": " << p.batch << ", \"threads\": " << o.threads;
+  json << std::setprecision(9) << "{\"torch\": \"" << TORCH_VERSION << "\", \"method\": \"" << o.method
+       << "\", \"device\": \"" << o.device << "\", \"block\": " << o.block << ", \"batch\": " << o.batch
+       << ", \"threads\": " << o.threads;
   for (const auto& [name, value] : figures) {
     std::cout << name << ' ' << value << '\n';
     json << ", \"" << name << "\": " << value;
   }
-  json << ", \"missed\": [";
-  for (size_t i = 0; i < p.missed.size(); ++i) json << (i ? ", " : "") << p.missed[i];
-  json << "], \"block_ms\": [";
-  for (size_t i = 0; i < p.ms.size(); ++i) json << (i ? ", " : "") << p.ms[i];
-  json << "]}\n";
+  for (const auto& [name, values] : rows) {
+    json << ", \"" << name << "\": [";
+    for (size_t i = 0; i < values.size(); ++i) json << (i ? ", " : "") << values[i];
+    json << ']';
+  }
+  json << "}\n";
   if (o.json.empty()) return;
   std::ofstream file(o.json);
   file << json.str();
   need(bool(file.flush()), o.json, " cannot be written");
 }
+
+Figures times(std::vector<double> ms) {
+  if (ms.empty()) ms.push_back(0);
+  std::sort(ms.begin(), ms.end());
+  return {{"median_ms", std::to_string(ranked(ms, 0.5))}, {"p99_ms", std::to_string(ranked(ms, 0.99))},
+          {"worst_ms", std::to_string(ms.back())}};
+}
+
+void report(const Performance& p, const Options& o) {
+  const auto nth = [&](size_t k) { return k < p.ms.size() ? std::to_string(p.ms[k]) : "null"; };
+  Figures figures = {{"first_ms", nth(0)}, {"second_ms", nth(1)}, {"third_ms", nth(2)}};
+  for (const auto& figure : times(p.ms)) figures.push_back(figure);
+  figures.push_back({"worst_from_fourth_ms",
+                     p.ms.size() > 3 ? std::to_string(*std::max_element(p.ms.begin() + 3, p.ms.end())) : "null"});
+  figures.push_back({"block_length_ms", std::to_string(1000 * p.block / p.rate)});
+  figures.push_back({"blocks", std::to_string(p.blocks)});
+  figures.push_back({"misses", o.realtime ? std::to_string(p.missed.size()) : "null"});
+  report(o, figures, {{"missed", {p.missed.begin(), p.missed.end()}}, {"block_ms", p.ms}, {"block_cpu_ms", p.cpu_ms}});
+}
+
+// ---------------------------------------------------------------- several instances on a JACK card
+
+#ifdef RAVE_JACK
+/// Memory of this process, MiB; 0 where there is no /proc.
+double resident() {
+  std::ifstream pages("/proc/self/statm");
+  double total = 0, held = 0;
+  pages >> total >> held;
+  return held * sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+void play_on_card(const Wav& in, const Options& o) {
+  if (o.batch != 1 || o.realtime || o.graph || o.device != "cpu" || o.fuzz || 
+      std::any_of(o.settings.begin(), o.settings.end(), [](auto& s) { return s.block >= 0; }))
+    throw Usage("--jack takes --method, --block, --set, --json and --threads");
+  std::vector<std::unique_ptr<Instrument>> instruments;
+  std::vector<double> load_s, resident_mib = {resident()};
+  for (int64_t i = 0; i < o.jack; ++i) {
+    const Clock::time_point begun = Clock::now();
+    instruments.push_back(std::make_unique<Instrument>(o.file, o.device));
+    load_s.push_back(Milliseconds(Clock::now() - begun).count() / 1000);
+    resident_mib.push_back(resident());
+    for (const Setting& s : o.settings) instruments.back()->set(s.name, s.value);
+  }
+  const Method& m = instruments[0]->method(o.method);
+  need(m.in_ratio == 1 && m.out_ratio == 1, m.name, " does not play samples to samples");
+  const Performance p = prepare(*instruments[0], m, in, o);
+  std::vector<std::unique_ptr<Player>> players;
+  for (auto& one : instruments) players.push_back(std::make_unique<Player>(*one, m, o.block, p.blocks + 2, o.threads));
+  Card card(in, players, (p.blocks + 2) * o.block, m.out_channels);
+  card.play();
+  std::vector<double> ms, late;
+  for (auto& one : players) {
+    one->stop();
+    one->rethrow();
+    ms.insert(ms.end(), one->ms.begin(), one->ms.end());
+    late.push_back(double(one->late));
+  }
+  write_wav(o.out, card.out);
+  Figures figures = times(ms);
+  figures.push_back({"block_length_ms", std::to_string(1000 * o.block / p.rate)});
+  figures.push_back({"blocks", std::to_string(p.blocks + 2)});
+  figures.push_back({"xruns", std::to_string(card.xruns)});
+  report(o, figures, {{"late", late}, {"load_s", load_s}, {"resident_mib", resident_mib}, {"block_ms", ms}});
+}
+#else
+void play_on_card(const Wav&, const Options&) { fail("rave_host was built without JACK: it needs jack/jack.h and libjack"); }
+#endif
 
 int main(int count, char** arguments) {
   try {
@@ -278,6 +301,7 @@ int main(int count, char** arguments) {
     at::set_num_threads(o.threads);
     at::set_num_interop_threads(o.threads);
     const Wav in = read_wav(o.in);
+    if (o.jack) return play_on_card(in, o), 0;
     Instrument instrument(o.file, o.device);
     instrument.describe(std::cout);
     Performance p = prepare(instrument, instrument.method(o.method), in, o);

@@ -67,6 +67,14 @@ class Instrument {
     return highest;
   }
 
+  /// The attributes of one floating-point number.
+  std::vector<std::string> numbers() const {
+    std::vector<std::string> names;
+    for (const Attribute& a : attributes_)
+      if (a.codes == std::vector<int64_t>{2}) names.push_back(a.name);
+    return names;
+  }
+
   int64_t number(const std::string& name) const {  // -1: the file does not say
     const bool there = module_.hasattr(name) && module_.attr(name).isInt();
     return there ? module_.attr(name).toInt() : -1;

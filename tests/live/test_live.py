@@ -5,12 +5,10 @@ import importlib.util
 import os
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from rave_lite.live.player import Controls, Player
 from rave_lite.live.terminal import split
 from tests.commands import fails
 from tests.conftest import build
+from tests.jack import Jack, dummy_card
 
 HOP, PERIOD, RATE = 64, 512, 44100  # PERIOD: of JACK's dummy card
 
@@ -258,33 +257,12 @@ def test_the_missing_package_and_library(file, tmp_path, monkeypatch):
 
 # ---- a real stream
 
-class Jack(NamedTuple):
-    server: subprocess.Popen
-    env: dict[str, str]
-
-
 @pytest.fixture
 def jack():
-    """A JACK server of its own with a dummy card, and the environment in which programs find it."""
-    installed = [*map(shutil.which, ("jackd", "jack_lsp", "timeout")), importlib.util.find_spec("sounddevice"),
-                 ctypes.util.find_library("portaudio")]
-    if not all(installed):
-        pytest.skip("no JACK dummy card: apt install jackd2 libportaudio2; pip install 'rave_lite[live]'")
-    env = {**os.environ, "JACK_DEFAULT_SERVER": f"rave_lite_{os.getpid()}", "JACK_NO_AUDIO_RESERVATION": "1",
-           "JACK_NO_START_SERVER": "1", "COLUMNS": "150", "TERM": "xterm"}
-    command = ["timeout", "--kill-after=5", "60", "jackd", "-r", "-d", "dummy", "-r", str(RATE), "-p", str(PERIOD)]
-    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        while subprocess.run(["jack_lsp"], env=env, capture_output=True, check=False).returncode:
-            if server.poll() is not None:
-                pytest.skip("jackd does not start here")
-            time.sleep(0.1)
-        yield Jack(server, env)
-    finally:
-        server.terminate()
-        server.wait()
-        for leftover in Path("/dev/shm").glob(f"jack_*_{env['JACK_DEFAULT_SERVER']}_*"):
-            leftover.unlink()  # of the client whose server went first
+    if not importlib.util.find_spec("sounddevice") or not ctypes.util.find_library("portaudio"):
+        pytest.skip("no sounddevice: apt install libportaudio2; pip install 'rave_lite[live]'")
+    with dummy_card(RATE, PERIOD) as card:
+        yield card
 
 
 def start(jack: Jack, *arguments: object, cwd: Path, stdin: int = subprocess.DEVNULL,
