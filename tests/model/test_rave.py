@@ -50,6 +50,7 @@ def test_a_model_of_snakes_streams(alignment, tmp_path):
     assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 
+@torch.no_grad()
 def test_the_bands_have_room_for_full_scale():
     """Of the loudest sounds, the bands stay below the limit; 1, the limit of earlier versions, would take 4 dB from them."""
     rave = build("model=v2", SMALL)

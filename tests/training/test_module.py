@@ -41,8 +41,8 @@ def test_the_discriminators_step_leaves_the_generator_alone():
 
 
 def test_learning_lowers_each_side():
-    """A few plain steps on one batch: the spectral loss falls; the discriminator learns to tell."""
-    module = training()
+    """A few plain steps on one batch: the spectral loss falls; the discriminator learns to tell. The rate is a warm-up's."""
+    module = training("training.lr=[2e-4,1e-4]")
     generator, discriminator = module.configure_optimizers()
     x = audio()
     first = module.generator_losses(x)["linear"].item()
@@ -51,7 +51,7 @@ def test_learning_lowers_each_side():
         loss = module.generator_losses(x)["linear"]
         loss.backward()
         generator.step()
-    assert loss.item() < 0.9 * first
+    assert loss.item() < 0.4 * first
     module.step = 12
     first = module.discriminator_loss(x).item()
     for _ in range(10):
