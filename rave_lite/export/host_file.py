@@ -1,5 +1,6 @@
 """The file's surface, with the protocol of nn~ (Max, Pure Data): methods, ratios, labels, attributes."""
 
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,8 +42,8 @@ class HostFile(nn.Module):
 
     TorchScript compiles a method in its first two calls, together with all that it calls, in a time that grows with the
     types it sees: seconds for a block, ten milliseconds for a setter of one line. What is called through an interface is
-    compiled apart, once. Hosts call `get_methods` when they have loaded a file, and there `Live` is compiled: after
-    that, the first call of anything takes a fraction of a millisecond longer than the others.
+    compiled apart, once. Hosts call `get_methods` when they have loaded a file, and there `Live` is compiled, and through
+    an interface of its own each method that hosts call.
 
     `<method>_params`: input channels, samples per input frame, output channels, samples per output frame.
     `<attribute>_params`: the kind of its value.
@@ -102,25 +103,52 @@ class HostFile(nn.Module):
         """Accept the host's rate, which may be wrong, and ignore it."""
         return 0
 
-    @torch.jit.export
-    def get_methods(self) -> list[str]:
-        """Also plays some silence, unless the file has played before: that compiles what blocks and attributes need."""
-        if not self.is_warm:
-            silence = torch.zeros(1, self.channels, self.hop, device=self.forward_params.device)
-            for _ in range(3):
-                for i in range(len(self.attributes)):
-                    self.live.set(i, self.live.get(i))
-                self.forward(silence)
-                self.live.decode(self.live.encode(silence))
-                self.live.reset()
-        return self.methods
+
+def set_value(self: nn.Module, value: float) -> int:  # type: ignore[empty-body]
+    pass
+
+
+def get_value(self: nn.Module) -> tuple[float]:  # type: ignore[empty-body]
+    pass
+
+
+def host_interface(attributes: list[str]) -> type:
+    """The interface of what hosts call: a method that is called through one is compiled as if a host called it."""
+
+    class Host(nn.Module):
+        pass
+
+    for name in ("forward", "encode", "decode", "reset"):
+        setattr(Host, name, getattr(Instrument, name))
+    for name in attributes:
+        for word, method in ((f"set_{name}", set_value), (f"get_{name}", get_value)):
+            setattr(Host, word, FunctionType(method.__code__, globals(), word))
+    return torch.jit.interface(Host)  # type: ignore[no-any-return]
+
+
+# Also plays some silence, unless the file has played before: that compiles. In a loop, else `host` counts as a HostFile.
+GET_METHODS = """
+def get_methods(self) -> List[str]:
+    if not self.is_warm:
+        silence = torch.zeros(1, self.channels, self.hop, device=self.forward_params.device)
+        hosts: List[Host] = [self, self, self]
+        for host in hosts:
+{set_attributes}            host.forward(silence)
+            host.decode(host.encode(silence))
+            host.reset()
+    return self.methods
+"""
 
 
 def script(live: "Live") -> torch.jit.ScriptModule:
     """`live` as hosts load it. A class statement cannot number the methods of its attributes: they are added here."""
     scripted = torch.jit.script(HostFile(live).eval())
+    if hasattr(scripted, "get_methods"):
+        return scripted  # instances with the same attributes share a type, and so its methods
     for i, name in enumerate(live.attributes):
-        if not hasattr(scripted, f"set_{name}"):  # instances with the same attributes share a type, which may have them
-            scripted.define(f"def set_{name}(self, value: float) -> int:\n    return self.live.set({i}, value)\n")
-            scripted.define(f"def get_{name}(self) -> Tuple[float]:\n    return (self.live.get({i}),)\n")
+        scripted.define(f"def set_{name}(self, value: float) -> int:\n    return self.live.set({i}, value)\n")
+        scripted.define(f"def get_{name}(self) -> Tuple[float]:\n    return (self.live.get({i}),)\n")
+    Host = host_interface(live.attributes)  # noqa: F841  # named in GET_METHODS
+    once_each = [f"            host.set_{name}(host.get_{name}()[0])\n" for name in live.attributes]
+    scripted.define(GET_METHODS.format(set_attributes="".join(once_each)))
     return scripted
