@@ -7,7 +7,7 @@ import torch
 
 from rave_lite import RAVE, InputError, runs, set_noise
 from rave_lite.cli.build import build, build_or_transfer
-from rave_lite.model import read_checkpoint
+from rave_lite.model import Checkpoint, read_checkpoint
 from recipes.base_pack import pack
 from tests.commands import fails, rave_lite
 from tests.conftest import configured
@@ -101,6 +101,18 @@ def test_where_none_fits_base_refuses_and_auto_begins_without(bases, capsys):
     assert module.config["transfer"] == {"from": None, "sha256": None}
     fresh = build(configured("train", *TINY, *typed))
     assert module.model.config == fresh.model.config
+
+
+def test_a_resumed_run_keeps_its_base_whatever_is_installed_now(bases):
+    first = build_or_transfer(configured("train", *TINY, of("auto")), [])
+    content = {"state_dict": first.state_dict()}
+    first.on_save_checkpoint(content)
+    for path in bases.glob("*.ckpt"):
+        path.unlink()
+    resumed = Checkpoint.from_content(content, bases / "last.ckpt")
+    again = build_or_transfer(configured("train", *TINY, LOW, DILATIONS, of("auto")), [], resumed)
+    assert again.config["transfer"] == first.config["transfer"]
+    assert again.model.config == first.model.config
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_and_no_base_with_that(bases, settings):
