@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rave_lite.errors import InputError
-from rave_lite.runs import check_export, checkpoint_file, file_to_resume
+from rave_lite.runs import check_export, checkpoint_file, file_to_resume, is_base
 
 
 def check(job: str, config: DictConfig) -> None:
@@ -59,11 +59,18 @@ def train(config: DictConfig) -> None:
     if not config.name or ".." in Path(str(config.name)).parts:
         raise InputError(f"{config.name!r} names no folder in runs; say name=mine, or out=DIR for another", where="name")
     resumed = file_to_resume(config.resume, Path(config.out))
-    if config.transfer["from"] and not resumed:
-        checkpoint_file(config.transfer["from"])
+    if not resumed:
+        source(config)
     if resumed and config.resume == "auto":
         return  # it may be finished, and then needs no recordings
     training_data(config.data, new=resumed is None)
+
+
+def source(config: DictConfig) -> None:
+    """Raises InputError if the checkpoint that the run starts from is not there. Which base fits needs the model: later."""
+    path = config.transfer["from"]
+    if path and path not in ("auto", "base"):
+        checkpoint_file(path)
 
 
 def training_data(data: DictConfig, new: bool) -> None:
@@ -105,8 +112,7 @@ def learning_curve(config: DictConfig) -> None:
         raise InputError(f"{steps!r} is no whole number from 1 on", where="influence_steps")
     if settings["phase1"]["steps"] + settings["phase2"]["steps"] < 1:
         raise InputError("phase1.steps, phase2.steps: no step to train")
-    if config.transfer["from"]:
-        checkpoint_file(config.transfer["from"])
+    source(config)
     training_data(config.data, new=True)
 
 
@@ -167,7 +173,7 @@ def bench(config: DictConfig) -> None:
     if not names:
         raise InputError("name at least one .ts or .ckpt", where="files")
     for name in names:
-        if Path(name).suffix == ".ckpt" or Path(name).expanduser().is_dir():
+        if is_base(name) or Path(name).suffix == ".ckpt" or Path(name).expanduser().is_dir():
             checkpoint_file(name)
         else:
             exists(name)

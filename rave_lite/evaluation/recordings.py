@@ -26,7 +26,7 @@ from rave_lite.errors import InputError
 from rave_lite.evaluation.side_by_side import location
 
 T = TypeVar("T")
-IMPORTED = "an imported model, which knows no recordings; say which: data.root=DIR"
+IMPORTED = "an imported model or a base, which knows no recordings; say which: data.root=DIR"
 
 
 def recordings(run: dict[str, Any], sample_rate: int, *, root: str | None = None, cache: str | None = None) -> Catalogue:

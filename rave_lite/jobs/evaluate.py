@@ -13,7 +13,7 @@ from rave_lite.evaluation.recordings import listed, to_compare, to_judge
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.files import write_json
 from rave_lite.model import RAVE, read_checkpoint
-from rave_lite.runs import checkpoint_file
+from rave_lite.runs import checkpoint_file, run_folder
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     own_clips = run_catalogue is not None and clips is run_catalogue.held_out
     compared_clips = to_compare(run_catalogue, config.max_train_clips, config.seed) if run_catalogue and own_clips else []
     training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
-    out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / "evaluation"
+    out = Path(config.out).expanduser() if config.out else run_folder(path) / "evaluation"
     report = judge(model, clips, out, compared=compared_clips, training=training_clips, seed=config.seed)
     show(table(report, "held-out figures" if own_clips else "figures"))
     if inputs:

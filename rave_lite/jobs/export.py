@@ -14,7 +14,7 @@ from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
 from rave_lite.export.verify import report, verify
 from rave_lite.model import RAVE, read_checkpoint
-from rave_lite.runs import checkpoint_file
+from rave_lite.runs import checkpoint_file, run_folder
 
 MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets
 
@@ -24,7 +24,7 @@ def export(config: DictConfig) -> dict[str, Any]:
     path = checkpoint_file(config.ckpt)
     checkpoint = read_checkpoint(path)
     model = RAVE.from_checkpoint(checkpoint)
-    out = Path(config.out).expanduser() if config.out else path.resolve().parents[1] / f"{checkpoint.settings['name']}.ts"
+    out = Path(config.out).expanduser() if config.out else run_folder(path) / f"{checkpoint.settings['name']}.ts"
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
                 latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision)
     for warning in name_warnings(out.stem) + warnings(live, model, checkpoint):

@@ -20,6 +20,7 @@ from rave_lite.live.cuda import CudaPlayer
 from rave_lite.live.player import Player
 from rave_lite.machine import resident_memory
 from rave_lite.model import RAVE
+from rave_lite.runs import is_base
 from rave_lite.tables import make_table
 
 ROUNDS = 8  # over the files in turn, so that other load on the machine affects all of them
@@ -65,8 +66,8 @@ def exported(names: list[str]) -> Iterator[dict[str, Path]]:
         files: dict[str, Path] = {}
         for i, name in enumerate(names):
             path = Path(name).expanduser()
-            if path.suffix == ".ckpt" or path.is_dir():
-                model, path = RAVE.from_checkpoint(path), Path(folder) / f"{i}.ts"
+            if is_base(name) or path.suffix == ".ckpt" or path.is_dir():
+                model, path = RAVE.from_checkpoint(name), Path(folder) / f"{i}.ts"
                 export(Live(model, batch_size=1), path, {})
             files[name] = path
         yield files

@@ -58,7 +58,7 @@ class Checkpoint:
         return (self.part("ema") if ema else {}) or self.part("model")
 
     def save(self, path: Path) -> None:
-        """Write an imported model; Lightning writes the checkpoints of runs."""
+        """Write an imported model or a base; Lightning writes the checkpoints of runs."""
         torch.save(header(self.architecture, self.settings, self.step, self.phase)
                    | {"state_dict": self.state_dict, "release": self.release}, path)
 
@@ -83,7 +83,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def migrate(content: dict[str, Any]) -> None:
-    """Name the layers in files of earlier versions, and add what these files lack, in place.
+    """Name the layers in files of earlier versions, and add what these files lack, in place. Half precision becomes float32.
 
     They lack band gains and the limit of the bands, which were 1; a variational posterior's shift, which was 0; and whether
     the principal directions were measured, which their variances tell: those of the identity and of an import add up to
@@ -91,7 +91,8 @@ def migrate(content: dict[str, Any]) -> None:
     """
     content["model"].setdefault("limit", 1.0)
     names = layer_names(content["model"])
-    state = content["state_dict"] = {current_name(name, names): value for name, value in content["state_dict"].items()}
+    state = content["state_dict"] = {current_name(name, names): value.float() if value.dtype == torch.float16 else value
+                                     for name, value in content["state_dict"].items()}
     for group in (group for optimizer in content.get("optimizer_states", []) for group in optimizer["param_groups"]):
         if "param_names" in group:
             group["param_names"] = [current_name(name, names) for name in group["param_names"]]

@@ -12,12 +12,16 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
-from rave_lite.model import RAVE, Checkpoint
+from rave_lite.model import RAVE, Checkpoint, read_checkpoint
+from rave_lite.runs import base_names
 from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
+
+
+FIT = ("sample_rate", "n_bands", "attenuation", "ratios")  # arguments of RAVE in which a base has to agree with a model
 
 
 @dataclass
@@ -79,6 +83,18 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         if copy_of_model is not None:
             copy_of_model.load_state_dict(module.model.state_dict())
     return report
+
+
+def fitting_base(model: dict[str, Any]) -> str:
+    """The base, as in "base:v2", that fits arguments of `RAVE`; capacity may differ. Raises InputError if none does."""
+    bases = {name: read_checkpoint(name).architecture for name in base_names()}
+    for name, trained in bases.items():
+        if trained["latent"]["name"] == model["latent"]["name"] and all(trained[key] == model[key] for key in FIT):
+            return name
+    there = [f"{name} is for latent={a['latent']['name']} and model.ratios={a['ratios']}, {a['attenuation']} dB, "
+             f"{a['sample_rate']} Hz" for name, a in bases.items()]
+    raise InputError(f"no base fits this model: {'; '.join(there) or 'none came with this installation'}",
+                     where="transfer.from")
 
 
 def comparable(model: RAVE, trained: dict[str, Any], path: Path) -> None:

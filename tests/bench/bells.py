@@ -44,9 +44,9 @@ def run(training_set: str, seed: int, steps: int, out: Path, others: dict[str, P
     result, data = folder / "result.json", [f"data.manifest={out / 'manifest.csv'}"] if training_set == "curated" else []
     if result.exists():
         return json.loads(result.read_text())
-    rave_lite("train", "recipe=minute_cpu", f"data.root={out / 'mix'}", f"data.held_out=[{','.join(HELD_OUT)}]",
-              f"seed={seed}", f"out={folder}", "threads=1", "resume=auto", f"phase1.steps={steps * 3 // 4}",
-              f"phase2.steps={steps // 4}", *data, log=log)
+    rave_lite("train", "recipe=minute_cpu", "transfer.from=null", f"data.root={out / 'mix'}",
+              f"data.held_out=[{','.join(HELD_OUT)}]", f"seed={seed}", f"out={folder}", "threads=1",
+              "resume=auto", f"phase1.steps={steps * 3 // 4}", f"phase2.steps={steps // 4}", *data, log=log)
     figures = {}
     for name, place in others.items():
         evaluation = folder / name

@@ -45,8 +45,8 @@ def prepare(tabla: Path, percussion: Path, out: Path) -> None:
         shutil.copytree(out / "drums/drums", out / "source.part/drums", dirs_exist_ok=True)
         (out / "source.part").rename(source)
     if not (out / "pretrained.ckpt").exists():
-        rave_lite("train", "recipe=minute_cpu", f"data.root={source}", f"out={out / 'pretraining'}", "threads=1",
-                  "resume=auto", *SOURCE_STEPS, log=log)
+        rave_lite("train", "recipe=minute_cpu", "transfer.from=null", f"data.root={source}",
+                  f"out={out / 'pretraining'}", "threads=1", "resume=auto", *SOURCE_STEPS, log=log)
         shutil.copy(out / "pretraining/checkpoints/last.ckpt", out / "pretrained.ckpt")
     if not (out / "curated.csv").exists():
         rave_lite("curate", f"data.root={tabla}", f"out={out / 'curated'}", "keep_below=2.0", "overwrite=true", log=log)
@@ -65,7 +65,7 @@ def run(recipe: str, seed: int, steps: int, tabla: Path, scorer: Path, out: Path
     result = folder / "result.json"
     if result.exists():
         return json.loads(result.read_text())
-    overrides = [f"transfer.from={out / 'pretrained.ckpt'}"] if recipe in STARTED else []
+    overrides = [f"transfer.from={out / 'pretrained.ckpt' if recipe in STARTED else 'null'}"]
     overrides += [f"data.manifest={out / 'curated.csv'}"] if recipe == "curated" else []
     overrides += [override] if override else []
     chosen = "recipe=minute_cpu" if recipe == SCRATCH else f"recipe=[minute_cpu,{recipe}]"

@@ -70,9 +70,9 @@ def main() -> None:
     held_out = ",".join(list(strokes)[-HELD_OUT:])
     for name in NAMES:
         run = out / "runs" / name
-        rave_lite("train", "recipe=minute_cpu", "threads=1", f"data.root={out / name}", f"out={run}", "data.workers=0",
-                  f"data.held_out={share if name in ('gate', 'room') else f'[{held_out}]'}", f"phase1.steps={steps}",
-                  "phase2.steps=0", "trainer.log_every_n_steps=1", *overrides)
+        rave_lite("train", "recipe=minute_cpu", "transfer.from=null", "threads=1", f"data.root={out / name}",
+                  f"out={run}", "data.workers=0", f"data.held_out={share if name in ('gate', 'room') else f'[{held_out}]'}",
+                  f"phase1.steps={steps}", "phase2.steps=0", "trainer.log_every_n_steps=1", *overrides)
         rave_lite("reconstruct", f"ckpt={run}/checkpoints/last.ckpt", f"input={out / 'strokes'}", f"out={run / 'wav'}")
     for name in NAMES:
         scores = subprocess.run([sys.executable, scorer, out / "strokes", out / "runs" / name / "wav"], check=True,

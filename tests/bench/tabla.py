@@ -25,7 +25,7 @@ def main() -> None:
     run = Path("runs") / name
     start = time.monotonic()
     rave_lite("train", f"data.root={data}", f"name={name}", "recipe=minute_cpu", f"data.held_out=[{','.join(HELD_OUT)}]",
-              "threads=1", *overrides)
+              "threads=1", "transfer.from=null", *overrides)
     wall, usage = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     references = run / "references"
     references.mkdir(exist_ok=True)

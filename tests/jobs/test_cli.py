@@ -350,12 +350,15 @@ def test_an_unknown_recipe_is_refused():
 
 @pytest.mark.slow
 def test_an_installed_wheel_finds_its_configuration(tmp_path):
-    """Built and unpacked away from the checkout, the commands find conf/ and recipes/."""
+    """Built and unpacked away from the checkout, the commands find conf/, recipes/ and bases; it has 30 MB at most."""
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path,
                     ROOT], check=True)
     site, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()
     subprocess.run([sys.executable, "-m", "zipfile", "-e", next(tmp_path.glob("*.whl")), site], check=True)
+    assert next(tmp_path.glob("*.whl")).stat().st_size < 30e6
+    shipped, here = (sorted(path.name for path in (root / "rave_lite/bases").iterdir()) for root in (site, ROOT))
+    assert shipped == here
     env = {"PYTHONPATH": str(site)}
     done = rave_lite_process("train", "--cfg", "job", "data.root=x", "recipe=demo", cwd=empty, env=env)
     assert done.returncode == 0, done.stderr

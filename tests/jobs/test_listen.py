@@ -148,7 +148,7 @@ def test_wrong_input(trained, tmp_path, write):
     for arguments, message in (
             ([], "ckpt: needs a value"), (["ckpt="], "ckpt: name at least one"), (["ckpt=[]"], "ckpt: name at least one"),
             ([f"ckpt={CHECKPOINT},gone.ckpt"], "gone.ckpt: no such checkpoint"),
-            ([imported], "import.ckpt: an imported model, which knows no recordings; say which"),
+            ([imported], "import.ckpt: an imported model or a base, which knows no recordings; say which"),
             ([moved], "gone: no such file or folder"), ([CHECKPOINT, f"inputs={hush}"], "inputs: "),
             ([CHECKPOINT, f"data.root={hush}"], "data.root: "),
             ([CHECKPOINT, "seconds=0"], "seconds: 0 is no number from 0.1 on"),

@@ -24,7 +24,7 @@ def test_a_recipe_composes_and_says_how_it_is_used(name):
 
 
 def test_the_later_recipe_decides():
-    assert configured("train", "data.root=x", "recipe=[minute_cpu,demo]").phase1.steps == 1000
+    assert configured("train", "data.root=x", "recipe=[minute_cpu,demo]").phase1.steps == 500
     assert configured("train", "data.root=x", "recipe=[demo,minute_cpu]").phase1.steps == 1500
 
 
@@ -33,8 +33,14 @@ def test_an_unknown_recipe_is_answered_with_those_there_are():
         configured("train", "data.root=x", "recipe=augmentd")
 
 
-@pytest.mark.parametrize(("recipe", "message"), [("transfer", "transfer.from: needs a value"),
-                                                 ("malay_drums", "transfer.from: needs a value"),
-                                                 ("curated", "data.manifest: needs a value")])
-def test_what_a_recipe_cannot_do_without(recipe, message, settings, tmp_path):
-    fails(message, "train", f"recipe={recipe}", f"out={tmp_path / 'run'}", *settings)
+@pytest.mark.parametrize(("typed", "message"), [("transfer.from=", "transfer.from: needs a value"),
+                                                ("recipe=curated", "data.manifest: needs a value")])
+def test_what_cannot_be_left_empty(typed, message, settings, tmp_path):
+    fails(message, "train", typed, f"out={tmp_path / 'run'}", *settings)
+
+
+@pytest.mark.parametrize(("recipe", "source"), [("demo", "auto"), ("minute_cpu", "auto"), ("transfer", "base"),
+                                                ("[minute_cpu,malay_drums]", "base"), ("base", None)])
+def test_which_recipes_start_from_a_base(recipe, source):
+    assert configured("train", "data.root=x", f"recipe={recipe}").transfer["from"] == source
+    assert configured("train", "data.root=x", f"recipe={recipe}", "transfer.from=null").transfer["from"] is None

@@ -256,7 +256,7 @@ def test_what_is_no_run(trained, tmp_path):
     checkpoint["config"]["data"]["root"] = None
     (tmp_path / "imported/checkpoints").mkdir(parents=True)
     torch.save(checkpoint, tmp_path / "imported/checkpoints/last.ckpt")
-    fails("an imported model, which knows no recordings", "gallery", f"run={tmp_path / 'imported'}")
+    fails("an imported model or a base, which knows no recordings", "gallery", f"run={tmp_path / 'imported'}")
     done = rave_lite("gallery", f"run={tmp_path / 'imported'}", f"data.root={trained / 'set'}")
     assert done.returncode == 0, done.stderr
     checkpoint["config"]["data"]["root"] = str(tmp_path / "gone")
