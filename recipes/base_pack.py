@@ -27,7 +27,7 @@ def pack(run: Checkpoint, name: str, figures: dict[str, dict[str, float]]) -> Ch
     """The base of a run: averaged weights, discriminators, settings without paths, a card; directions in half precision."""
     state = {f"model.{key}": value for key, value in run.weights().items()}
     state |= {f"discriminator.{key}": value for key, value in run.part("discriminator").items()}
-    card = {"data": "recipes/base_sources.csv and rave-lite drums seed=1", "sources_sha256": sha256(SOURCES),
+    card = {"data": "recipes/base_sources.csv and rave-lite drums seed=0", "sources_sha256": sha256(SOURCES),
             "licence": "CC0-1.0", "steps": run.step, "held_out_distance": run.best_distance, "figures": figures}
     settings = {key: run.settings[key] for key in KEPT} | {"name": f"base_{name}", "data": DATA, "card": card}
     return Checkpoint(run.path, run.architecture, {key: halved(key, value) for key, value in state.items()}, run.step,
