@@ -57,7 +57,7 @@ def gather(data: Path, out: Path) -> None:
         target = (out / row["use"] / row["file"]).with_suffix(path.suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    drums.write(out / "built_in", seed=0)  # not what `rave-lite drums` writes by default, or a base would know the demo's strokes
+    drums.write(out / "built_in", seed=0)  # not the default seed, or a base would know the strokes that judge the demo
     (out / "built_in/drums").rename(out / "train/built_in")
     (out / "built_in/birds").rename(out / "held_out/built_in")
     (out / "built_in").rmdir()
