@@ -78,11 +78,15 @@ def played_through(play: Reconstruction, clip: Clip, seed: int,
                    sample_rate: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """A clip and its reconstruction, `(T,)` each. `sample_rate`: of the clip, Hz; by default the model's."""
     x = clip.read()
-    if sample_rate in (None, play.sample_rate):
+    if sample_rate is None or sample_rate == play.sample_rate:
         return x, play(x[None], seed=seed)[0]
-    output = play(soxr.resample(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
-    y = soxr.resample(output, play.sample_rate, sample_rate)[: len(x)]
+    output = play(at_rate(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
+    y = at_rate(output, play.sample_rate, sample_rate)[: len(x)]
     return x, np.pad(y, (0, len(x) - len(y)))
+
+
+def at_rate(x: np.ndarray, rate: int, to: int) -> np.ndarray:
+    return x if rate == to else soxr.resample(x, rate, to)
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Reconstruction of audio by a model, with the model's latency compensated."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,20 @@ from rave_lite.data import level, outputs
 from rave_lite.errors import InputError
 from rave_lite.layers import reset, seed_noise, stream
 from rave_lite.model import RAVE
+from rave_lite.model.calibration import SourceMoments
 
+Calibration = tuple[SourceMoments, torch.Tensor]  # and the settings of its `move`
 LONG = 1 << 19  # samples per pass, so that memory does not grow with the recording
 
 
 class Reconstruction:
-    """`reconstruct` for many signals with `channels` channels: the model is prepared once, with its present weights."""
+    """`reconstruct` for many signals with `channels` channels: the model is prepared once, with its present weights.
 
-    def __init__(self, model: RAVE, channels: int = 1):
-        self.model, self.live = model, stream(model, channels)
+    `calibration`: of the latents, as the function of that name returns it.
+    """
+
+    def __init__(self, model: RAVE, channels: int = 1, calibration: Calibration | None = None):
+        self.model, self.live, self.calibration = model, stream(model, channels), calibration
         self.sample_rate = model.sample_rate
 
     @torch.no_grad()
@@ -27,19 +33,42 @@ class Reconstruction:
             raise InputError(f"{block} is no multiple of this model's hop, {hop}", where="block")
         reset(self.live)
         seed_noise(self.live, seed)
-        device = next(self.live.buffers()).device
-        blocks = [self.live(x.to(device)).squeeze(1).cpu().numpy()
-                  for x in padded(self.model, signal).split(block or LONG // hop * hop, -1)]
+        blocks = [self._play(x).squeeze(1).cpu().numpy() for x in split(self.model, signal, block)]
         return np.concatenate(blocks, axis=1)[:, latency : latency + length]
 
+    def _play(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.live.encode(x)
+        if self.calibration is not None:
+            source, settings = self.calibration
+            z = self.model.principal.inverse(source.move(self.model.principal(z), settings))
+        return self.live.decode(z)
 
-def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
+
+@torch.no_grad()
+def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Calibration | None:
+    """Moves the latents of all `signals` `(channels, samples)` by `amount`, 0 to 1, onto the model's training set.
+
+    None for an amount of 0.
+    """
+    if not amount:
+        return None
+    source, live = SourceMoments(model), stream(model)
+    for signal in (channel[None] for channels in signals for channel in channels):
+        reset(live)
+        for x in split(model, signal):
+            source(model.principal(live.encode(x)))
+    return source, source.settings(source.frames.new_full((1, 1), amount))
+
+
+def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0,
+                calibrate: float = 0.0) -> np.ndarray:
     """Reconstruction of `signal` `(channels, samples)`, same shape, each channel by itself.
 
     Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default of up to 2^19. The result is
-    the same for every block size. `seed`: of the decoder's noise.
+    the same for every block size. `seed`: of the decoder's noise. `calibrate`: how far the signal's latents are moved onto
+    those of the training set, 0 to 1.
     """
-    return Reconstruction(model, len(signal))(signal, block, seed=seed)
+    return Reconstruction(model, len(signal), calibration(model, [signal], calibrate))(signal, block, seed=seed)
 
 
 def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
@@ -49,9 +78,15 @@ def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))).unsqueeze(1)
 
 
-def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *,
-                     seed: int = 0) -> tuple[float, list[str]]:
+def split(model: RAVE, signal: np.ndarray, block: int | None = None) -> Iterator[torch.Tensor]:
+    """The `padded` signal in blocks, on the model's device."""
+    parts = padded(model, signal).split(block or LONG // model.hop * model.hop, -1)
+    return (part.to(model.principal.mean.device) for part in parts)
+
+
+def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0,
+                     calibration: Calibration | None = None) -> tuple[float, list[str]]:
     """Writes the reconstruction of `path` to `out` (wav, the model's rate, the file's channels): its seconds, and notes."""
     signal, notes = level.load(path, model.sample_rate)
-    outputs.save(out, reconstruct(model, signal, block, seed=seed), model.sample_rate)
+    outputs.save(out, Reconstruction(model, len(signal), calibration)(signal, block, seed=seed), model.sample_rate)
     return signal.shape[1] / model.sample_rate, notes

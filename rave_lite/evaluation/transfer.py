@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from rave_lite.data import Clip, subsample
-from rave_lite.evaluation.evaluate import mean, names_of, played_through
+from rave_lite.evaluation.evaluate import at_rate, mean, names_of, played_through
 from rave_lite.evaluation.metrics import high_share, loudness_correlation, onset_f1
-from rave_lite.evaluation.reconstruct import Reconstruction
+from rave_lite.evaluation.reconstruct import Reconstruction, calibration
 from rave_lite.evaluation.timbre import MAX_FRAMES, kernel_distance, timbre
 from rave_lite.model import RAVE
 
@@ -17,17 +17,21 @@ MINUTES = 5.0  # minutes of each set whose timbre is compared
 
 
 def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_out: list[Clip],
-             keep: Callable[[str, np.ndarray], None], *, seed: int = 0, sample_rate: int | None = None) -> dict[str, Any]:
+             keep: Callable[[str, np.ndarray], None], *, seed: int = 0, sample_rate: int | None = None,
+             calibrate: float = 0.0) -> dict[str, Any]:
     """Play the inputs through the model: `{"files": {name: figures}, "mean": figures, "together": ...}`.
 
     `keep` is called with each name and the model's output `(T,)`. `sample_rate`: of all clips, Hz; by default the model's.
+    `calibrate`: how far the latents of all inputs are moved onto those of the training set, 0 to 1.
 
     Gesture, output against input: `onset_f1` and `loudness`, the correlation of the loudness curves. Timbre: `in_to_NAME`
     and `out_to_NAME`, the kernel distances of input and output to each of the `sets` (5 min at most, drawn with `seed`).
     Brightness: `high_in` and `high_out`, the shares of energy above 4 kHz. "together": for each set the distances of all
     inputs, of all outputs, and of the `held_out` recordings, which is what a perfect timbre would reach.
     """
-    rate, play = sample_rate or model.sample_rate, Reconstruction(model)
+    rate = sample_rate or model.sample_rate
+    sounds = (at_rate(clip.read(), rate, model.sample_rate)[None] for clip in inputs)
+    play = Reconstruction(model, 1, calibration(model, sounds, calibrate))
     files: dict[str, dict[str, float]] = {}
     timbres: dict[str, list[np.ndarray]] = {"inputs": [], "outputs": []}
     targets = {name: _clip_timbre(tuple(subsample(clips, rate, seed, MINUTES)), rate, seed) for name, clips in sets.items()}

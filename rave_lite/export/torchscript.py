@@ -17,6 +17,7 @@ from rave_lite.files import replacing
 from rave_lite.layers import StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
+from rave_lite.model.calibration import SourceMoments
 from rave_lite.runs import check_export
 
 
@@ -35,7 +36,7 @@ class Live(Attributes):
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
                  latent_size: int | None = None, precision: str = "float32"):
         check_options(model, batch_size, channels, sample_rate, latent_size)
-        super().__init__(latent_of_silence(model), latent_size or model.latent_size)
+        super().__init__(SourceMoments(model), latent_size or model.latent_size)
         streams = batch_size * channels
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
@@ -59,7 +60,7 @@ class Live(Attributes):
             dry, wet = self.dry(x)[..., :length], self.to_host(self._synthesise(self._analyse(self.to_model(x))), length)
         else:
             p, dry = self.core.encode(x)
-            wet = self.core.decode(self.scale_and_shift(p))
+            wet = self.core.decode(self.scale_and_shift(self.calibrated(p)))
         amount, gain = self.smoothed(length).view(2, -1, dry.shape[2]).unbind()
         return (torch.lerp(dry, wet, amount) * gain).reshape(-1, self.channels, length)
 
@@ -86,7 +87,7 @@ class Live(Attributes):
 
     def _analyse(self, x: Tensor) -> Tensor:
         """`(B, 1, T) -> (B, directions, T / hop)`, with the hop of the model; T may be 0."""
-        return self.core.encode(x)[0] if x.shape[2] > 0 else x.expand(-1, self.origin.shape[0], -1)
+        return self.calibrated(self.core.encode(x)[0]) if x.shape[2] > 0 else x.expand(-1, self.origin.shape[0], -1)
 
     def _synthesise(self, p: Tensor) -> Tensor:
         """`(B, directions, T) -> (B, 1, T * hop)`, with the hop of the model; T may be 0."""
@@ -104,19 +105,17 @@ class Live(Attributes):
 
     @torch.jit.export
     def reset(self) -> None:
-        """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets."""
+        """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets.
+
+        What `learn_source` has gathered stays: `reset_source` forgets it.
+        """
+        self.calibrates = self.calibration_wanted()
         self.core.reset()
         self.dry.cache.zero_()
         self.smoothed.now.copy_(self.smoothed.target)
+        self.calibration.now.copy_(self.calibration.target)
         self.to_model.reset()
         self.to_host.reset()
-
-
-@torch.no_grad()
-def latent_of_silence(model: RAVE) -> Tensor:
-    """What silence is encoded to, in principal directions, `(size, 1)`."""
-    z = model.encode(torch.zeros(1, 1, -(-model.receptive_field // model.hop) * model.hop))
-    return model.principal(z)[0, :, -1:].nan_to_num().contiguous()
 
 
 def check_options(model: RAVE, batch_size: int, channels: int, sample_rate: int | None, latent_size: int | None) -> None:

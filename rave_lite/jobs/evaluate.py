@@ -36,7 +36,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         keep = lambda name, output: outputs.save(out / "transfer" / wav[name], output, rate)
         reference = run_catalogue or catalogue(root, rate, cache=cache)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
-        report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed)
+        report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed,
+                                      calibrate=config.calibrate)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
     write_json(out / "figures.json", report, indent=2)

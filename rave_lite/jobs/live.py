@@ -31,4 +31,7 @@ def live(config: DictConfig) -> None:
         controls.turn_gain(config.gain)
     card = Card(sounddevice(), config.input, config.output, sample_rate, player.channels)
     engine = Engine(player, block, sample_rate, slack=config.slack, threads=config.threads or 1)
+    if config.calibrate is not None:  # after the warm-up, whose noise is nobody's sound
+        player.set("learn_source", 1.0)
+        player.set("calibrate", config.calibrate)
     play(engine, controls, card, config.latency, math.inf if config.seconds is None else config.seconds)

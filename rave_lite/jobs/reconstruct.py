@@ -1,14 +1,17 @@
 """Reconstructs sound files with a model."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from omegaconf import DictConfig
 
-from rave_lite.data import audio, outputs
+from rave_lite.data import audio, level, outputs
 from rave_lite.data.scan import find
 from rave_lite.errors import InputError
 from rave_lite.evaluation import vital_signs
-from rave_lite.evaluation.reconstruct import reconstruct_file
+from rave_lite.evaluation.reconstruct import calibration, reconstruct_file
 from rave_lite.model import RAVE
 
 
@@ -27,13 +30,21 @@ def reconstruct(config: DictConfig) -> list[Path]:
                          where="out")
     for warning in vital_signs.warnings(model):
         print(f"warning: {warning}")
+    moved = calibration(model, readable(paths, model.sample_rate), config.calibrate)
     failed = []
     for path, target in zip(paths, targets, strict=True):
         try:
-            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed)
+            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed, calibration=moved)
             print("; ".join([f"{target}  {seconds:.2f} s", *notes]))
         except audio.UnreadableError as error:  # the other files may be readable
             failed.append(str(error))
     if failed:
         raise InputError("\n".join(failed))
     return targets
+
+
+def readable(paths: list[Path], sample_rate: int) -> Iterator[np.ndarray]:
+    """The sounds `(channels, samples)` of all files that can be read."""
+    for path in paths:
+        with contextlib.suppress(audio.UnreadableError):
+            yield level.load(path, sample_rate)[0]

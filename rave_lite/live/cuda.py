@@ -14,8 +14,9 @@ from rave_lite.live.player import Player
 class CudaPlayer(Player):
     """`Player` for blocks of `block` samples: one call is captured as a CUDA graph, `process` replays it.
 
-    Attributes work as usual: the graph reads them from the same memory. Raises InputError without a CUDA device, and for a
-    file whose blocks differ from one to the next (as of most that convert the sampling rate).
+    Attributes work as usual: the graph reads them from the same memory. Once `learn_source` or `calibrate` has been set
+    another graph plays, which calibrates. Raises InputError without a CUDA device, and for a file whose blocks differ from
+    one to the next (as of most that convert the sampling rate).
     """
 
     def __init__(self, path: Path, block: int):
@@ -27,16 +28,32 @@ class CudaPlayer(Player):
         self.gpu_input = torch.zeros(1, self.channels[0], block, device="cuda")
         self.host_input = torch.zeros(1, self.channels[0], block).pin_memory()
         self.host_output = torch.zeros(1, self.channels[1], block).pin_memory()
-        self.graph = torch.cuda.CUDAGraph()
+        self.graph, self.gpu_output = self.record()
+        self.calibrating = self.graph, self.gpu_output
+        if "learn_source" in self.attributes:
+            super().set("learn_source", 1.0)
+            self.calibrating = self.record()
+            super().set("learn_source", 0.0)
+            super().set("reset_source", 1.0)
+        self.reset()
+
+    def record(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+        """A graph of a block, and where it writes its output."""
+        graph = torch.cuda.CUDAGraph()
         with torch.inference_mode():
             side_stream = torch.cuda.Stream()
             with torch.cuda.stream(side_stream):
                 for _ in range(4):  # TorchScript compiles, cuBLAS allocates its workspace
                     self.live(self.gpu_input)
             side_stream.synchronize()
-            with torch.cuda.graph(self.graph):
-                self.gpu_output = self.live(self.gpu_input)
-        self.reset()
+            with torch.cuda.graph(graph):
+                output = self.live(self.gpu_input)
+        return graph, output
+
+    def set(self, name: str, value: float | bool) -> None:
+        super().set(name, value)
+        if name in ("learn_source", "calibrate") and value:
+            self.graph, self.gpu_output = self.calibrating
 
     def process(self, block: np.ndarray) -> np.ndarray:
         """`(channels in, block) -> (channels out, block)`: the next block of the stream."""

@@ -15,7 +15,8 @@ from tests.conftest import build
 from tests.models import written
 
 RANGES = {"scale": (-100, 100), "bias": (-1000, 1000), "noise": (0, 10), "noise_on": (0, 1), "seed": (-(2**53), 2**53),
-          "dry_wet": (0, 1), "gain": (0, 16), "from_silence": (0, 1), "reset": (0, 0)}
+          "dry_wet": (0, 1), "gain": (0, 16), "from_silence": (0, 1), "reset": (0, 0), "learn_source": (0, 1),
+          "reset_source": (0, 0), "source_seconds": (1, 3600), "calibrate": (0, 1)}
 NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1e308, -1e308, 3.5e38, 5e-324, 1e-40, 2.0**31, 2.0**63,
            10**300, -(10**300), 10**18 + 1, True, False]
 
@@ -79,7 +80,8 @@ def test_numbers_of_pure_data_arrive(file, version):
     for name in live.get_attributes():
         for value in (0.0, 1.0):
             assert nn_tilde(live, name, pure_data(value), version) == 0
-            assert getattr(live, f"get_{name}")() == (0.0 if name == "reset" else value,)
+            low, high = RANGES[re.sub(r"_\d+", "", name)]
+            assert getattr(live, f"get_{name}")() == (min(max(value, low), high),)
     for value in NUMBERS:
         for name in live.get_attributes():
             assert nn_tilde(live, name, pure_data(float(value)), version) == 0
@@ -125,7 +127,7 @@ def test_setters_take_every_number(shared, value):
         (after,) = get()
         if not math.isfinite(value):
             assert after == before
-        elif name in ("noise_on", "from_silence"):
+        elif name in ("noise_on", "from_silence", "learn_source"):
             assert after == (value > 0)
         elif name == "seed":
             assert after == min(max(int(value), low), high)

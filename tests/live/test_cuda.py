@@ -53,6 +53,20 @@ def test_the_recording_plays_as_the_file_does(file):
 
 
 @pytest.mark.gpu
+def test_the_recording_learns_and_calibrates_as_the_file_does(file):
+    plain = Player(file)
+    recorded = CudaPlayer(file, plain.hop)
+    for i, x in enumerate(noise(120, plain.hop)):
+        for player in (plain, recorded):
+            if i in (4, 90):
+                player.set("learn_source", float(i == 4))
+                player.set("calibrate", 1.0)
+            if i == 100:
+                player.set("reset_source", 1.0)
+        assert recorded.process(x) == pytest.approx(plain.process(x), abs=2e-3)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", TOLERANCES)
 @pytest.mark.parametrize("model", ["v2", "v2_small", "low_latency"])
 def test_every_model_plays_on_the_card_as_on_the_cpu(model, precision, tmp_path):

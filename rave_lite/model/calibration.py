@@ -1,0 +1,95 @@
+"""Calibration: the latents of foreign sounds, moved and scaled onto those of the training set."""
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from rave_lite.model.rave import RAVE
+
+LIMITS = (0.05, 4.0)  # of the factors: a direction in which a sound hardly varies would be amplified to noise
+READY = 0.5  # seconds of sound after which the calibration is complete; before, it is as far as its share of them
+FADE = 0.03  # times the sound's own distance from the latent of silence: nearer frames fade towards silence
+SILENCE = 0.1  # times the training set's distance from the latent of silence: nearer frames are not heard
+LARGEST = 1e4  # a latent further from silence is an error, and must not spoil the moments
+
+
+class SourceMoments(nn.Module):
+    """Mean and deviation of a player's latents along each principal direction, and the map onto the training set's.
+
+    Frames of silence do not count, and stay silent. All streams share one set of moments, in buffers that are written in
+    place and not saved. `learn`: 1 or 0, whether more are gathered. Before `forget_after` nothing is forgotten.
+    """
+
+    frames: Tensor
+    sums: Tensor
+    decay: Tensor
+    learn: Tensor
+    silence: Tensor
+    deviation: Tensor
+    least: Tensor
+    largest: Final[float] = LARGEST
+    narrowest: Final[float] = LIMITS[0]
+    widest: Final[float] = LIMITS[1]
+    fade: Final[float] = FADE**2
+
+    def __init__(self, model: RAVE):
+        super().__init__()
+        self.frame_rate = model.sample_rate / model.hop
+        self.ready = READY * self.frame_rate
+        silence, deviation = latent_of_silence(model), model.principal.variance.sqrt().unsqueeze(1)
+        self.register_buffer("silence", silence, persistent=False)
+        self.register_buffer("deviation", deviation, persistent=False)
+        self.register_buffer("least", SILENCE * (deviation.square() + silence.square()).sum().sqrt(), persistent=False)
+        self.register_buffer("frames", silence.new_zeros(1, 1), persistent=False)
+        self.register_buffer("sums", silence.new_zeros(2 * len(silence), 1), persistent=False)
+        self.register_buffer("decay", silence.new_ones(1, 1), persistent=False)
+        self.register_buffer("learn", silence.new_ones(1), persistent=False)
+
+    def forward(self, p: Tensor, repeats: float = 1.0) -> None:
+        """Hear principal directions `(B, n, T)`, each frame as if it came `repeats` times."""
+        d = torch.nan_to_num((p - self.silence).clamp(-self.largest, self.largest))
+        weight = (torch.linalg.vector_norm(d, dim=1, keepdim=True) > self.least) * self.learn * repeats
+        new = torch.cat([d, d * d], 1) * weight
+        count = weight.sum((0, 2)).unsqueeze(1)
+        fade = self.decay.pow(count)
+        torch.addcmul(count, self.frames, fade, out=self.frames)
+        torch.addcmul(new.sum((0, 2)).unsqueeze(1), self.sums, fade, out=self.sums)
+
+    def settings(self, amount: Tensor) -> Tensor:
+        """Settings `(2 * n + 1, 1)` of `move`, for an `amount` `(1, 1)` of 0 to 1: factors, shifts, and the fade to silence.
+
+        Deviations move geometrically: half way from 16 times the training set's is 4 times.
+        """
+        mean, square = (self.sums / self.frames.clamp_min(1e-6)).chunk(2)
+        amount = amount * (self.frames / self.ready).clamp_max(1.0)
+        factor = self.deviation * torch.rsqrt((square - mean * mean).clamp_min(1e-12))
+        factor = factor.clamp(self.narrowest, self.widest).pow(amount)
+        shift = self.silence * (factor - 1) - amount * (mean + self.silence) * factor
+        return torch.cat([factor, shift, amount * self.fade * square.sum(0, keepdim=True)])
+
+    def move(self, p: Tensor, settings: Tensor) -> Tensor:
+        """Principal directions `(B, n, T)`, moved by settings `(2 * n + 1, T)` or `(2 * n + 1, 1)`."""
+        n = p.shape[1]
+        d = p - self.silence
+        energy = d.square().sum(1, keepdim=True) + 1e-9
+        d = torch.addcmul(settings[n : 2 * n], d, settings[:n])
+        return torch.addcmul(self.silence, d, energy / (energy + settings[2 * n :]))
+
+    @torch.jit.export
+    def forget_after(self, seconds: float) -> None:
+        """Let what was heard so many seconds of sound ago count e times less."""
+        self.decay.fill_(math.exp(-1.0 / (seconds * self.frame_rate)))
+
+    @torch.jit.export
+    def reset(self) -> None:
+        self.frames.zero_()
+        self.sums.zero_()
+
+
+@torch.no_grad()
+def latent_of_silence(model: RAVE) -> Tensor:
+    """What silence is encoded to, in principal directions, `(size, 1)`."""
+    z = model.encode(model.principal.mean.new_zeros(1, 1, -(-model.receptive_field // model.hop) * model.hop))
+    return model.principal(z)[0, :, -1:].nan_to_num().contiguous()
