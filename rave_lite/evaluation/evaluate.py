@@ -19,7 +19,7 @@ from rave_lite.model import RAVE
 from rave_lite.tables import make_table
 
 PICTURED = 6
-SHOWN = ("spectral", "mel_db", "loud_db", "onset_f1", "attack_db")  # in the terminal, which has 80 columns
+IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s")  # a terminal has 80 columns
 
 
 def evaluate(model: RAVE, clips: list[Clip], out: Path, *, compared: list[Clip] | None = None,
@@ -108,10 +108,11 @@ def names_of(clips: list[Clip]) -> list[str]:
 
 def table(report: dict[str, Any], title: str) -> Table:
     """The main figures as a table: a row per file, the mean, and where there are any the training mean and the gap."""
+    shown = [key for key in report["mean"] if key not in IN_FILES_ONLY]
     last = [(name, report[name]) for name in ("mean", "training", "gap") if name in report]
-    rows = [[Text(cell, "bold" if row is report["mean"] else "") for cell in (name, *(f"{row[key]:.2f}" for key in SHOWN))]
+    rows = [[Text(cell, "bold" if row is report["mean"] else "") for cell in (name, *(f"{row[key]:.2f}" for key in shown))]
             for name, row in [*report["files"].items(), *last]]
-    return make_table(("file", *SHOWN), rows, left=("file",), title=title)
+    return make_table(("file", *shown), rows, left=("file",), title=title)
 
 
 def summary(report: dict[str, Any]) -> str:
