@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rave_lite.errors import InputError
-from rave_lite.model import Checkpoint, read_checkpoint
+from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.runs import BASES
 
 SOURCES = Path(__file__).with_name("base_sources.csv")
@@ -24,14 +25,37 @@ DATA = {"root": None, "manifest": None, "cache": None, "held_out": 0.1, "cache_g
 
 
 def pack(run: Checkpoint, name: str, figures: dict[str, dict[str, float]]) -> Checkpoint:
-    """The base of a run: averaged weights, discriminators, settings without paths, a card; directions in half precision."""
-    state = {f"model.{key}": value for key, value in run.weights().items()}
+    """The base of a run: averaged weights, latents rescaled, discriminators, settings without paths, a card.
+
+    Directions are in half precision.
+    """
+    model = RAVE.from_checkpoint(run)
+    rescale_latents(model)
+    state = {f"model.{key}": value for key, value in model.state_dict().items()}
     state |= {f"discriminator.{key}": value for key, value in run.part("discriminator").items()}
     card = {"data": "recipes/base_sources.csv and rave-lite drums seed=0", "sources_sha256": sha256(SOURCES),
             "licence": "CC0-1.0", "steps": run.step, "held_out_distance": run.best_distance, "figures": figures}
     settings = {key: run.settings[key] for key in KEPT} | {"name": f"base_{name}", "data": DATA, "card": card}
     return Checkpoint(run.path, run.architecture, {key: halved(key, value) for key, value in state.items()}, run.step,
                       run.phase, settings)
+
+
+@torch.no_grad()
+def rescale_latents(model: RAVE) -> None:
+    """Give the latents a mean variance of 1; the output stays what it is.
+
+    The penalty hardly pulls on latents that are far from its target, and in a long run they may drift to a hundred times it.
+    """
+    if model.config["latent"]["name"] != "wasserstein":
+        raise InputError("no base: its latent is not wasserstein's", where=model.config["latent"]["name"])
+    scale = model.principal.variance.mean().sqrt()
+    last, first = model.encoder.last, model.decoder.first
+    last.parametrizations.weight.original0[: model.latent.size] /= scale
+    weight = first.weight.clone()
+    weight[:, : model.latent.size] *= scale
+    first.weight = weight
+    model.principal.mean /= scale
+    model.principal.variance /= scale**2
 
 
 def halved(name: str, value: Tensor) -> Tensor:

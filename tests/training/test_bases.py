@@ -8,7 +8,7 @@ import torch
 from rave_lite import RAVE, InputError, runs, set_noise
 from rave_lite.cli.build import build, build_or_transfer
 from rave_lite.model import Checkpoint, read_checkpoint
-from recipes.base_pack import pack
+from recipes.base_pack import pack, rescale_latents
 from tests.commands import fails, rave_lite
 from tests.conftest import configured
 from tests.training.test_transfer import TINY, saved
@@ -54,6 +54,18 @@ def test_a_base_is_the_averaged_model_and_the_discriminators_at_half_the_size(ba
     assert base.part("discriminator").keys() == original.part("discriminator").keys()
     assert base.part("ema") == {}
     assert base.optimizer_states is None
+
+
+@torch.no_grad()
+def test_latents_that_drifted_are_rescaled_and_the_sound_stays():
+    model, x = RAVE.from_checkpoint(saved()), torch.randn(1, 1, 8 * 1024)
+    model.principal.variance.fill_(400.0)
+    set_noise(model, 0)
+    z, y = model.encode(x), model(x)
+    rescale_latents(model)
+    assert torch.allclose(20 * model.encode(x), z, rtol=1e-4, atol=1e-5)
+    assert torch.allclose(model.principal.variance, torch.ones(model.latent.size))
+    assert (model(x) - y).norm() < 1e-4 * y.norm()
 
 
 def test_its_card_says_what_it_is_and_its_settings_name_no_path(bases, tmp_path):
