@@ -20,6 +20,8 @@ from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
 from rave_lite.runs import check_export
 
+LATENT_LIMIT = 1e3  # deviations of the widest direction: latents further out are errors, and must not overflow in the model
+
 
 class Live(Attributes):
     """A model as hosts call it: float32 blocks `(B, channels, T)`, T a multiple of `hop`, B <= batch_size.
@@ -30,7 +32,6 @@ class Live(Attributes):
     """
 
     audio_limit: Final[float] = AUDIO_LIMIT
-    latent_limit: Final[float] = 1e3
     core: Codec
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
@@ -45,7 +46,7 @@ class Live(Attributes):
         self.regular = self.hop * model.sample_rate == model.hop * self.sample_rate
         self.receptive_field = -(-model.receptive_field * self.sample_rate // model.sample_rate) + 2 * CROSSINGS * (
             self.sample_rate != model.sample_rate)
-        self.precision = precision
+        self.precision, self.latent_limit = precision, LATENT_LIMIT * max(1.0, float(model.principal.variance.max().sqrt()))
         self.converts = self.sample_rate != model.sample_rate
         self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)  # type: ignore[assignment]
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
@@ -67,7 +68,7 @@ class Live(Attributes):
     @torch.jit.export
     def encode(self, x: Tensor) -> Tensor:
         """`(B, channels, T) -> (B, channels * latent_size, T / hop)`: principal directions, largest variance first."""
-        streams, length, x = x.shape[0], x.shape[2], self._validate_block(x, self.channels, self.hop)
+        streams, length, x = x.shape[0], x.shape[-1], self._validate_block(x, self.channels, self.hop)
         if self.converts:
             x = self.to_model(x.clamp(-self.audio_limit, self.audio_limit))
         p = self.to_model.newest(self._analyse(x), length // self.hop)

@@ -93,6 +93,19 @@ def test_a_file_bends_loud_sounds_as_the_model_does(tmp_path):
     assert failed(written(model, tmp_path), model) == {}
 
 
+@torch.no_grad()
+def test_latents_that_drifted_far_are_not_clipped(tmp_path):
+    """As of a long run: a loud sound is encoded to thousands, and decoded from there."""
+    model = build("model=v2_small", SMALL).eval()
+    model.encoder.last.parametrizations.weight.original0 *= 3000
+    weight = model.decoder.first.weight.clone()
+    weight[:, : model.latent_size] /= 3000
+    model.decoder.first.weight = weight
+    model.fit_principal(torch.randn(2, 1, 40 * model.hop))
+    assert model.principal(model.encode(torch.randn(1, 1, 40 * model.hop))).abs().max() > 1500
+    assert failed(written(model, tmp_path), model) == {}
+
+
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("precision", ["int8", "float32", "float16"])
 def test_a_file_of_snakes_is_the_model(precision, tmp_path):
