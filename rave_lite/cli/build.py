@@ -17,7 +17,7 @@ from rave_lite.training.ada import adaptive
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.transfer import architecture, fitting_base, start_from
 
-WITHOUT_BASE = "From one, 500 steps on half a minute of tabla were worth 2000 from nothing: recipes/README.md"
+WITHOUT_BASE = "From one, half a minute of tabla ended at spectral 6.27 instead of 7.48: recipes/README.md"
 show = rank_zero_only(rich.print)
 
 

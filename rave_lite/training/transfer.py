@@ -19,8 +19,6 @@ from rave_lite.training.module import RAVETraining
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
-
-
 FIT = ("sample_rate", "n_bands", "attenuation", "ratios")  # arguments of RAVE in which a base has to agree with a model
 
 
@@ -52,12 +50,12 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     """
     trained = checkpoint.architecture
     comparable(module.model, trained, checkpoint.path)
-    judges = {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
-    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | judges
+    discriminators = {f"discriminator.{name}": value for name, value in checkpoint.part("discriminator").items()}
+    whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | discriminators
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
-    if judges and not judges.keys() & target.keys():
+    if discriminators and not discriminators.keys() & target.keys():
         notes.append("the checkpoint's discriminators are of another kind: these begin anew")
     copied, report = {}, TransferReport(checkpoint.path, notes)
     for name, value in target.items():
@@ -122,6 +120,9 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
         incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
+    if model["bank"] is None and model["limit"] < model["n_bands"] ** 0.5:  # an import's bank has other levels
+        notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
+                     "leaves them room")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
         notes.append(f"model.activation was {activation}: what is copied was trained with it")
     return incompatible, notes

@@ -283,6 +283,13 @@ def test_discriminators_of_spectrograms_grow_and_those_of_another_kind_begin_ane
     assert all(torch.equal(value, before[name]) for name, value in module.discriminator.state_dict().items())
 
 
+def test_a_bound_of_earlier_versions_is_said():
+    earlier = "model.limit=1"
+    report = start_from(build(configured("train", *TINY, earlier)), saved(earlier))
+    assert report.notes == ["model.limit is 1, as in earlier versions: loud sounds stay too quiet; model.limit=8 leaves them "
+                            "room"]
+
+
 def test_another_activation_is_said():
     report = start_from(build(configured("train", *TINY, "model.activation=snake")), saved())
     assert report.notes == ["model.activation was leaky_relu: what is copied was trained with it"]
