@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from rave_lite.data.audio import decibels
-from rave_lite.evaluation.metrics import onsets, rise
+from rave_lite.evaluation.metrics import level_db, onsets, rise
 
 FLOOR = -60.0  # dBFS
 BEFORE, TRANSIENT, BODY, TAIL = 0.002, 0.01, 0.1, 0.5  # s: from so long before an attack on; ends of its parts
@@ -47,7 +47,7 @@ def attack(stroke: np.ndarray, lead: int, sample_rate: int) -> tuple[float, floa
     steps = max(4, 1 + int(np.flatnonzero(curve > max(FLOOR, curve.max() - DEPTH)).max(initial=0)))
     curve = np.append(curve, [FLOOR] * 4)[:steps]
     return (db(head[lead:].max(initial=0)), db((envelope[frame:] - envelope[:-frame]).max(initial=0)),
-            db(rms(sound[:split])) - db(rms(sound[split : round(BODY * sample_rate)])),
+            level(sound[:split]) - level(sound[split : round(BODY * sample_rate)]),
             float(np.polyfit(np.arange(steps) * STEP, curve, 1)[0]))
 
 
@@ -60,11 +60,11 @@ def rises(stroke: np.ndarray, lead: int) -> bool:
 def levels(sound: np.ndarray, sample_rate: int) -> np.ndarray:
     """RMS level of each 5 ms, dBFS, at least -60."""
     frame = round(STEP * sample_rate)
-    return np.array([db(rms(row)) for row in np.pad(sound, (0, -len(sound) % frame)).reshape(-1, frame)])
+    return np.array([level(row) for row in np.pad(sound, (0, -len(sound) % frame)).reshape(-1, frame)])
 
 
-def rms(sound: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
+def level(sound: np.ndarray) -> float:
+    return max(FLOOR, level_db(sound)) if len(sound) else FLOOR
 
 
 def db(amplitude: float) -> float:

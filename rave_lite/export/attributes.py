@@ -45,7 +45,7 @@ class Attributes(nn.Module):
     `scale_<i>` and `bias_<i>` change principal direction i, from 1 to `latent_size`. `noise`: amount of the decoder's noise,
     1 as trained; `noise_on`: 0 or 1; `seed`: a whole number, restarts the noise; `dry_wet`: 0 is the input, delayed like the
     model's output, 1 the model; `gain`: linear; `from_silence`: 1 makes `encode` and `decode` count from the latent of
-    silence, 0 from the mean; `reset`: 1 forgets the streams. `calibrate`: how far what `encode` and `forward` hear is moved
+    silence, 0 from the mean; `reset`: 1 forgets the streams. `calibrate`: how far latents of `encode` and `forward` move
     onto the training set; `learn_source`: 1 gathers its moments, over `source_seconds`; `reset_source`: 1 forgets them.
     """
 
@@ -65,7 +65,7 @@ class Attributes(nn.Module):
         self.register_buffer("amount", torch.zeros(1, 1), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
         self.source, self.calibrates = source, False
-        self.interval, self.unheard = round(GLIDE * source.frame_rate), 0  # frames
+        self.interval, self.uncounted = round(GLIDE * source.frame_rate), 0  # frames
         source.learn.zero_()
         source.forget_after(ATTRIBUTES["source_seconds"][2])
         self.calibration = SmoothedParameters(source.settings(self.amount).flatten().tolist(), GLIDE * source.frame_rate)
@@ -78,18 +78,18 @@ class Attributes(nn.Module):
         return torch.addcmul(self.bias[: p.shape[1]], p, self.scale[: p.shape[1]])
 
     def calibrated(self, p: Tensor) -> Tensor:
-        """Principal directions `(B, directions, T)` of the encoder, heard, and moved onto the training set's.
+        """Principal directions `(B, directions, T)` of the encoder, counted, and moved onto the training set's.
 
         Not an operation until `learn_source` or `calibrate` is set; from then on, to a reset with both at 0, all is in
         buffers.
         """
         if not self.calibrates:
             return p
-        self.unheard += p.shape[2]
-        if p.is_cuda or self.unheard >= self.interval:  # of short blocks some stand for all; a graph hears each
-            self.source(p, self.unheard / p.shape[2])
+        self.uncounted += p.shape[2]
+        if p.is_cuda or self.uncounted >= self.interval:  # of short blocks some stand for all; a graph counts each
+            self.source(p, self.uncounted / p.shape[2])
             self.calibration.target.copy_(self.source.settings(self.amount))
-            self.unheard = 0
+            self.uncounted = 0
         return self.source.move(p, self.calibration(p.shape[2]))
 
     def calibration_wanted(self) -> bool:

@@ -11,7 +11,7 @@ from rave_lite.model.rave import RAVE
 LIMITS = (0.05, 4.0)  # of the factors: a direction in which a sound hardly varies would be amplified to noise
 READY = 0.5  # seconds of sound after which the calibration is complete; before, it is as far as its share of them
 FADE = 0.03  # times the sound's own distance from the latent of silence: nearer frames fade towards silence
-SILENCE = 0.1  # times the training set's distance from the latent of silence: nearer frames are not heard
+SILENCE = 0.1  # times the training set's distance from the latent of silence: nearer frames do not count
 LARGEST = 1e4  # a latent further from silence is an error, and must not spoil the moments
 
 
@@ -79,7 +79,7 @@ class SourceMoments(nn.Module):
 
     @torch.jit.export
     def forget_after(self, seconds: float) -> None:
-        """Let what was heard so many seconds of sound ago count e times less."""
+        """Let frames of so many seconds of sound ago count e times less."""
         self.decay.fill_(math.exp(-1.0 / (seconds * self.frame_rate)))
 
     @torch.jit.export
