@@ -286,8 +286,8 @@ def test_discriminators_of_spectrograms_grow_and_those_of_another_kind_begin_ane
 def test_a_bound_of_earlier_versions_is_said():
     earlier = "model.limit=1"
     report = start_from(build(configured("train", *TINY, earlier)), saved(earlier))
-    assert report.notes == ["model.limit is 1, as in earlier versions: loud sounds stay too quiet; model.limit=8 leaves them "
-                            "room"]
+    assert report.notes == ["model.limit is 1, as in earlier versions: loud sounds stay too quiet; "
+                            "model.limit=8 leaves them room"]
 
 
 def test_another_activation_is_said():
