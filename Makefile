@@ -1,5 +1,5 @@
 # make demo   set up .venv and run the main job on the built-in drum set
-# make test   set up .venv and run the tests, but for the slow ones: five minutes on two cores
+# make test   set up .venv and run the tests, but for the slow ones: seven minutes on two cores
 # make test-all   run all tests; PYTEST=--fail-skipped fails where a program that they need is missing
 # make notebooks STEPS=5000   run the notebooks, and keep one picture of each
 # make lint   style, types, and who may import whom
