@@ -11,7 +11,12 @@ DEFAULT_BASE = "v2"  # what `base` means where no model has to fit
 
 def base_names() -> list[str]:
     """The bases that come with the package, as in "base:v2"."""
-    return [f"base:{path.stem}" for path in sorted(BASES.glob("*.ckpt"))]
+    return [shown(path) for path in sorted(BASES.glob("*.ckpt"))]
+
+
+def shown(checkpoint: Path) -> str:
+    """A checkpoint's path as people name it: a base's by its name."""
+    return f"base:{checkpoint.stem}" if checkpoint.parent == BASES else str(checkpoint)
 
 
 def is_base(path: object) -> bool:

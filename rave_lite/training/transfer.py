@@ -13,7 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
-from rave_lite.runs import base_names
+from rave_lite.runs import base_names, shown
 from rave_lite.tables import make_table
 from rave_lite.training.module import RAVETraining
 
@@ -38,7 +38,7 @@ class TransferReport:
         rows = [(name, f"{self.copied[name]:,}", f"{self.resized[name]:,}", f"{self.new[name]:,}")
                 for name in {**self.copied, **self.resized, **self.new}]
         return make_table(("part", "weights copied", "resized", "new"), rows, left=("part",),
-                          title=f"starting from {self.path}", caption="\n".join([*unused_lines, *self.notes]))
+                          title=f"starting from {shown(self.path)}", caption="\n".join([*unused_lines, *self.notes]))
 
 
 def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:

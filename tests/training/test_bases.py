@@ -87,9 +87,10 @@ def test_base_is_the_one_that_fits_the_model_and_is_remembered_by_name(bases, ov
         assert module.model.config["ratios"] == read_checkpoint(name).architecture["ratios"]
 
 
-def test_a_named_base_brings_its_architecture(bases):
+def test_a_named_base_brings_its_architecture(bases, capsys):
     module = build_or_transfer(configured("train", *TINY, of("base:low")), [])
     assert module.model.config["ratios"] == [2, 2, 2]
+    assert "starting from base:low" in capsys.readouterr().out
 
 
 @torch.no_grad()
