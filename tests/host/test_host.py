@@ -1,8 +1,6 @@
 """A host in C++ on libtorch alone: it plays what Python plays, and refuses files that live hosts choke on."""
 
 import json
-import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,33 +15,17 @@ from rave_lite.export.torchscript import Live, export
 from rave_lite.export.verify import offline
 from tests import models
 from tests.conftest import build
+from tests.host.build import built
 from tests.jack import dummy_card
 from tests.models import measured
 
-fcntl = pytest.importorskip("fcntl", reason="the C++ host is built under a POSIX file lock")
 pytestmark = pytest.mark.host
-HERE = Path(__file__).parent
 TOLERANCE = 1e-6
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    """The program, compiled once a run: the lock keeps a second test process waiting for the first one's."""
-    compilers = [os.environ.get("CXX", "c++").split()[0], "g++", "clang++"]
-    if not shutil.which("cmake") or not any(map(shutil.which, compilers)):
-        pytest.skip("the C++ host is built with cmake and a C++ compiler; one of them is not here")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "host"
-    folder.mkdir(exist_ok=True)
-    program = folder / "rave_host"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not program.exists():
-            torch_at = [f"-DTORCH={torch.__path__[0]}", f"-DABI={int(torch.compiled_with_cxx11_abi())}"]
-            for step in (["-S", str(HERE), "-B", str(folder), *torch_at], ["--build", str(folder)]):
-                done = subprocess.run(["cmake", *step], capture_output=True, text=True, check=False)
-                assert done.returncode == 0, done.stdout + done.stderr
-    return program
+    return built(tmp_path_factory, "rave_host")
 
 
 @pytest.fixture(scope="module")
