@@ -24,7 +24,7 @@ def test_a_recipe_composes_and_says_how_it_is_used(name):
 
 
 def test_the_later_recipe_decides():
-    assert configured("train", "data.root=x", "recipe=[minute_cpu,demo]").phase1.steps == 500
+    assert configured("train", "data.root=x", "recipe=[minute_cpu,demo]").phase1.steps == 350
     assert configured("train", "data.root=x", "recipe=[demo,minute_cpu]").phase1.steps == 1500
 
 
