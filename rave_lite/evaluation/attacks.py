@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rave_lite.data import audio
 from rave_lite.data.audio import decibels
 from rave_lite.evaluation.metrics import level_db, onsets, rise
 
@@ -30,6 +31,19 @@ def attack_figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) 
             rows.append(np.abs(first - second))
     means = np.mean(rows or np.zeros((1, 4)), 0).tolist()
     return dict(zip(("attack_db", "slope_db", "body_db", "decay_db_s"), means, strict=True))
+
+
+def sharpness(sound: np.ndarray, sample_rate: int) -> float:
+    """Mean over the attacks of a sound: the steepest rise within 1 ms against the highest sample, dB; -60 without any.
+
+    0 is a click. It does not depend on the level.
+    """
+    lead, begins = round(BEFORE * sample_rate), [round(onset * sample_rate) for onset in onsets(sound, sample_rate)]
+    strokes = [np.pad(sound, (lead, 0))[rise(sound, begin, sample_rate) : end + lead]
+               for begin, end in pairwise([*begins, len(sound)])]
+    heads = [attack(stroke / max(audio.peak(stroke), 1e-9), lead, sample_rate) for stroke in strokes
+             if len(stroke) > 2 * lead and rises(stroke, lead)]
+    return float(np.mean([slope - peak for peak, slope, *_ in heads])) if heads else FLOOR
 
 
 def attack(stroke: np.ndarray, lead: int, sample_rate: int) -> tuple[float, float, float, float]:

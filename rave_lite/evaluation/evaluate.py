@@ -19,7 +19,8 @@ from rave_lite.model import RAVE
 from rave_lite.tables import make_table
 
 PICTURED = 6
-IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s")  # a terminal has 80 columns
+IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s", "high_in", "sharp_in", "sharp_out")  # a terminal has 80 columns
+GESTURE = ("onset_f1", "loudness", "order")  # figures of foreign inputs, by folder
 
 
 def evaluate(model: RAVE, clips: list[Clip], out: Path, *, compared: list[Clip] | None = None,
@@ -132,4 +133,7 @@ def summary(report: dict[str, Any]) -> str:
     if foreign := report.get("transfer"):
         lines += [f"{name}: inputs together {distances['inputs']:.2f}, outputs {distances['outputs']:.2f}; held-out "
                   f"recordings {distances['held_out']:.2f}" for name, distances in foreign["together"].items()]
+        lines += [f"{folder}: " + ", ".join(f"{name} {group['mean'][name]:.2f}" for name in GESTURE) + "; " + ", ".join(
+            f"{name}: inputs {distances['inputs']:.2f}, outputs {distances['outputs']:.2f}"
+            for name, distances in group["together"].items()) for folder, group in foreign.get("groups", {}).items()]
     return "\n".join(lines)

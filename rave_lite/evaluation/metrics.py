@@ -6,6 +6,7 @@ import librosa
 import numpy as np
 from mir_eval.util import match_events
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.stats import spearmanr
 
 from rave_lite.data.audio import decibels
 
@@ -15,6 +16,7 @@ LOG_FLOOR = 1e-5  # of STFT magnitudes
 MEL_FLOOR = 1e-8  # power: -80 dB
 LOUDNESS_FLOOR = 1e-3  # RMS: -60 dB
 ONSET_TOLERANCE = 0.05  # s
+STROKE = 0.1  # s from an onset, within which its level is looked for
 
 
 def spectral(reference: np.ndarray, output: np.ndarray) -> float:
@@ -66,6 +68,27 @@ def onset_f1(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> flo
     if not len(expected) and not len(detected):
         return 1.0
     return 2 * len(match_events(expected, detected, ONSET_TOLERANCE)) / (len(expected) + len(detected))
+
+
+def level_order(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> float:
+    """Spearman's rank correlation of the levels of onsets that both have: are the accents where they were?
+
+    0 where fewer than three are matched, or one side has all of them equally loud.
+    """
+    times = [onsets(s, sample_rate) for s in (reference, output)]
+    pairs = match_events(*times, ONSET_TOLERANCE)
+    levels = [stroke_levels(s, at[list(matched)], sample_rate)
+              for s, at, matched in zip((reference, output), times, zip(*pairs, strict=True), strict=False)]
+    if len(pairs) < 3 or any(np.ptp(side) < 1e-9 for side in levels):
+        return 0.0
+    return float(spearmanr(*levels).statistic)
+
+
+def stroke_levels(audio: np.ndarray, times: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The highest `loudness` from 20 ms before each time, s, to 100 ms after it, dB."""
+    curve = loudness(audio, sample_rate)
+    first = np.maximum(np.round((times - 0.02) * 100).astype(int), 0)
+    return np.array([curve[min(at, len(curve) - 1) : at + round((STROKE + 0.02) * 100)].max() for at in first])
 
 
 def onsets(audio: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -12,5 +12,5 @@ def drums(config: DictConfig) -> list[Path]:
     out = Path(config.out).expanduser()
     paths = write(out, seed=config.seed, sample_rate=config.sample_rate, hits=config.hits)
     print(f"{len(paths)} synthetic files: drums to train on in {out / 'drums'}, "
-          f"calls to play through them in {out / 'birds'}")
+          f"sounds to play through them in {out / 'birds'}, {out / 'voices'} and {out / 'beatbox'}")
     return paths

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
 COLUMNS = 320  # of the outline of a waveform
 # figures where lower is better
 LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target")
-HIGHER = ("onset_f1", "loudness")
+HIGHER = ("onset_f1", "loudness", "order")
 
 
 def write(path: Path, models: list[str], recordings: list[SideBySide], foreign: list[SideBySide],

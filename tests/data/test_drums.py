@@ -5,7 +5,9 @@ import pytest
 import soundfile
 
 from rave_lite import InputError
+from rave_lite.data.augmentation.rhythm import onsets
 from rave_lite.data.drums import write as write_drums
+from rave_lite.data.drums.mouth import beatbox, voice
 from rave_lite.data.drums.strokes import DRUMS, STROKES, hit, kingfisher
 
 RATE = 44100
@@ -33,7 +35,7 @@ def test_the_set_is_written_and_seeded(tmp_path):
     first = write_drums(tmp_path / "a", hits=2)
     second = write_drums(tmp_path / "b", hits=2)
     other = write_drums(tmp_path / "c", hits=2, seed=1)
-    assert len(first) == len(DRUMS) * (len(STROKES) * 2 + 1) + 6
+    assert len(first) == len(DRUMS) * (len(STROKES) * 2 + 1) + 3 * 6
     for a, b, c in zip(first, second, other, strict=True):
         assert a.read_bytes() == b.read_bytes() != c.read_bytes()
         sound, rate = soundfile.read(a)
@@ -70,3 +72,28 @@ def test_the_fundamental_is_the_drums_and_jingles_are_bright():
 
 def test_the_kingfisher_whistles_high():
     assert share_above(kingfisher(np.random.default_rng(0), RATE), 2000) > 0.95
+
+
+@pytest.mark.parametrize("mouth", [voice, beatbox])
+def test_what_a_mouth_makes_has_strokes_of_different_loudness(mouth):
+    sound = mouth(np.random.default_rng(0), RATE)
+    assert 1 < len(sound) / RATE < 5
+    starts = onsets(sound, RATE)
+    assert 5 <= len(starts) <= 16
+    peaks = [np.abs(stroke[: RATE // 10]).max() for stroke in np.split(sound, starts)[1:]]
+    assert max(peaks) > 3 * min(peaks)
+
+
+def test_a_voice_has_a_pitch_and_vowels_and_a_beat_box_has_none():
+    """The pitch: the highest autocorrelation of 40 ms between 80 and 400 Hz."""
+    def pitched(sound: np.ndarray) -> float:
+        frames = sound[: len(sound) // 1764 * 1764].reshape(-1, 1764)
+        shares = [np.correlate(f, f, "full")[1763:] / (f @ f) for f in frames if f @ f > 1]
+        return float(np.mean([share[110:551].max() > 0.5 for share in shares]))
+
+    sung, beaten = (np.mean([pitched(mouth(np.random.default_rng(i), RATE)) for i in range(3)])
+                    for mouth in (voice, beatbox))
+    assert sung > 0.8
+    assert beaten < 0.5
+    assert share_above(voice(np.random.default_rng(0), RATE), 4000) < 0.1
+    assert share_above(beatbox(np.random.default_rng(0), RATE), 4000) > 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rave_lite.evaluation.attacks import attack_figures
+from rave_lite.evaluation.attacks import FLOOR, attack_figures, sharpness
 
 RATE = 44100
 
@@ -53,3 +53,11 @@ def test_a_shift_costs_nothing_and_silence_is_60_db_down():
 @pytest.mark.parametrize("sound", [np.zeros(RATE), np.ones(30), np.full(RATE, 1e-4)])
 def test_sounds_without_strokes_have_figures(sound):
     assert set(attack_figures(sound, sound, RATE).values()) == {0.0}
+
+
+def test_sharpness_falls_with_the_time_of_rise_and_not_with_the_level():
+    sudden, slow = sharpness(strokes(), RATE), sharpness(strokes(rise=0.02), RATE)
+    assert -3 < sudden <= 0
+    assert slow < sudden - 12
+    assert sharpness(0.01 * strokes(), RATE) == pytest.approx(sudden, abs=0.1)
+    assert sharpness(0 * strokes(), RATE) == FLOOR

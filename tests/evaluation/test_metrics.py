@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rave_lite.evaluation.figures import figures
-from rave_lite.evaluation.metrics import level_db, loud_db, mel_db, onset_f1, onsets, peaks, spectral
+from rave_lite.evaluation.metrics import level_db, level_order, loud_db, mel_db, onset_f1, onsets, peaks, spectral
 from rave_lite.evaluation.pictures import save, spectrograms
 
 RATE = 44100
@@ -62,6 +62,18 @@ def test_peaks_are_what_they_are_said_to_be(strength, near, far):
 def test_sounds_without_onsets():
     for sound in (np.zeros(RATE), np.zeros(10), np.full(RATE, 0.5)[:1]):
         assert len(onsets(sound, RATE)) == 0
+
+
+def test_the_order_of_levels():
+    def accents(*gains: float) -> np.ndarray:
+        return sum(gain * hits([0.1 + 0.4 * i]) for i, gain in enumerate(gains))
+
+    played = accents(0.2, 1.0, 0.5, 0.8)
+    assert level_order(played, 0.1 * played, RATE) == pytest.approx(1)
+    assert level_order(played, accents(0.3, 0.9, 0.6, 0.8), RATE) == pytest.approx(1)  # the gaps differ, the order does not
+    assert level_order(played, accents(1.0, 0.2, 0.8, 0.5), RATE) == pytest.approx(-1)
+    assert level_order(played, 0 * played, RATE) == 0
+    assert level_order(accents(1.0), accents(1.0), RATE) == 0
 
 
 def test_level():

@@ -103,13 +103,15 @@ def test_foreign_sounds_are_judged(trained, tmp_path, write):
     transfer = report["transfer"]
     assert transfer["files"].keys() == {"deep/click [b].wav", "stroke.wav"}
     for row in [*transfer["files"].values(), transfer["mean"]]:
-        assert list(row) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "in_to_others", "out_to_others",
-                             "high_in", "high_out"]
+        assert list(row) == ["onset_f1", "loudness", "order", "in_to_target", "out_to_target", "in_to_others",
+                             "out_to_others", "high_in", "high_out", "sharp_in", "sharp_out"]
         assert np.isfinite(list(row.values())).all()
     for kind, value in transfer["mean"].items():
         assert value == pytest.approx(np.mean([row[kind] for row in transfer["files"].values()]))
     assert transfer["files"]["stroke.wav"]["in_to_target"] < transfer["files"]["stroke.wav"]["in_to_others"]
     assert transfer["together"].keys() == {"target", "others"}
+    assert transfer["groups"]["deep"]["mean"] == transfer["files"]["deep/click [b].wav"]
+    assert transfer["groups"].keys() == {"deep", "."}
     assert transfer["together"]["target"]["held_out"] < 0.5 * transfer["together"]["others"]["held_out"]
     for name, original in (("stroke", stroke), ("deep/click [b]", click)):
         assert soundfile.info(tmp_path / f"out/transfer/{name}.wav").frames == soundfile.info(original).frames

@@ -120,14 +120,15 @@ def test_foreign_inputs_and_other_recordings(trained, tmp_path, write):
     folder = click.parents[1].rename(click.parents[1].with_name("my, sounds (1)"))
     shown = listen(trained, tmp_path / "page", CHECKPOINT, f"inputs={folder}", "files=1", "max_train_clips=0", "seconds=1")
     assert len(shown.names) == 2
-    assert list(shown.figures[1][0]) == ["onset_f1", "loudness", "in_to_target", "out_to_target", "high_in", "high_out"]
+    assert list(shown.figures[1][0]) == ["onset_f1", "loudness", "order", "in_to_target", "out_to_target", "high_in",
+                                         "high_out", "sharp_in", "sharp_out"]
     assert shown.marks[1] == []
     assert max(shown.seconds) <= 1
     imported = altered(trained, tmp_path / "import.ckpt", config__data__root=None)
     shown = listen(trained, tmp_path / "page", imported, f"inputs={folder}", "seconds=1")
     assert sorted(shown.names) == ["</script> 🥁.wav", "deep/a = 'b', $c.wav"]
     assert shown.seconds[shown.names.index("</script> 🥁.wav")] == 1
-    assert list(shown.figures[0][0]) == ["onset_f1", "loudness", "high_in", "high_out"]
+    assert list(shown.figures[0][0]) == ["onset_f1", "loudness", "order", "high_in", "high_out", "sharp_in", "sharp_out"]
     shown = listen(trained, tmp_path / "page", imported, CHECKPOINT, f"data.root={folder}")
     assert shown.marks == [["not known", "not of its set"]] * 2
     moved = altered(trained, tmp_path / "moved.ckpt", config__data__root=str(tmp_path / "gone"))

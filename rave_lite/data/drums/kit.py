@@ -1,10 +1,11 @@
-"""Writes the built-in set: strokes, rhythms of these strokes, and bird calls."""
+"""Writes the built-in set: strokes, rhythms of these strokes, and foreign inputs: bird calls, voices and beat-boxing."""
 
 from pathlib import Path
 
 import numpy as np
 
 from rave_lite.data import audio
+from rave_lite.data.drums.mouth import beatbox, voice
 from rave_lite.data.drums.strokes import DRUMS, STROKES, hit, kingfisher
 from rave_lite.errors import InputError
 
@@ -15,11 +16,13 @@ RHYTHMS = {  # eighths of two interlocking players: o open, s slap, m muted
     "hadrah": ("o.s.oss.", ".o.s.o.s"),
 }
 BARS = 4
-CALLS = 6
+FOREIGN = {"birds/kingfisher": (kingfisher, 99), "voices/voice": (voice, 98), "beatbox/beatbox": (beatbox, 97)}  # and a seed
+CALLS = 6  # of each
 
 
 def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12) -> list[Path]:
-    """Writes the set under `out`: drums/DRUM/STROKE_NN.wav, drums/rhythms/DRUM.wav and birds/kingfisher_N.wav.
+    """Writes the set under `out`: drums/DRUM/STROKE_NN.wav and drums/rhythms/DRUM.wav; to play through them
+    birds/kingfisher_N.wav, voices/voice_N.wav and beatbox/beatbox_N.wav.
 
     `sample_rate`: Hz; `hits`: number per stroke. The same arguments give the same samples. Raises InputError when such a
     file exists already, or `hits` is not positive.
@@ -27,7 +30,7 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     if hits < 1:
         raise InputError(f"{hits}; there must be one of each stroke at least", where="hits")
     names = [f"drums/{name}/{how}_{i + 1:02}" for name in DRUMS for how in STROKES for i in range(hits)]
-    names += [f"drums/rhythms/{name}" for name in DRUMS] + [f"birds/kingfisher_{i + 1}" for i in range(CALLS)]
+    names += [f"drums/rhythms/{name}" for name in DRUMS] + [f"{name}_{i + 1}" for name in FOREIGN for i in range(CALLS)]
     existing = next((path for path in (out / f"{name}.wav" for name in names) if path.exists()), None)
     if existing:
         raise InputError(f"{existing} is there already; choose another out=")
@@ -40,8 +43,9 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
                 takes.setdefault(how[0], []).append(hit(drum, stroke, rng, sample_rate, rng.uniform(0.3, 0.95)))
                 sounds[f"drums/{name}/{how}_{i + 1:02}"] = takes[how[0]][-1]
         sounds[f"drums/rhythms/{name}"] = rhythm(RHYTHMS[name], takes, np.random.default_rng([seed, d]), sample_rate)
-    for i in range(CALLS):
-        sounds[f"birds/kingfisher_{i + 1}"] = kingfisher(np.random.default_rng([seed, 99, i]), sample_rate)
+    for name, (call, number) in FOREIGN.items():
+        for i in range(CALLS):
+            sounds[f"{name}_{i + 1}"] = call(np.random.default_rng([seed, number, i]), sample_rate)
     paths = [out / f"{name}.wav" for name in sounds]
     for path, sound in zip(paths, sounds.values(), strict=True):
         audio.save(path, sound, sample_rate)
