@@ -14,6 +14,7 @@ from rave_lite.errors import InputError
 from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.runs import checkpoint_file
 from rave_lite.training.ada import adaptive
+from rave_lite.training.encoder_augmentation import encoder_augmentation
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.transfer import architecture, fitting_base, start_from
 
@@ -32,7 +33,8 @@ def build(config: DictConfig) -> RAVETraining:
     return instantiate(config.training)(
         model=instantiate(config.model), discriminator=instantiate(config.discriminator),
         **instantiate(config.loss, _convert_="all"), phase1_steps=config.phase1.steps, phase2_steps=config.phase2.steps,
-        ada=adaptive(config.training.ada), run=instantiate(config.runner), seed=config.seed,
+        ada=adaptive(config.training.ada), encoder_augmentation=encoder_augmentation(config.training.encoder_augmentation),
+        run=instantiate(config.runner), seed=config.seed,
         config=OmegaConf.to_container(config, resolve=True))
 
 

@@ -64,7 +64,9 @@ class AdaptiveAugmentation(nn.Module):
         length = x.shape[-1]
         bins = torch.arange(length // 2 + 1, device=x.device)
         w = 2 * math.pi / length * bins
-        level = self._draw_per_item(x, -MAX_GAIN_DB, MAX_GAIN_DB) + self._equaliser_db(x, w)
+        gain = self._draw_per_item(x, -MAX_GAIN_DB, MAX_GAIN_DB)
+        knots = torch.cat([self._draw_per_item(x, -MAX_EQ_DB, MAX_EQ_DB) for _ in range(EQ_KNOTS)], 1)
+        level = gain + equaliser_db(knots, w)
         sign = torch.where(self._draw_per_item(x, 0, 1) > 0.5, -1.0, 1.0)
         shift = self._draw_per_item(x, 0, length).long()
         phase = bins * shift % length * (-2 * math.pi / length)
@@ -82,13 +84,6 @@ class AdaptiveAugmentation(nn.Module):
         chance, value = torch.rand(2, len(x), 1, device=x.device)
         return torch.where(chance < self.p, low + (high - low) * value, neutral)
 
-    def _equaliser_db(self, x: Tensor, w: Tensor) -> Tensor:
-        """`(B, F)`: the equaliser's gain in dB at angles `w`, linear in log w between its knots."""
-        knots = torch.cat([self._draw_per_item(x, -MAX_EQ_DB, MAX_EQ_DB) for _ in range(EQ_KNOTS)], 1)
-        position = (w / POLE_ANGLES[0]).clamp(min=1).log() / math.log(math.pi / POLE_ANGLES[0]) * (EQ_KNOTS - 1)
-        left = position.long().clamp(max=EQ_KNOTS - 2)
-        return torch.lerp(knots[:, left], knots[:, left + 1], position - left)
-
     def _all_pass(self, x: Tensor, w: Tensor) -> Tensor:
         """`(B, F)`: response of a second-order all-pass at angles `w`, two samples early: poles at 0 then change nothing."""
         r = self._draw_per_item(x, *POLE_RADII)
@@ -96,3 +91,10 @@ class AdaptiveAugmentation(nn.Module):
         z = torch.polar(torch.ones_like(w), -w)
         denominator = 1 - 2 * r * angle.cos() * z + (r * z) ** 2
         return denominator.conj() / denominator
+
+
+def equaliser_db(knots: Tensor, w: Tensor) -> Tensor:
+    """`(B, F)`: an equaliser's gain in dB at angles `w`, linear in log w between its knots `(B, K)`."""
+    position = (w / POLE_ANGLES[0]).clamp(min=1).log() / math.log(math.pi / POLE_ANGLES[0]) * (knots.shape[1] - 1)
+    left = position.long().clamp(max=knots.shape[1] - 2)
+    return torch.lerp(knots[:, left], knots[:, left + 1], position - left)

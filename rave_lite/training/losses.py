@@ -141,3 +141,9 @@ def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) 
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
     return distance(x, model.reconstruct(x))["linear"]
+
+
+def squared_distance(model: nn.Module, other: nn.Module) -> Tensor:
+    """Sum of the squared differences of all parameters, `()`."""
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    return torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()

@@ -16,7 +16,8 @@ from rave_lite.model.checkpoint import header, layer_names, migrate
 from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.adversarial import Adversarial, feature_matching
 from rave_lite.training.balancer import LossBalancer
-from rave_lite.training.losses import SpectralDistance, reconstruction_distance
+from rave_lite.training.encoder_augmentation import EncoderAugmentation, agreement
+from rave_lite.training.losses import SpectralDistance, reconstruction_distance, squared_distance
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 from rave_lite.training.step_graphs import StepGraphs
@@ -33,8 +34,8 @@ class RAVETraining(L.LightningModule):
     after a linear rise over the first `warmup` steps; `weights`: weight of each loss by name; `penalty_warmup`: (first
     weight, steps) of a geometric rise, or None; `ema`: decay per step of averaged weights, or None; `discriminator_every`:
     in phase 2, every n-th step trains the discriminator instead of the generator; `adversarial`: kind of its loss;
-    `balancer`: decay of a `LossBalancer`'s means, or None; `ada`: augmentation of all discriminator inputs, or None;
-    `run`: runs the networks; `seed`: seeds every step's randomness; `config`: plain values saved in every checkpoint.
+    `balancer`: decay of a `LossBalancer`'s means, or None; `ada`, `encoder_augmentation`: of all discriminator inputs, of a
+    learning encoder's, or None; `run`: runs the networks; `seed`: seeds every step; `config`: saved in every checkpoint.
 
     To start from a trained model: `freeze`, `lr_scale`: see `ParameterSchedule`; `pull`: weight of the squared distance of
     the model's weights to those it started from (L2-SP: Li et al., ICML 2018, arXiv 1802.01483).
@@ -48,29 +49,27 @@ class RAVETraining(L.LightningModule):
                  lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
                  discriminator_every: int = 4, adversarial: str = "hinge", ema: float | None = None,
                  balancer: float | None = None, penalty_warmup: tuple[float, int] | None = None, warmup: int = 0,
-                 ada: AdaptiveAugmentation | None = None, run: NetworkRunner | None = None, seed: int = 0,
-                 freeze: dict[str, float] | None = None, lr_scale: dict[str, float] | None = None, pull: float = 0.0,
-                 config: dict[str, Any] | None = None):
+                 ada: AdaptiveAugmentation | None = None, encoder_augmentation: EncoderAugmentation | None = None,
+                 run: NetworkRunner | None = None, seed: int = 0, freeze: dict[str, float] | None = None,
+                 lr_scale: dict[str, float] | None = None, pull: float = 0.0, config: dict[str, Any] | None = None):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
         self.distance, self.bands_distance = distance, bands_distance
-        self.ema = copy.deepcopy(model).requires_grad_(False) if ema else None
-        self.ema_decay = ema or 0.0
-        self.ada = ada
+        self.ema, self.ema_decay = copy.deepcopy(model).requires_grad_(False) if ema else None, ema or 0.0
+        self.ada, self.encoder_augmentation = ada, encoder_augmentation
         self.schedule = ParameterSchedule(freeze, lr_scale, names=layer_names(model.config))
         self.schedule.check(name for names in self.network_parameters() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
-        self.pull = factor("pull", pull, 0.001)
-        self.weights, self.penalty_warmup = weights, penalty_warmup
-        self.balancer = None if balancer is None else LossBalancer(weights, balancer)
+        self.balancer, self.penalty_warmup = None if balancer is None else LossBalancer(weights, balancer), penalty_warmup
+        self.weights = weights | {"pull": factor("pull", pull, 0.001)}
+        if encoder_augmentation is not None:
+            self.weights["agreement"] = encoder_augmentation.agreement
         self.phase1_steps, self.phase2_steps = phase1_steps, phase2_steps
         self.lr, self.discriminator_lr, self.betas, self.warmup = lr, discriminator_lr, betas, warmup
         self.discriminator_every, self.adversarial = discriminator_every, Adversarial(adversarial)
-        self.run, self.seed = run or NetworkRunner(), seed
-        self.config = config or {}
-        self.step = 0  # updates so far; saved with the weights
-        self.calibrated = False  # true as well after a start from a trained model
+        self.run, self.seed, self.config = run or NetworkRunner(), seed, config or {}
+        self.step, self.calibrated = 0, False  # updates so far, saved; calibrated: also after a start from a trained model
         self.phase1_ended: int | None = None  # the step at which phase 1 ended early
         self.register_buffer("first_nonfinite_step", torch.tensor(-1), persistent=False)  # -1: every loss was finite
         self.register_buffer("penalty_weight", torch.tensor(0.0), persistent=False)  # of this step, where a graph reads it
@@ -190,10 +189,11 @@ class RAVETraining(L.LightningModule):
         reference, output = self.aligned(x, output, self.model.latency)
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
         losses = {**self.distance(reference, output), "bands": band_distances["linear"],
-                  "penalty": self.model.latent.penalty(h)}
+                  "penalty": self.model.latent.penalty(h[: len(x)])}
+        if len(h) > len(x):
+            losses["agreement"] = agreement(*self.model.latent.mean(h).chunk(2))
         if self.start is not None:
-            pairs = zip(self.model.parameters(), self.start.parameters(), strict=True)
-            losses["pull"] = torch.stack([F.mse_loss(p, q, reduction="sum") for p, q in pairs]).sum()
+            losses["pull"] = squared_distance(self.model, self.start)
         if self.phase == 2:
             reference, output = self.augment_for_discriminator(reference, output)
             with self.run.folded(self.discriminator):
@@ -222,14 +222,19 @@ class RAVETraining(L.LightningModule):
 
     @tf32(False)
     def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`(B, 1, T)` to its bands, reconstructed bands and the encoder's output; no gradient through a frozen encoder."""
+        """`(B, 1, T)` to its bands, reconstructed bands and the encoder's output; no gradient through a frozen encoder.
+
+        The output of a learning encoder is `(2 * B, ...)` with `encoder_augmentation`: then changed windows follow."""
         encoder, decoder, learns = self.model.encoder, self.model.decoder, torch.is_grad_enabled()
         separate = learns and self.is_frozen("encoder")
         bands = self.model.pqmf(x)
+        augment = self.encoder_augmentation if learns and not separate else None
+        heard = torch.cat([bands, self.model.pqmf(augment(x))]) if augment else bands
         with self.run.folded(decoder, *[encoder] * (not separate)):
             with torch.set_grad_enabled(learns and not separate), self.run.folded(*[encoder] * separate):
-                h = self.run(encoder, bands).to(x.dtype)
-            output_bands = self.run(decoder, self.model.latent.widen(self.model.latent.draw(h))).to(x.dtype)
+                h = self.run(encoder, heard).to(x.dtype)
+            z = self.model.latent.draw(augment.choose(h) if augment else h)
+            output_bands = self.run(decoder, self.model.latent.widen(z)).to(x.dtype)
         return bands, output_bands, h
 
     def aligned(self, reference: Tensor, output: Tensor, delay: int) -> tuple[Tensor, Tensor]:
@@ -248,8 +253,6 @@ class RAVETraining(L.LightningModule):
         return rate * min(1.0, (self.step + 1) / max(1, self.warmup))
 
     def weight(self, name: str) -> float:
-        if name == "pull":
-            return self.pull
         if name != "penalty" or self.penalty_warmup is None:
             return self.weights[name]
         first, steps = self.penalty_warmup
