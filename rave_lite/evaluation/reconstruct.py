@@ -8,7 +8,7 @@ import torch
 
 from rave_lite.data import level, outputs
 from rave_lite.errors import InputError
-from rave_lite.layers import reset, seed_noise, stream
+from rave_lite.layers import LevelFollower, reset, seed_noise, stream
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
 
@@ -19,11 +19,13 @@ LONG = 1 << 19  # samples per pass, so that memory does not grow with the record
 class Reconstruction:
     """`reconstruct` for many signals with `channels` channels: the model is prepared once, with its present weights.
 
-    `calibration`: of the latents, as the function of that name returns it.
+    `calibration`: of the latents, as the function of that name returns it. `envelope`: how far the short-time level of the
+    output follows the signal's, 0 to 1.
     """
 
-    def __init__(self, model: RAVE, channels: int = 1, calibration: Calibration | None = None):
-        self.model, self.live, self.calibration = model, stream(model, channels), calibration
+    def __init__(self, model: RAVE, channels: int = 1, calibration: Calibration | None = None, envelope: float = 0.0):
+        self.model, self.live, self.calibration, self.envelope = model, stream(model, channels), calibration, envelope
+        self.follower = LevelFollower(model.pqmf.n_bands, model.sample_rate, channels)
         self.sample_rate = model.sample_rate
 
     @torch.no_grad()
@@ -34,7 +36,16 @@ class Reconstruction:
         reset(self.live)
         seed_noise(self.live, seed)
         blocks = [self._play(x).squeeze(1).cpu().numpy() for x in split(self.model, signal, block)]
-        return np.concatenate(blocks, axis=1)[:, latency : latency + length]
+        output = np.concatenate(blocks, axis=1)
+        if self.envelope:
+            output = self._follow(output, np.pad(signal, ((0, 0), (latency, output.shape[1])))[:, : output.shape[1]])
+        return output[:, latency : latency + length]
+
+    def _follow(self, output: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        self.follower.reset()
+        sound, guide = (torch.from_numpy(x.astype(np.float32)).unflatten(1, (-1, len(self.follower.ramp)))
+                        for x in (output, signal))
+        return self.follower(sound, guide, torch.full((sound.shape[1],), self.envelope)).flatten(1).numpy()
 
     def _play(self, x: torch.Tensor) -> torch.Tensor:
         z = self.live.encode(x)
@@ -61,14 +72,14 @@ def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Ca
 
 
 def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0,
-                calibrate: float = 0.0) -> np.ndarray:
+                calibrate: float = 0.0, envelope: float = 0.0) -> np.ndarray:
     """Reconstruction of `signal` `(channels, samples)`, same shape, each channel by itself.
 
     Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default of up to 2^19. The result is
     the same for every block size. `seed`: of the decoder's noise. `calibrate`: how far the signal's latents are moved onto
-    those of the training set, 0 to 1.
+    those of the training set, 0 to 1. `envelope`: how far the output's short-time level follows the signal's, 0 to 1.
     """
-    return Reconstruction(model, len(signal), calibration(model, [signal], calibrate))(signal, block, seed=seed)
+    return Reconstruction(model, len(signal), calibration(model, [signal], calibrate), envelope)(signal, block, seed=seed)
 
 
 def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
@@ -85,8 +96,9 @@ def split(model: RAVE, signal: np.ndarray, block: int | None = None) -> Iterator
 
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0,
-                     calibration: Calibration | None = None) -> tuple[float, list[str]]:
+                     calibration: Calibration | None = None, envelope: float = 0.0) -> tuple[float, list[str]]:
     """Writes the reconstruction of `path` to `out` (wav, the model's rate, the file's channels): its seconds, and notes."""
     signal, notes = level.load(path, model.sample_rate)
-    outputs.save(out, Reconstruction(model, len(signal), calibration)(signal, block, seed=seed), model.sample_rate)
+    output = Reconstruction(model, len(signal), calibration, envelope)(signal, block, seed=seed)
+    outputs.save(out, output, model.sample_rate)
     return signal.shape[1] / model.sample_rate, notes

@@ -54,17 +54,17 @@ def recordings(models: list[RAVE], clips: list[tuple[str, Clip]], known: list[Ca
 
 def foreign(models: list[RAVE], inputs: list[Clip], known: list[Catalogue | None], sample_rate: int,
             seed: int = 0, seconds: float = np.inf,
-            calibrate: float = 0.0) -> tuple[list[SideBySide], list[dict[str, float]]]:
+            calibrate: float = 0.0, envelope: float = 0.0) -> tuple[list[SideBySide], list[dict[str, float]]]:
     """Outputs of every model for the first `seconds` of foreign inputs, and each model's figures for all inputs together.
 
-    The figures are those of `transfer`, as is `calibrate`. The set "target" is the training set of the model's run; if that
-    is not known, no timbre is measured.
+    The figures are those of `transfer`, as are `calibrate` and `envelope`. The set "target" is the training set of the
+    model's run; if that is not known, no timbre is measured.
     """
     sounds: list[dict[str, np.ndarray]] = [{} for _ in models]
     clips = [shortened(clip, seconds, sample_rate) for clip in inputs]
     reports = [transfer(model, clips, {"target": catalogue.train} if catalogue else {},
                         catalogue.held_out if catalogue else [], outputs.__setitem__, seed=seed, sample_rate=sample_rate,
-                        calibrate=calibrate)
+                        calibrate=calibrate, envelope=envelope)
                for model, catalogue, outputs in zip(models, known, sounds, strict=True)]
     shown = [SideBySide(name, clip.read(), [ModelOutput(outputs[name], report["files"][name])
                                             for outputs, report in zip(sounds, reports, strict=True)],

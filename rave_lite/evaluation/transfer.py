@@ -20,11 +20,12 @@ MINUTES = 5.0  # minutes of each set whose timbre is compared
 
 def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_out: list[Clip],
              keep: Callable[[str, np.ndarray], None], *, seed: int = 0, sample_rate: int | None = None,
-             calibrate: float = 0.0) -> dict[str, Any]:
+             calibrate: float = 0.0, envelope: float = 0.0) -> dict[str, Any]:
     """Play the inputs through the model: `{"files": {name: figures}, "mean": figures, "together": ...}`.
 
     `keep` is called with each name and the model's output `(T,)`. `sample_rate`: of all clips, Hz; by default the model's.
-    `calibrate`: how far the latents of the inputs of a folder are moved onto those of the training set, 0 to 1.
+    `calibrate`: how far the latents of the inputs of a folder are moved onto those of the training set, 0 to 1. `envelope`:
+    how far the outputs' short-time levels follow the inputs', 0 to 1.
 
     Gesture, output against input: `onset_f1`; `loudness`, the correlation of the loudness curves; `order`, that of the ranks
     of the strokes' levels. Timbre: `in_to_NAME` and `out_to_NAME`, the kernel distances of input and output to each of the
@@ -42,7 +43,7 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
         groups.setdefault(str(PurePath(name).parent), []).append((name, clip))
     for group in groups.values():
         sounds = (at_rate(clip.read(), rate, model.sample_rate)[None] for _, clip in group)
-        play = Reconstruction(model, 1, calibration(model, sounds, calibrate))
+        play = Reconstruction(model, 1, calibration(model, sounds, calibrate), envelope)
         for name, clip in group:
             x, y = played_through(play, clip, seed, rate)
             keep(name, y)

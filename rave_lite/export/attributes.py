@@ -11,7 +11,8 @@ ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "seed": (-(2.0**53), 2.0**53, 0.0),  # float64 holds every whole number in between
               "dry_wet": (0.0, 1.0, 1.0), "gain": (0.0, 16.0, 1.0), "from_silence": (0.0, 1.0, 0.0),
               "reset": (0.0, 1.0, 0.0), "learn_source": (0.0, 1.0, 0.0), "reset_source": (0.0, 1.0, 0.0),
-              "source_seconds": (1.0, 3600.0, 30.0), "calibrate": (0.0, 1.0, 0.0)}
+              "source_seconds": (1.0, 3600.0, 30.0), "calibrate": (0.0, 1.0, 0.0),
+              "envelope": (0.0, 1.0, 0.0)}
 GLIDE = 0.05  # seconds: time constant of a calibration that moves
 
 
@@ -47,6 +48,7 @@ class Attributes(nn.Module):
     model's output, 1 the model; `gain`: linear; `from_silence`: 1 makes `encode` and `decode` count from the latent of
     silence, 0 from the mean; `reset`: 1 forgets the streams. `calibrate`: how far latents of `encode` and `forward` move
     onto the training set; `learn_source`: 1 gathers its moments, over `source_seconds`; `reset_source`: 1 forgets them.
+    `envelope`: how far the short-time level of the output of `forward` follows that of its input.
     """
 
     core: Codec  # of the subclass
@@ -64,7 +66,8 @@ class Attributes(nn.Module):
         self.register_buffer("origin", torch.zeros_like(silence), persistent=False)
         self.register_buffer("amount", torch.zeros(1, 1), persistent=False)
         self.smoothed = SmoothedParameters([1.0, 1.0])  # dry_wet, gain
-        self.source, self.calibrates = source, False
+        self.source, self.calibrates, self.follows = source, False, False
+        self.envelope = SmoothedParameters([0.0])
         self.interval, self.uncounted = round(GLIDE * source.frame_rate), 0  # frames
         source.learn.zero_()
         source.forget_after(ATTRIBUTES["source_seconds"][2])
@@ -140,6 +143,9 @@ class Attributes(nn.Module):
             elif value > 0.0:
                 self.source.reset()
             self.calibration.target.copy_(self.source.settings(self.amount))
+        elif name == "envelope":
+            self.follows = self.follows or value > 0.0
+            self.envelope.target[0].fill_(value)
         elif name == "seed":
             self.core.set_seed(int(value))
         else:

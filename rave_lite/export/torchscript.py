@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from rave_lite.export.attributes import Attributes
 from rave_lite.export.codec import AUDIO_LIMIT, Codec, StreamingCodec
 from rave_lite.export.host_file import script
 from rave_lite.files import replacing
-from rave_lite.layers import StreamingPad
+from rave_lite.layers import LevelFollower, StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
@@ -52,6 +53,8 @@ class Live(Attributes):
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
         self.measured = bool(model.principal.measured)
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
+        self.frame = math.gcd(self.hop, model.pqmf.n_bands)  # samples of which `follower` measures the level
+        self.follower = LevelFollower(self.frame, self.sample_rate, streams)
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[-1]
@@ -62,6 +65,8 @@ class Live(Attributes):
         else:
             p, dry = self.core.encode(x)
             wet = self.core.decode(self.scale_and_shift(self.calibrated(p)))
+        if self.follows:
+            wet = self._follow(wet, dry)
         amount, gain = self.smoothed(length).view(2, -1, dry.shape[2]).unbind()
         return (torch.lerp(dry, wet, amount) * gain).reshape(-1, self.channels, length)
 
@@ -94,6 +99,11 @@ class Live(Attributes):
         """`(B, directions, T) -> (B, 1, T * hop)`, with the hop of the model; T may be 0."""
         return self.core.decode(self.scale_and_shift(p)).reshape(p.shape[0], 1, -1) if p.shape[2] > 0 else p[:, :1]
 
+    def _follow(self, wet: Tensor, dry: Tensor) -> Tensor:
+        """`wet` with the short-time level of `dry`, as far as `envelope` says; never called until it is first above 0."""
+        sound, guide = wet.reshape(wet.shape[0], -1, self.frame), dry.reshape(wet.shape[0], -1, self.frame)
+        return self.follower(sound, guide, self.envelope(sound.shape[1]).squeeze(0)).view(wet.shape)
+
     def _validate_block(self, x: Tensor, channels: int, multiple: int) -> Tensor:
         """One row per stream, finite. Raises ValueError for a wrong shape, naming the right one."""
         if x.dim() != 3 or x.shape[1] != channels:
@@ -111,6 +121,9 @@ class Live(Attributes):
         What `learn_source` has gathered stays: `reset_source` forgets it.
         """
         self.calibrates = self.calibration_wanted()
+        self.follows = self.values[self.attributes.index("envelope")] > 0.0
+        self.follower.reset()
+        self.envelope.now.copy_(self.envelope.target)
         self.core.reset()
         self.dry.cache.zero_()
         self.smoothed.now.copy_(self.smoothed.target)

@@ -37,7 +37,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         reference = run_catalogue or catalogue(root, rate, cache=cache)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed,
-                                      calibrate=config.calibrate)
+                                      calibrate=config.calibrate, envelope=config.envelope)
         show(table(report["transfer"], "foreign inputs: the gesture kept, the timbre taken"))
     print(summary(report))
     write_json(out / "figures.json", report, indent=2)

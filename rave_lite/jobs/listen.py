@@ -43,7 +43,7 @@ def listen(config: DictConfig) -> Path:
     print(f"{len(clips)} recordings and {len(inputs)}{total} foreign inputs through {', '.join(names)}", flush=True)
     shown = list(side_by_side.recordings(models, clips, catalogues, rate, config.seed, config.seconds))
     foreign, together = (side_by_side.foreign(models, inputs, catalogues, rate, config.seed, config.seconds,
-                                              config.calibrate) if inputs else ([], []))
+                                              config.calibrate, config.envelope) if inputs else ([], []))
     sections = latents.sections(models, names, shown or foreign, hit, config.walks, rate)
     page.write(path, names, shown, foreign, together, rate, sections)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")

@@ -34,4 +34,6 @@ def live(config: DictConfig) -> None:
     if config.calibrate is not None:  # after the warm-up, whose noise is nobody's sound
         player.set("learn_source", 1.0)
         player.set("calibrate", config.calibrate)
+    if config.envelope is not None:
+        player.set("envelope", config.envelope)
     play(engine, controls, card, config.latency, math.inf if config.seconds is None else config.seconds)

@@ -34,7 +34,8 @@ def reconstruct(config: DictConfig) -> list[Path]:
     failed = []
     for path, target in zip(paths, targets, strict=True):
         try:
-            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed, calibration=moved)
+            seconds, notes = reconstruct_file(model, path, target, config.block, seed=config.seed, calibration=moved,
+                                              envelope=config.envelope)
             print("; ".join([f"{target}  {seconds:.2f} s", *notes]))
         except audio.UnreadableError as error:  # the other files may be readable
             failed.append(str(error))

@@ -14,9 +14,9 @@ from rave_lite.live.player import Player
 class CudaPlayer(Player):
     """`Player` for blocks of `block` samples: one call is captured as a CUDA graph, `process` replays it.
 
-    Attributes work as usual: the graph reads them from the same memory. Once `learn_source` or `calibrate` has been set
-    another graph plays, which calibrates. Raises InputError without a CUDA device, and for a file whose blocks differ from
-    one to the next (as of most that convert the sampling rate).
+    Attributes work as usual: the graph reads them from the same memory. Once `learn_source`, `calibrate` or `envelope` has
+    been set another graph plays, which does all of that. Raises InputError without a CUDA device, and for a file whose
+    blocks differ from one to the next (as of most that convert the sampling rate).
     """
 
     def __init__(self, path: Path, block: int):
@@ -32,7 +32,11 @@ class CudaPlayer(Player):
         self.calibrating = self.graph, self.gpu_output
         if "learn_source" in self.attributes:
             super().set("learn_source", 1.0)
+            if "envelope" in self.attributes:
+                super().set("envelope", 1.0)
             self.calibrating = self.record()
+            if "envelope" in self.attributes:
+                super().set("envelope", 0.0)
             super().set("learn_source", 0.0)
             super().set("reset_source", 1.0)
         self.reset()
@@ -52,7 +56,7 @@ class CudaPlayer(Player):
 
     def set(self, name: str, value: float | bool) -> None:
         super().set(name, value)
-        if name in ("learn_source", "calibrate") and value:
+        if name in ("learn_source", "calibrate", "envelope") and value:
             self.graph, self.gpu_output = self.calibrating
 
     def process(self, block: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ from rave_lite.evaluation.recordings import listed, to_judge
 from rave_lite.evaluation.transfer import transfer
 from rave_lite.model import RAVE, read_checkpoint
 
-SETTINGS: dict[str, dict[str, float]] = {"as it is": {}, "calibrate=1": {"calibrate": 1.0}}
+SETTINGS: dict[str, dict[str, float]] = {"as it is": {}, "envelope=0.7": {"envelope": 0.7},
+                                         "calibrate=1": {"calibrate": 1.0},
+                                         "calibrate=1 envelope=0.7": {"calibrate": 1.0, "envelope": 0.7}}
 COLUMNS = ("onset_f1", "loudness", "order", "sharp_in", "sharp_out")
 MOST = 24  # files of a group
 

@@ -16,7 +16,7 @@ from tests.models import written
 
 RANGES = {"scale": (-100, 100), "bias": (-1000, 1000), "noise": (0, 10), "noise_on": (0, 1), "seed": (-(2**53), 2**53),
           "dry_wet": (0, 1), "gain": (0, 16), "from_silence": (0, 1), "reset": (0, 0), "learn_source": (0, 1),
-          "reset_source": (0, 0), "source_seconds": (1, 3600), "calibrate": (0, 1)}
+          "reset_source": (0, 0), "source_seconds": (1, 3600), "calibrate": (0, 1), "envelope": (0, 1)}
 NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1e308, -1e308, 3.5e38, 5e-324, 1e-40, 2.0**31, 2.0**63,
            10**300, -(10**300), 10**18 + 1, True, False]
 

@@ -62,7 +62,7 @@ def test_hosts_find_what_they_ask_for(tiny):
         assert getattr(live, f"{name}_params").tolist() == [2]
     assert live.get_attributes()[:4] == ["scale_1", "bias_1", "scale_2", "bias_2"]
     assert live.get_attributes()[32:] == ["noise", "noise_on", "seed", "dry_wet", "gain", "from_silence", "reset",
-                                          "learn_source", "reset_source", "source_seconds", "calibrate"]
+                                          "learn_source", "reset_source", "source_seconds", "calibrate", "envelope"]
     assert live.set_sample_rate(96000) == 0
     assert live.sample_rate == 44100
 

@@ -122,3 +122,44 @@ def test_it_dispatches_few_operations(model):
     off = sum(operations(live).values())
     put(live, calibrate=1.0)
     assert sum(operations(live).values()) <= off + 48
+    live.reset()
+    put(live, calibrate=0.0, envelope=1.0)
+    live.reset()
+    assert sum(operations(live).values()) <= off + 30
+
+
+def test_the_envelope_follows_as_offline_and_does_not_click(model):
+    live = Live(model, batch_size=1).eval()
+    x = sound(live.hop)
+    plain = blocks(live, x, HOPS)
+    put(live, envelope=0.7)
+    live.reset()
+    offline = Reconstruction(model, envelope=0.7)(x[0].numpy())
+    assert np.abs(offline - Reconstruction(model)(x[0].numpy())).max() > 0.01
+    for hops in (HOPS, [19]):
+        live.reset()
+        y = blocks(live, x, hops)[0, :, live.latency :].numpy()
+        assert np.abs(y - offline[:, : y.shape[1]]).max() < 1e-4 * max(1.0, np.abs(offline).max())
+    put(live, envelope=0.0)
+    live.reset()
+    assert torch.equal(blocks(live, x, HOPS), plain)
+    moving, still = (Live(model, batch_size=1).eval() for _ in range(2))
+    for each in (moving, still):
+        blocks(each, x, HOPS)
+    put(moving, envelope=1.0)
+    expected = blocks(still, x, [1])
+    change = blocks(moving, x, [1]) - expected
+    assert change[..., 0].abs() < 1e-3 * expected.abs().max()
+    assert change.abs().max() > 0.01 * expected.abs().max()
+
+
+@pytest.mark.parametrize("options", [{"precision": "float16"}, {"sample_rate": 48000}, {"channels": 2, "batch_size": 2}])
+def test_the_envelope_in_every_kind_of_file(options, model):
+    live = Live(model, **{"batch_size": 2, **options}).eval()
+    x = sound(live.hop, 2 * live.channels).view(2, live.channels, -1)
+    put(live, envelope=1.0)
+    y = blocks(live, x, HOPS)
+    assert y.isfinite().all()
+    levels = [10 * torch.log10(part[0, 0, :44100].view(100, 441).square().mean(1) + 1e-6)
+              for part in (x, y[..., live.latency :])]
+    assert torch.corrcoef(torch.stack(levels))[0, 1] > 0.9
