@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from rave_lite.model.rave import RAVE
 
 LIMITS = (0.05, 4.0)  # of the factors: a direction in which a sound hardly varies would be amplified to noise
+NARROW = 0.5  # times the training set's deviation: of latents at its edges the decoder makes strokes that nobody played
 READY = 0.5  # seconds of sound after which the calibration is complete; before, it is as far as its share of them
 FADE = 0.03  # times the sound's own distance from the latent of silence: nearer frames fade towards silence
 SILENCE = 0.1  # times the training set's distance from the latent of silence: nearer frames do not count
@@ -17,6 +18,8 @@ LARGEST = 1e4  # a latent further from silence is an error, and must not spoil t
 
 class SourceMoments(nn.Module):
     """Mean and deviation of a player's latents along each principal direction, and the map onto the training set's.
+
+    The mean becomes the training set's, the deviation half of its.
 
     Frames of silence do not count, and stay silent. All streams share one set of moments, in buffers that are written in
     place and not saved. `learn`: 1 or 0, whether more are gathered. Before `forget_after` nothing is forgotten.
@@ -40,7 +43,7 @@ class SourceMoments(nn.Module):
         self.ready = READY * self.frame_rate
         silence, deviation = latent_of_silence(model), model.principal.variance.sqrt().unsqueeze(1)
         self.register_buffer("silence", silence, persistent=False)
-        self.register_buffer("deviation", deviation, persistent=False)
+        self.register_buffer("deviation", NARROW * deviation, persistent=False)  # that of calibrated latents
         self.register_buffer("least", SILENCE * (deviation.square() + silence.square()).sum().sqrt(), persistent=False)
         self.register_buffer("frames", silence.new_zeros(1, 1), persistent=False)
         self.register_buffer("sums", silence.new_zeros(2 * len(silence), 1), persistent=False)
@@ -60,7 +63,7 @@ class SourceMoments(nn.Module):
     def settings(self, amount: Tensor) -> Tensor:
         """Settings `(2 * n + 1, 1)` of `move`, for an `amount` `(1, 1)` of 0 to 1: factors, shifts, and the fade to silence.
 
-        Deviations move geometrically: half way from 16 times the training set's is 4 times.
+        Deviations move geometrically: half way from 16 times what they shall be is 4 times.
         """
         mean, square = (self.sums / self.frames.clamp_min(1e-6)).chunk(2)
         amount = amount * (self.frames / self.ready).clamp_max(1.0)
