@@ -28,8 +28,9 @@ MOST = 24  # files of a group
 def groups(paths: list[Path], sample_rate: int, folder: Path) -> dict[str, list[Clip]]:
     if not (folder / "birds").exists():
         write_drums(folder, seed=1, hits=1)
-    clips = {path.stem: listed(str(path), "inputs", sample_rate, None)
-             for path in (*(folder / name for name in ("birds", "voices", "beatbox")), *paths)}
+    built_in = {name: folder / name for name in ("birds", "voices", "beatbox")}
+    clips = {name: listed(str(path), "inputs", sample_rate, None)
+             for name, path in (built_in | {f"{path.parent.name}/{path.stem}": path for path in paths}).items()}
     return {name: found[:: -(-len(found) // MOST)] for name, found in clips.items()}
 
 
