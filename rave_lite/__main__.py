@@ -12,6 +12,7 @@ JOBS = {
     "listen": "hear recordings and what models make of them, on one page",
     "gallery": "hear a run learn: the same hits at each checkpoint, on one page",
     "reconstruct": "play sounds through a model",
+    "prior": "learn how its recordings go on, to play by itself",
     "export": "write a model as streaming TorchScript for live hosts",
     "import": "go on from a model of the public release",
     "verify": "check an exported file",

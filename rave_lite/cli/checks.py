@@ -152,6 +152,12 @@ def reconstruct(config: DictConfig) -> None:
     recordings(config.input, foreign=True)
 
 
+def prior(config: DictConfig) -> None:
+    check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=0.0)
+    checkpoint_file(config.ckpt)
+    recordings(config.data.root, "data.root")
+
+
 def export(config: DictConfig) -> None:
     options = {"channels": 1, "batch_size": 1, "blocks": 0, "sample_rate": 1, "latent_size": 1}
     check_numbers(config, **{key: least for key, least in options.items() if config[key] is not None})
@@ -208,4 +214,4 @@ def exists(file: str, otherwise: str = "no such file; rave-lite export makes one
 
 CHECKS: dict[str, Callable[[DictConfig], None]] = {
     f.__name__.strip("_"): f for f in (
-        train, learning_curve, evaluate, listen, gallery, reconstruct, export, import_, verify, bench, live, curate)}
+        train, learning_curve, evaluate, listen, gallery, reconstruct, prior, export, import_, verify, bench, live, curate)}
