@@ -56,6 +56,15 @@ def checkpoint_file(path: str | Path, names: tuple[str, ...] = ("best.ckpt", "la
     return path
 
 
+def prior_file(path: str | Path) -> Path:
+    """The file of a prior at `path`: itself, or prior.ckpt of a run's folder. Raises InputError if there is none."""
+    path = Path(path).expanduser()
+    path = path / "prior.ckpt" if path.is_dir() else path
+    if not path.is_file():
+        raise InputError("no such prior; rave-lite prior ckpt=... makes one", where=path)
+    return path
+
+
 def run_folder(checkpoint: Path) -> Path:
     """The folder of the run that a checkpoint is of; for a base the current folder."""
     return Path.cwd() if checkpoint.parent == BASES else checkpoint.resolve().parents[1]

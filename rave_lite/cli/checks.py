@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rave_lite.errors import InputError
-from rave_lite.runs import check_export, checkpoint_file, file_to_resume, is_base
+from rave_lite.runs import check_export, checkpoint_file, file_to_resume, is_base, prior_file, run_folder
 
 
 def check(job: str, config: DictConfig) -> None:
@@ -158,10 +158,21 @@ def prior(config: DictConfig) -> None:
     recordings(config.data.root, "data.root")
 
 
+def generate(config: DictConfig) -> None:
+    check_numbers(config, seconds=0.1, temperature=0.0, density=0.0, takes=1, seed=0)
+    path = checkpoint_file(config.ckpt)
+    prior_file(config.prior or run_folder(path))
+    for key in ("continue", "groove"):
+        if config[key] and not Path(config[key]).expanduser().is_file():
+            raise InputError(f"{config[key]}: no such file", where=key)
+
+
 def export(config: DictConfig) -> None:
     options = {"channels": 1, "batch_size": 1, "blocks": 0, "sample_rate": 1, "latent_size": 1}
     check_numbers(config, **{key: least for key, least in options.items() if config[key] is not None})
     checkpoint_file(config.ckpt)
+    if config.prior:
+        prior_file(config.prior)
     if config.out:
         check_export(Path(config.out))
 
@@ -214,4 +225,5 @@ def exists(file: str, otherwise: str = "no such file; rave-lite export makes one
 
 CHECKS: dict[str, Callable[[DictConfig], None]] = {
     f.__name__.strip("_"): f for f in (
-        train, learning_curve, evaluate, listen, gallery, reconstruct, prior, export, import_, verify, bench, live, curate)}
+        train, learning_curve, evaluate, listen, gallery, reconstruct, prior, generate, export, import_, verify, bench, live,
+        curate)}

@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 TEXT, MANIFEST = "license", "data.manifest"
 FILES = {"verify": "file", "live": "file", "bench": "files", "listen": "ckpt"}  # the key of arguments without one
 LISTS = ("files", "ckpt")  # keys that may hold several files
-NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "out", "reference_set", "run", "transfer.from")
+NAMES = ("ckpt", "data.cache", "data.root", "input", "inputs", "name", "out", "reference_set", "run", "transfer.from",
+         "prior", "continue", "groove")
 CLIPS = {"heard": "max_train_clips", "others": "reference_set"}
 RUNNER = {f"trainer.{key}": f"runner.{key}" for key in ("precision", "micro_batch", "compile")}
 RENAMED = {"evaluate": CLIPS, "listen": CLIPS, "train": RUNNER, "learning-curve": RUNNER, "bench-train": RUNNER}  # until 0.2

@@ -25,8 +25,8 @@ def run(job: str, *settings: str) -> Any:
 
     train: the least held-out distance. evaluate: the report, as in figures.json. learning-curve: `{"curve": points, "gain":
     Gain, "influence": list of Influence}`. export: the file's card, its path as "file". import: the model. gallery: the
-    History. curate: the hits. verify: the findings. bench, bench-train: the figures, as in `out=`. drums, reconstruct: the
-    paths of the files. listen: the path of the page. live: None.
+    History. curate: the hits. verify: the findings. bench, bench-train: the figures, as in `out=`. drums, reconstruct,
+    generate: the paths of the files. prior: its Figures. listen: the path of the page. live: None.
 
     Raises InputError with the message that the command would end with, TrainingError when a run fails.
     """

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from rave_lite.export.codec import Codec
 from rave_lite.model.calibration import SourceMoments
+from rave_lite.prior.player import HOTTEST, KNOBS, PriorPlayer
 
 DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
 ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
@@ -13,6 +14,8 @@ ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "reset": (0.0, 1.0, 0.0), "learn_source": (0.0, 1.0, 0.0), "reset_source": (0.0, 1.0, 0.0),
               "source_seconds": (1.0, 3600.0, 30.0), "calibrate": (0.0, 1.0, 0.0),
               "envelope": (0.0, 1.0, 0.0)}
+PRIOR = {"temperature": (0.0, HOTTEST, KNOBS["temperature"]), "density": (0.0, 16.0, KNOBS["density"]),
+         "hold": (0.0, 1.0, KNOBS["hold"])}  # of a file with a prior; in the order of KNOBS
 GLIDE = 0.05  # seconds: time constant of a calibration that moves
 
 
@@ -49,6 +52,8 @@ class Attributes(nn.Module):
     silence, 0 from the mean; `reset`: 1 forgets the streams. `calibrate`: how far latents of `encode` and `forward` move
     onto the training set; `learn_source`: 1 gathers its moments, over `source_seconds`; `reset_source`: 1 forgets them.
     `envelope`: how far the short-time level of the output of `forward` follows that of its input.
+    With a prior also `temperature`: how far what it plays strays, 1 as its recordings do, 0 not at all; `density`: a factor
+    on the odds of strokes; `hold`: 1 keeps the last latents.
     """
 
     core: Codec  # of the subclass
@@ -57,8 +62,9 @@ class Attributes(nn.Module):
     origin: Tensor
     amount: Tensor
 
-    def __init__(self, source: SourceMoments, latent_size: int) -> None:
+    def __init__(self, source: SourceMoments, latent_size: int, player: PriorPlayer | None = None) -> None:
         super().__init__()
+        self.player = player
         silence = source.silence
         self.latent_size = self.full_latent_size = latent_size  # hosts of RAVE read the second
         self.register_buffer("scale", torch.ones_like(silence), persistent=False)
@@ -73,7 +79,8 @@ class Attributes(nn.Module):
         source.forget_after(ATTRIBUTES["source_seconds"][2])
         self.calibration = SmoothedParameters(source.settings(self.amount).flatten().tolist(), GLIDE * source.frame_rate)
         ranges = {f"{name}_{i + 1}": DIRECTION[name] for i in range(latent_size) for name in DIRECTION} | ATTRIBUTES
-        self.attributes = list(ranges)
+        ranges |= PRIOR if player else {}
+        self.attributes, self.first_knob = list(ranges), len(ranges) - len(PRIOR) * (player is not None)
         self.lowest, self.highest, self.values = (list(column) for column in zip(*ranges.values(), strict=True))
 
     def scale_and_shift(self, p: Tensor) -> Tensor:
@@ -108,7 +115,7 @@ class Attributes(nn.Module):
         """Set attribute `i`: a value out of range is clamped, one that is not finite ignored. Returns 0, nn~'s "done"."""
         if value - value == 0.0:
             name, value = self.attributes[i], min(max(value, self.lowest[i]), self.highest[i])
-            if name == "noise_on" or name == "from_silence" or name == "learn_source":
+            if name == "noise_on" or name == "from_silence" or name == "learn_source" or name == "hold":
                 value = float(value > 0.0)
             elif name == "seed":
                 value = float(int(value))
@@ -148,5 +155,10 @@ class Attributes(nn.Module):
             self.envelope.target[0].fill_(value)
         elif name == "seed":
             self.core.set_seed(int(value))
+            if self.player is not None:
+                self.player.set_seed(int(value))
+        elif i >= self.first_knob:
+            if self.player is not None:
+                self.player.turn(i - self.first_knob, value)
         else:
             self.core.set_noise(self.values[noise] * self.values[noise + 1])

@@ -27,6 +27,12 @@ class Instrument(nn.Module):
     def decode(self, p: Tensor) -> Tensor:  # type: ignore[empty-body]
         pass
 
+    def prior(self, temperature: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def generate(self, temperature: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
     def reset(self) -> None:
         pass
 
@@ -64,6 +70,10 @@ class HostFile(nn.Module):
         latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(live.latent_size)]
         methods = {"encode": (channels, 1, latents, live.hop), "decode": (latents, live.hop, channels, 1),
                    "forward": (channels, 1, channels, 1)}
+        if live.player is not None:
+            temperatures = [f"{name} temperature".removeprefix("audio ") for name in channels]
+            methods |= {"prior": (temperatures, live.hop, latents, live.hop),
+                        "generate": (temperatures, live.hop, channels, 1)}
         self.methods = list(methods)
         for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
             params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
@@ -112,13 +122,13 @@ def get_value(self: nn.Module) -> tuple[float]:  # type: ignore[empty-body]
     pass
 
 
-def host_interface(attributes: list[str]) -> type:
+def host_interface(methods: list[str], attributes: list[str]) -> type:
     """The interface of what hosts call: a method that is called through one is compiled as if a host called it."""
 
     class Host(nn.Module):
         pass
 
-    for name in ("forward", "encode", "decode", "reset"):
+    for name in (*methods, "reset"):
         setattr(Host, name, getattr(Instrument, name))
     for name in attributes:
         for word, method in ((f"set_{name}", set_value), (f"get_{name}", get_value)):
@@ -135,7 +145,7 @@ def get_methods(self) -> List[str]:
         for host in hosts:
 {set_attributes}            host.forward(silence)
             host.decode(host.encode(silence))
-            host.reset()
+{play_by_itself}            host.reset()
     return self.methods
 """
 
@@ -148,7 +158,12 @@ def script(live: "Live") -> torch.jit.ScriptModule:
     for i, name in enumerate(live.attributes):
         scripted.define(f"def set_{name}(self, value: float) -> int:\n    return self.live.set({i}, value)\n")
         scripted.define(f"def get_{name}(self) -> Tuple[float]:\n    return (self.live.get({i}),)\n")
-    Host = host_interface(live.attributes)  # noqa: F841  # named in GET_METHODS
+    own = [name for name in ("prior", "generate") if live.player is not None]
+    for name in own:
+        scripted.define(f"def {name}(self, temperature: Tensor) -> Tensor:\n    self.is_warm = True\n"
+                        f"    return self.live.{name}(temperature)\n")
+    Host = host_interface(["forward", "encode", "decode", *own], live.attributes)  # noqa: F841  # named in GET_METHODS
     once_each = [f"            host.set_{name}(host.get_{name}()[0])\n" for name in live.attributes]
-    scripted.define(GET_METHODS.format(set_attributes="".join(once_each)))
+    alone = [f"            host.{name}(silence[:, :, :1])\n" for name in own]
+    scripted.define(GET_METHODS.format(set_attributes="".join(once_each), play_by_itself="".join(alone)))
     return scripted

@@ -19,6 +19,8 @@ from rave_lite.layers import LevelFollower, StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
+from rave_lite.prior.network import Prior
+from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.runs import check_export
 
 LATENT_LIMIT = 1e3  # deviations of the widest direction: latents further out are errors, and must not overflow in the model
@@ -29,17 +31,20 @@ class Live(Attributes):
 
     `sample_rate`: Hz; `hop`, `latency`, `receptive_field`: samples at that rate; `regular`: whether every hop is a frame of
     the model, else one or none. A block of a wrong shape raises and leaves the streams as they were. Samples that are not
-    finite count as silence. Attributes may be set while audio runs. Raises InputError for impossible options.
+    finite count as silence. Attributes may be set while audio runs. `prior`: of this model; then the file plays by itself,
+    too. Raises InputError for impossible options.
     """
 
     audio_limit: Final[float] = AUDIO_LIMIT
+    free: Final[int] = FREE
     core: Codec
 
     def __init__(self, model: RAVE, *, batch_size: int, channels: int = 1, sample_rate: int | None = None,
-                 latent_size: int | None = None, precision: str = "float32"):
+                 latent_size: int | None = None, precision: str = "float32", prior: Prior | None = None):
         check_options(model, batch_size, channels, sample_rate, latent_size)
-        super().__init__(SourceMoments(model), latent_size or model.latent_size)
         streams = batch_size * channels
+        super().__init__(SourceMoments(model), latent_size or model.latent_size,
+                         PriorPlayer(prior, streams) if prior else None)
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
             model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency,
@@ -91,6 +96,23 @@ class Live(Attributes):
         y = self.to_host(self._synthesise(directions), length)
         return (y * self.smoothed(length)[1]).reshape(-1, self.channels, length)
 
+    @torch.jit.export
+    def prior(self, temperature: Tensor) -> Tensor:
+        """`(B, channels, T / hop) -> (B, channels * latent_size, T / hop)`: what comes next, as `encode` would give it."""
+        if self.player is not None:
+            streams, frames = temperature.shape[0], temperature.shape[2]
+            wanted = self.to_model.wanted(self._validate_block(temperature, self.channels, 1))
+            free = torch.full([wanted.shape[0], wanted.shape[2]], self.free, device=wanted.device)
+            p = self.to_model.newest(self.player(wanted, free), frames)
+            p = (p - self.origin)[:, : self.latent_size]
+            return p.clone(memory_format=torch.contiguous_format).view(streams, -1, frames)
+        return temperature
+
+    @torch.jit.export
+    def generate(self, temperature: Tensor) -> Tensor:
+        """`(B, channels, T / hop) -> (B, channels, T)`: `decode(prior(temperature))`."""
+        return self.decode(self.prior(temperature))
+
     def _analyse(self, x: Tensor) -> Tensor:
         """`(B, 1, T) -> (B, directions, T / hop)`, with the hop of the model; T may be 0."""
         return self.calibrated(self.core.encode(x)[0]) if x.shape[2] > 0 else x.expand(-1, self.origin.shape[0], -1)
@@ -125,6 +147,8 @@ class Live(Attributes):
         self.follower.reset()
         self.envelope.now.copy_(self.envelope.target)
         self.core.reset()
+        if self.player is not None:
+            self.player.reset()
         self.dry.cache.zero_()
         self.smoothed.now.copy_(self.smoothed.target)
         self.calibration.now.copy_(self.calibration.target)

@@ -75,6 +75,7 @@ def findings(file: Path, model: RAVE | None, blocks: int) -> Iterator[Finding]:
     if alive.well:  # else the other findings would hide it
         yield from protocol(live)
         yield from check_equivalence(live, model)
+        yield from plays_by_itself(live)
         yield from fresh_start(live)
         yield from recovery(live)
         yield from attributes(live)
@@ -124,6 +125,17 @@ def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
     live.set_noise(1.0)
 
 
+def plays_by_itself(live: Any) -> Iterator[Finding]:
+    """The prior, of a file that has one, must draw the same latents in all block sizes."""
+    if "prior" in live.get_methods():
+        temperature, drawn = torch.ones(min(4, live.batch_size), live.channels, PROBE_HOPS), []
+        for hops in ([PROBE_HOPS], [1], IRREGULAR):
+            live.reset()
+            drawn.append(stream_blocks(live.prior, temperature, hops))
+        yield within("prior, one hop at a time", drawn[1], drawn[0], "float32")
+        yield within("prior, irregular blocks", drawn[2], drawn[0], "float32")
+
+
 def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """The checkpoint's output for the host's whole signal, and its latent at the host's frames."""
     to_model, to_host, hop, _ = host_rate(model.sample_rate, live.sample_rate, hop=model.hop, latency=model.latency,
@@ -170,7 +182,7 @@ def attributes(live: Any) -> Iterator[Finding]:
     """Every attribute must read back what was set, and ignore NaN; dry_wet and gain must change the output accordingly."""
     faults = []
     values = {"noise_on": 0.0, "from_silence": 1.0, "seed": 7.0, "reset": 0.0, "learn_source": 1.0,
-              "reset_source": 0.0, "source_seconds": 2.0}
+              "reset_source": 0.0, "source_seconds": 2.0, "hold": 1.0}
     for name in live.get_attributes():
         put, get, value = getattr(live, f"set_{name}"), getattr(live, f"get_{name}"), values.get(name, 0.25)
         (before,) = get()

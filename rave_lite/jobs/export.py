@@ -14,6 +14,7 @@ from rave_lite.export.torchscript import Live
 from rave_lite.export.torchscript import export as write
 from rave_lite.export.verify import report, verify
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.prior.file import load as load_prior
 from rave_lite.runs import checkpoint_file, run_folder
 
 MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets
@@ -25,11 +26,15 @@ def export(config: DictConfig) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
     model = RAVE.from_checkpoint(checkpoint)
     out = Path(config.out).expanduser() if config.out else run_folder(path) / f"{checkpoint.settings['name']}.ts"
+    prior, figures = load_prior(config.prior, model) if config.prior else (None, None)
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
-                latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision)
+                latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision,
+                prior=prior)
     for warning in name_warnings(out.stem) + warnings(live, model, checkpoint):
         print(warning, file=sys.stderr)
     card = describe(live, model, checkpoint, config.license, __version__)
+    if figures:
+        card["prior"] = f"learned from {figures.strokes} strokes; {figures.gain:.2f} nats per frame better than a Gaussian"
     write(live, out, card, lambda trial: verify_or_raise(trial, path, out, config.blocks), plays)
     print(f"{out}: verified against the checkpoint in a new process")
     for key, value in card.items():

@@ -102,6 +102,12 @@ class ToModel(nn.Module):
         self.cache[: x.shape[0], :, : self.held].copy_(x[..., complete:])
         return x[..., :complete]
 
+    def wanted(self, x: Tensor) -> Tensor:
+        """Of a block of frames of the host, in place of its sound, those in which a frame of the model gets complete."""
+        due = x.index_select(2, self.clock.due(x.shape[2], x.device))
+        self.clock.advance(x.shape[2])
+        return due
+
     def newest(self, p: Tensor, frames: int) -> Tensor:
         """The newest latent at the end of each frame of the last block, the former where none is new.
 
@@ -152,6 +158,9 @@ class SameRate(nn.Module):
     """Takes the place of `ToModel` and `ToHost` where both rates are equal."""
 
     def forward(self, x: Tensor, length: int = 0) -> Tensor:
+        return x
+
+    def wanted(self, x: Tensor) -> Tensor:
         return x
 
     def newest(self, p: Tensor, frames: int) -> Tensor:

@@ -12,6 +12,7 @@ from rave_lite.model import RAVE
 from rave_lite.model.checkpoint import load_matching, load_plain
 from rave_lite.prior.fit import Figures
 from rave_lite.prior.network import Prior
+from rave_lite.runs import prior_file
 
 
 def save(path: Path, prior: Prior, figures: Figures, model: RAVE, name: str) -> None:
@@ -33,15 +34,6 @@ def load(path: str | Path, model: RAVE) -> tuple[Prior, Figures]:
     prior = Prior(**content["prior"])
     load_matching(prior, content["state_dict"], path)
     return prior.eval(), Figures(**content["figures"])
-
-
-def prior_file(path: str | Path) -> Path:
-    """The file at `path`: a prior.ckpt, or the one in a run's folder. Raises InputError if there is none."""
-    path = Path(path).expanduser()
-    path = path / "prior.ckpt" if path.is_dir() else path
-    if not path.is_file():
-        raise InputError("no such prior; rave-lite prior ckpt=... makes one", where=path)
-    return path
 
 
 def fingerprint(model: RAVE) -> str:
