@@ -13,6 +13,7 @@ JOBS = {
     "gallery": "hear a run learn: the same hits at each checkpoint, on one page",
     "reconstruct": "play sounds through a model",
     "prior": "learn how its recordings go on, to play by itself",
+    "generate": "let a model play by itself: sound files and a page",
     "export": "write a model as streaming TorchScript for live hosts",
     "import": "go on from a model of the public release",
     "verify": "check an exported file",

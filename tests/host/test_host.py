@@ -18,6 +18,7 @@ from tests.conftest import build
 from tests.host.build import built
 from tests.jack import dummy_card
 from tests.models import measured
+from tests.prior.test_prior import random_prior
 
 pytestmark = pytest.mark.host
 TOLERANCE = 1e-6
@@ -141,6 +142,22 @@ def test_latents_travel_as_wavs(host, exported, tmp_path):
     y, rate = soundfile.read(decoded)
     assert rate == 44100  # not the rate of frames, 43 Hz, times hop
     assert np.abs(y - soundfile.read(direct)[0]).max() <= TOLERANCE
+
+
+def test_it_plays_by_itself(host, tmp_path):
+    """A file with a prior: the temperature in, one value a frame; latents and sound out, as in Python."""
+    model = measured()
+    path, temperature, out = models.written(model, tmp_path, prior=random_prior()), tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(temperature, np.full((24, 1), 0.8), 44100, subtype="FLOAT")
+    for method, tolerance in (("prior", TOLERANCE), ("generate", 1e-5)):
+        run(host, path, temperature, out, "--method", method, "--block", 2 * model.hop, "--set", "seed=3")
+        live = torch.jit.load(str(path)).eval()
+        live.set_seed(3)
+        with torch.inference_mode():
+            expected = getattr(live, method)(torch.full((1, 1, 24), 0.8))[0].T.numpy()
+        output = soundfile.read(out, always_2d=True)[0]
+        assert output.shape == expected.shape
+        assert np.abs(output - expected).max() <= tolerance * max(1, np.abs(expected).max())
 
 
 def test_the_files_own_attributes(host, exported, tmp_path):

@@ -1,0 +1,142 @@
+"""Measures priors: held-out likelihood, what they play beside the recordings, and the time of a block.
+
+    python tests/bench/prior.py likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
+    python tests/bench/prior.py rhythm CKPT DATA HELD_OUT PRIOR
+    python tests/bench/prior.py strokes CKPT DATA HELD_OUT COUNTS
+    python tests/bench/prior.py time CKPT [FILE.ts]
+
+HELD_OUT: names between commas, or every=8. `likelihood` trains a prior for each seed into OUT, and prints nats per frame,
+the gain with several floors of the deviation (0.1 is the one it trains with), and `memorised` of 30 s that it plays.
+`rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes. `time`: decode alone, and
+generate.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from rave_lite.data import catalogue, search_and_cut
+from rave_lite.evaluation.reconstruct import Reconstruction
+from rave_lite.evaluation.timbre import kernel_distance, timbre
+from rave_lite.export.torchscript import Live, export, load
+from rave_lite.model import RAVE
+from rave_lite.prior import network
+from rave_lite.prior.file import load as load_prior
+from rave_lite.prior.file import save
+from rave_lite.prior.fit import fit, nats
+from rave_lite.prior.generate import Performance, generate
+from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
+from rave_lite.prior.network import Prior
+from rave_lite.prior.sequences import sequences
+
+FLOORS = (0.1, 0.3, 1.0)
+
+
+def sides(model: RAVE, data: str, held_out: str) -> tuple[list, list]:
+    names = sorted(path.stem for path in Path(data).rglob("*") if path.suffix in (".wav", ".flac", ".aif", ".aiff"))
+    chosen = names[7 :: int(held_out[6:])] if held_out.startswith("every=") else held_out.split(",")
+    split = catalogue(data, model.sample_rate, held_out=chosen)
+    return search_and_cut(split.train, model.sample_rate), search_and_cut(split.held_out, model.sample_rate)
+
+
+def likelihood(ckpt: str, data: str, held_out: str, out: str, seeds: str = "0,1,2", steps: str = "1500") -> None:
+    model = RAVE.from_checkpoint(ckpt)
+    clips = sides(model, data, held_out)
+    train, held = (sequences(model, side) for side in clips)
+    reconstruct = Reconstruction(model)
+    points = (embedded_strokes([reconstruct(clip.read()[None])[0] for clip in clips[1]], model.sample_rate),
+              embedded_strokes([clip.read() for clip in clips[0]], model.sample_rate))
+    for seed in map(int, seeds.split(",")):
+        start = time.process_time()
+        prior, figures = fit(model, train, held, seed=seed, steps=int(steps))
+        used = time.process_time() - start
+        save(Path(out) / f"prior_{seed}.ckpt", prior, figures, model, "bench")
+        gains = []
+        for floor in FLOORS:
+            network.FLOOR = floor
+            frames = sum(row.counted for row in held)
+            ar1 = sum(float(prior.ar1(row.latents)[: row.counted].sum()) for row in held)
+            gains.append((float(nats(prior, held).sum()) - ar1) / frames)
+        network.FLOOR = FLOORS[0]
+        sound = generate(model, prior, Performance(30.0, temperature=1.0, seed=seed))
+        near = memorised(embedded_strokes([sound], model.sample_rate), *points)
+        shown = {"prior": figures.prior, "AR(1)": figures.ar1, "shuffled": figures.shuffled, "gain": figures.gain,
+                 **{f"gain at {floor}": gain for floor, gain in zip(FLOORS, gains, strict=True)}, "memorised": near}
+        print(f"{Path(data).name} seed {seed}: {figures.strokes} strokes, {figures.frames} frames; step {figures.step}; "
+              f"{', '.join(f'{name} {value:.2f}' for name, value in shown.items())}; {used:.0f} s of CPU", flush=True)
+
+
+def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
+    model = RAVE.from_checkpoint(ckpt)
+    prior, _ = load_prior(prior_file, model)
+    train, held = ([clip.read() for clip in side] for side in sides(model, data, held_out))
+    rate = model.sample_rate
+    reconstruct = Reconstruction(model)
+    of_train, target = rhythm(train, rate), timbre(train, rate)
+    reference = kernel_distance(timbre([reconstruct(sound[None])[0] for sound in held], rate), target)
+    shown = {"held out": held, "training set reconstructed": [reconstruct(sound[None])[0] for sound in train]}
+    shown |= {f"prior, temperature {t}, seed {seed}": [generate(model, prior, Performance(60.0, temperature=t, seed=seed))]
+              for t in (0.8, 1.0) for seed in (1, 2, 3)}
+    print(f"training set: {of_train[0]:.2f} strokes/s; timbre of reconstructed held-out {reference:.4f}")
+    for name, sounds in shown.items():
+        density, intervals, levels = rhythm(sounds, rate)
+        distance = kernel_distance(timbre(sounds, rate), target)
+        print(f"{name}: {density:.2f} strokes/s ({density / of_train[0] - 1:+.0%}); to move: "
+              f"{moved_share(intervals, of_train[1]):.0%} of intervals, {moved_share(levels, of_train[2]):.0%} of levels; "
+              f"timbre {distance:.4f} ({distance / reference:.2f} of held-out)", flush=True)
+
+
+def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
+    model = RAVE.from_checkpoint(ckpt)
+    train, held = (sequences(model, side) for side in sides(model, data, held_out))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
+    for count in map(int, counts.split(",")):
+        chosen, total = [], 0
+        for row in (train[i] for i in order):
+            if total >= count:
+                break
+            ends = (~row.levels.isnan()).cumsum(0)
+            keep = int((ends <= count - total).sum())
+            row = replace(row, latents=row.latents[:keep], levels=row.levels[:keep], counted=min(row.counted, keep))
+            chosen, total = [*chosen, row], total + row.strokes
+        _, figures = fit(model, chosen, held)
+        print(f"{total} strokes, {figures.frames} frames: {figures.prior:.2f} nats, AR(1) {figures.ar1:.2f}, gain "
+              f"{figures.gain:.2f}", flush=True)
+
+
+def block_time(ckpt: str, file: str = "") -> None:
+    torch.set_num_threads(1)
+    model = RAVE.from_checkpoint(ckpt) if Path(ckpt).exists() else None
+    with tempfile.TemporaryDirectory() as folder:
+        if not file:
+            prior = Prior(size=model.latent_size, directions=8)
+            frames = torch.randn(400, model.latent_size)
+            prior.measure(frames[1:], frames[:-1], torch.randn(50) - 20, torch.zeros(model.latent_size))
+            export(Live(model, batch_size=1, prior=prior), Path(folder) / "live.ts", {})
+        live = load(Path(file or f"{folder}/live.ts"))
+        live.get_methods()
+        p, one = torch.zeros(1, live.latent_size, 1), torch.ones(1, 1, 1)
+        calls = {"decode": lambda: live.decode(p), "prior": lambda: live.prior(one), "generate": lambda: live.generate(one)}
+        spent = {name: [] for name in calls}
+        with torch.inference_mode():
+            for _ in range(400):
+                for name, call in calls.items():
+                    start = time.thread_time()
+                    call()
+                    spent[name].append(1000 * (time.thread_time() - start))
+        medians = {name: statistics.median(times[50:]) for name, times in spent.items()}
+    print(f"block of {live.hop}: " + ", ".join(f"{name} {ms:.3f} ms" for name, ms in medians.items()) +
+          f"; generate is {medians['generate'] / medians['decode']:.2f} of decode (CPU time of one thread)")
+
+
+if __name__ == "__main__":
+    commands = {"likelihood": likelihood, "rhythm": play, "strokes": strokes, "time": block_time}
+    if len(sys.argv) < 3 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    torch.set_num_threads(1)
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,74 @@
+"""What a prior plays offline: as the file does, after an opening, in the rhythm of a groove; its figures."""
+
+import numpy as np
+import pytest
+import torch
+
+from rave_lite.export.torchscript import load
+from rave_lite.prior.generate import Performance, by_rank, draw, generate, heard
+from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
+from rave_lite.prior.sequences import Sequence
+from tests.models import measured, written
+from tests.prior.test_prior import random_prior, steady
+from tests.sounds import drum
+
+
+def test_offline_is_what_the_file_plays(tmp_path):
+    model, prior = measured(), random_prior()
+    live = load(written(model, tmp_path, prior=prior))
+    live.set_seed(3)
+    live.set_density(2.0)
+    frames = 30
+    sound = generate(model, prior, Performance(frames * model.hop / model.sample_rate, 0.7, 2.0, 3))
+    with torch.inference_mode():
+        played = torch.cat([live.generate(torch.full((1, 1, n), 0.7)) for n in (1, 4, 25)], 2)[0, 0].numpy()
+    assert np.abs(played).max() > 0.01
+    assert played == pytest.approx(sound, abs=1e-5 * max(1, float(np.abs(played).max())))
+
+
+def test_an_opening_comes_first_and_is_gone_on_from():
+    model, prior, row = measured(), random_prior(), steady(20)
+    performance = Performance(1.0, seed=2)
+    alone, after = (generate(model, prior, p) for p in (performance, Performance(1.0, seed=2, opening=row)))
+    assert len(after) == len(alone) + 20 * model.hop
+    assert not np.allclose(draw(prior, performance, 8), draw(prior, Performance(1.0, seed=2, opening=row), 8))
+
+
+def test_a_groove_drives_the_strokes_over_and_over():
+    prior, row = random_prior(), steady(21, every=7)
+    classes = by_rank(prior, row)
+    assert torch.equal(classes > 0, ~row.levels.isnan())
+    assert classes.max() > classes[classes > 0].min()
+    free, driven = (draw(prior, Performance(1.0, groove=groove), 42) for groove in (None, row))
+    assert not torch.equal(free, driven)
+    silent = Sequence("none", row.latents, torch.full_like(row.levels, torch.nan), row.counted)
+    assert not by_rank(prior, silent).any()
+
+
+def test_memorised_is_1_for_copies_and_0_for_equals():
+    rng = np.random.default_rng(0)
+    training, held_out, fresh = (rng.standard_normal((300, 4)) for _ in range(3))
+    assert memorised(training[:100] + 1e-3, held_out, training) == 1.0
+    assert memorised(fresh, held_out, training) == pytest.approx(0, abs=0.15)
+    assert memorised(np.zeros((0, 4)), held_out, training) == 0.0
+
+
+def test_rhythm_counts_strokes_and_intervals():
+    rate = 44100
+    sound = np.zeros(4 * rate, np.float32)
+    for at in np.arange(0.1, 3.9, 0.25):
+        hit = drum(0, 0.12)
+        sound[round(at * rate) :][: len(hit)] += hit
+    density, intervals, levels = rhythm([sound], rate)
+    assert density == pytest.approx(4, abs=0.3)
+    assert intervals.argmax() == 2
+    assert levels.sum() == pytest.approx(1)
+    assert moved_share(intervals, intervals) == 0
+    assert moved_share(np.array([1.0, 0]), np.array([0, 1.0])) == 1
+    assert embedded_strokes([sound], rate).shape == (round(4 * density), 39)
+
+
+def test_silence_has_no_strokes():
+    model = measured()
+    row = heard(model, np.zeros(8192, np.float32), "silence")
+    assert (row.strokes, row.counted) == (0, 8192 // model.hop)
