@@ -10,6 +10,7 @@ from torch import Tensor, nn
 FLOOR = 0.1  # standard deviations: no density knows a direction better, nor does the Gaussian that it is compared with
 RANGE = 7.0  # log factors of a deviation, at most
 OLD = 1000.0  # frames: no stroke counts as longer ago
+AGES = sorted({round(1.15**power) for power in range(50)})  # frames: where the bins of a stroke's age begin
 
 
 class Prior(nn.Module):
@@ -37,6 +38,7 @@ class Prior(nn.Module):
     others: Tensor
     others_mean: Tensor
     edges: Tensor
+    ages: Tensor
 
     def __init__(self, *, size: int, directions: int, hidden: int = 256, layers: int = 2, components: int = 8,
                  loudness: int = 4, dropout: float = 0.3):
@@ -45,9 +47,10 @@ class Prior(nn.Module):
         n = directions
         self.size, self.directions, self.hidden, self.layers = size, n, hidden, layers
         self.components, self.classes = components, loudness + 1
-        self.gru = nn.GRU(n + self.classes + 1, hidden, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+        self.gru = nn.GRU(n + self.classes + len(AGES), hidden, layers, batch_first=True,
+                          dropout=dropout if layers > 1 else 0.0)
         self.dropout = nn.Dropout(dropout)
-        self.stroke = nn.Linear(hidden, self.classes)
+        self.stroke = nn.Linear(hidden + len(AGES), self.classes)
         self.inner = nn.Linear(hidden + self.classes, hidden)
         self.outer = nn.Linear(hidden, components * (1 + 2 * n))
         nn.init.normal_(self.outer.weight, std=0.01)
@@ -57,6 +60,7 @@ class Prior(nn.Module):
                   "edges": (loudness - 1,)}
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
+        self.register_buffer("ages", torch.tensor(AGES, dtype=torch.float32) + 0.5, persistent=False)
 
     @torch.jit.unused
     def standardise(self, latents: Tensor) -> Tensor:
@@ -75,7 +79,15 @@ class Prior(nn.Module):
 
     def inputs(self, before: Tensor, stroke_before: Tensor, age: Tensor) -> Tensor:
         """What the network hears: the frame before, its stroke variable, and frames since the last stroke began."""
-        return torch.cat([before, one_hot(stroke_before, self.classes), 0.25 * torch.log1p(age).unsqueeze(-1)], -1)
+        return torch.cat([before, one_hot(stroke_before, self.classes), self.binned(age)], -1)
+
+    def binned(self, age: Tensor) -> Tensor:
+        """One-hot ages, by frames for short ones: when a stroke is due can be read from them at once."""
+        return one_hot((age.unsqueeze(-1) > self.ages).sum(-1), len(self.ages))
+
+    def strokes(self, h: Tensor, age: Tensor) -> Tensor:
+        """Logits of the stroke variable, of the network's state and frames since the last stroke."""
+        return self.stroke(torch.cat([h, self.binned(age)], -1))
 
     def mixture(self, h: Tensor, stroke: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of the frame: log weights `(..., C)`, means and deviations without the floor `(..., C, directions)`."""
@@ -91,9 +103,10 @@ class Prior(nn.Module):
 
         `heard`: the frames before, as the network hears them (training adds noise).
         """
-        hidden, _ = self.gru(self.inputs(heard, F.pad(strokes[:, :-1], (1, 0)), ages(strokes)))
+        age = ages(strokes)
+        hidden, _ = self.gru(self.inputs(heard, F.pad(strokes[:, :-1], (1, 0)), age))
         hidden = self.dropout(hidden)
-        of_stroke = torch.log_softmax(self.stroke(hidden), -1).gather(-1, strokes.unsqueeze(-1)).squeeze(-1)
+        of_stroke = torch.log_softmax(self.strokes(hidden, age), -1).gather(-1, strokes.unsqueeze(-1)).squeeze(-1)
         weight, mean, scale = self.mixture(hidden, strokes, heard)
         return of_stroke + torch.logsumexp(weight + gaussian(frames.unsqueeze(-2), mean, floored(scale)), -1)
 

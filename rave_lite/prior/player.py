@@ -81,7 +81,7 @@ class PriorPlayer(nn.Module):
         state, n = self.state[: noise.shape[0]], self.directions
         memory, before = self.remember(state)
         chance = 0.5 * torch.erfc(noise[:, n:] * (-(0.5**0.5)))
-        logits = self.prior.stroke(memory[-1])
+        logits = self.prior.strokes(memory[-1], state[:, self.memory * self.hidden + n + 1])
         logits = torch.cat([logits[:, :1], logits[:, 1:] + self.knobs[1].log()], 1)
         stroke = torch.where(forced < 0, choose(logits, chance[:, :1]), forced)
         weight, mean, scale = self.prior.mixture(memory[-1], stroke, before)

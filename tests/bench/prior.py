@@ -77,18 +77,21 @@ def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
     train, held = ([clip.read() for clip in side] for side in sides(model, data, held_out))
     rate = model.sample_rate
     reconstruct = Reconstruction(model)
-    of_train, target = rhythm(train, rate), timbre(train, rate)
-    reference = kernel_distance(timbre([reconstruct(sound[None])[0] for sound in held], rate), target)
-    shown = {"held out": held, "training set reconstructed": [reconstruct(sound[None])[0] for sound in train]}
-    shown |= {f"prior, temperature {t}, seed {seed}": [generate(model, prior, Performance(60.0, temperature=t, seed=seed))]
-              for t in (0.8, 1.0) for seed in (1, 2, 3)}
-    print(f"training set: {of_train[0]:.2f} strokes/s; timbre of reconstructed held-out {reference:.4f}")
+    reconstruct = Reconstruction(model)
+    heard, answers = ([reconstruct(sound[None])[0] for sound in side] for side in (train, held))
+    (density, intervals, _), (_, _, levels), target = rhythm(train, rate), rhythm(heard, rate), timbre(train, rate)
+    reference = kernel_distance(timbre(answers, rate), target)
+    print(f"training set: {density:.2f} strokes/s; timbre of held-out recordings, reconstructed: {reference:.4f}; "
+          "levels are compared with the training set reconstructed")
+    shown = {"training set": train, "held out": held, "held out, reconstructed": answers}
+    shown |= {f"temperature {t}, seed {seed}": [generate(model, prior, Performance(60.0, temperature=t, seed=seed))]
+              for t, seed in ((1.0, 1), (1.0, 2), (1.0, 3), (0.7, 1))}
     for name, sounds in shown.items():
-        density, intervals, levels = rhythm(sounds, rate)
+        often, apart, loud = rhythm(sounds, rate)
         distance = kernel_distance(timbre(sounds, rate), target)
-        print(f"{name}: {density:.2f} strokes/s ({density / of_train[0] - 1:+.0%}); to move: "
-              f"{moved_share(intervals, of_train[1]):.0%} of intervals, {moved_share(levels, of_train[2]):.0%} of levels; "
-              f"timbre {distance:.4f} ({distance / reference:.2f} of held-out)", flush=True)
+        print(f"{name}: {often:.2f} strokes/s ({often / density - 1:+.0%}); to move: {moved_share(apart, intervals):.0%} of "
+              f"intervals, {moved_share(loud, levels):.0%} of levels; timbre {distance:.4f} ({distance / reference:.2f})",
+              flush=True)
 
 
 def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:

@@ -1,7 +1,5 @@
 """The prior: its likelihood against torch.distributions, what it draws, its training, its file."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 from rave_lite import InputError
 from rave_lite.prior.file import load, save
 from rave_lite.prior.fit import fit
-from rave_lite.prior.network import FLOOR, Prior, ages
+from rave_lite.prior.network import AGES, FLOOR, Prior, ages
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.prior.sequences import Sequence, sequences, strokes
 from tests.models import measured
@@ -51,19 +49,21 @@ def test_the_likelihood_is_that_of_torch_distributions():
     expected, heard = [], prior.start
     frames, classes = prior.standardise(latents), prior.classify(row.levels)
     memory, stroke, age = [torch.zeros(1, 12).double() for _ in range(2)], torch.tensor([0]), 1000.0
-    cells = [torch.nn.GRUCell(size, 12).double() for size in (5 + 5 + 1, 12)]
+    cells = [torch.nn.GRUCell(size, 12).double() for size in (5 + 5 + len(AGES), 12)]
     for layer, cell in enumerate(cells):
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             setattr(cell, name, getattr(prior.gru, f"{name}_l{layer}"))
     for frame, here in zip(frames, classes, strict=True):
         one_hot = torch.nn.functional.one_hot(stroke, 5).double()
-        x = torch.cat([heard[None], one_hot, torch.tensor([[0.25 * math.log1p(age)]]).double()], 1)
+        old = torch.eye(len(AGES) + 1)[[sum(age > edge + 0.5 for edge in AGES)], :-1].double()
+        x = torch.cat([heard[None], one_hot, old], 1)
         for layer, cell in enumerate(cells):
             x = memory[layer] = cell(x, memory[layer])
         weight, mean, scale = prior.mixture(x, here[None].double().long(), heard[None])
         components = Independent(Normal(mean, (scale**2 + FLOOR**2).sqrt()), 1)
         density = MixtureSameFamily(Categorical(logits=weight), components)
-        expected.append(Categorical(logits=prior.stroke(x)).log_prob(here) + density.log_prob(frame[None]))
+        strokes_here = Categorical(logits=prior.stroke(torch.cat([x, old], 1)))
+        expected.append(strokes_here.log_prob(here) + density.log_prob(frame[None]))
         heard, stroke, age = frame, here[None], 1.0 if here else min(1000.0, age + 1)
     assert torch.allclose(prior.log_likelihood(latents, row.levels), torch.cat(expected), atol=1e-5)
 
@@ -123,7 +123,7 @@ def test_what_it_draws_has_the_likelihood_it_says():
     state = player.state[:, 2 * 12 + 5]
     other = PriorPlayer(prior, 1500)
     other(temperature[..., :2], free[:, :2])
-    expected = torch.softmax(prior.stroke(other.remember(other.state)[0][-1]), 1).mean(0)
+    expected = torch.softmax(prior.strokes(other.remember(other.state)[0][-1], other.state[:, 2 * 12 + 6]), 1).mean(0)
     seen = torch.stack([(state == c).float().mean() for c in range(5)])
     assert torch.allclose(seen, expected, atol=4 * 0.5 / 1500**0.5)
     player.reset()
