@@ -16,12 +16,12 @@ from rave_lite.prior.network import Prior
 from rave_lite.prior.sequences import Sequence
 from rave_lite.tables import make_table
 
-FEW_STROKES = 60  # docs/benchmarks.md
+FEW_STROKES = 60  # a guess: docs/benchmarks.md
 LEAST_GAIN = 0.3  # nats per frame
-FIRST = 8  # directions, or as many as are audible
+FIRST = 8  # directions
 LEAST_FRAMES = 64  # to train on
 ROWS, LENGTH = 4, 128  # of a batch, frames of a row
-EVERY, PATIENCE = 20, 8  # steps between validations; so many without gain end the training
+EVERY, PATIENCE = 20, 8  # steps from one validation to the next; so many without gain end the training
 RATE, DECAY, WARM_UP = 2e-3, 1e-2, 20  # of AdamW; steps
 HEARD_NOISE = 0.1  # standard deviations: noise on the frames that the network hears in training
 
