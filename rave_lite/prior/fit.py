@@ -86,6 +86,7 @@ def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directi
     levels = torch.cat([row.levels for row in train])
     prior.measure(torch.cat([row.latents[: row.counted] for row in train]), before, levels[~levels.isnan()], silence)
     data = [(prior.standardise(row.latents), prior.classify(row.levels)) for row in train]
+    prior.measure_strokes([strokes for _, strokes in data])
     optimizer = torch.optim.AdamW(prior.parameters(), lr=RATE, weight_decay=DECAY)
     generator = torch.Generator().manual_seed(seed)
     history: list[Tensor] = []  # nats of each held-out sequence

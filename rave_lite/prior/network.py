@@ -10,6 +10,7 @@ from torch import Tensor, nn
 FLOOR = 0.1  # standard deviations: no density knows a direction better, nor does the Gaussian that it is compared with
 RANGE = 7.0  # log factors of a deviation, at most
 OLD = 1000.0  # frames: no stroke counts as longer ago
+PSEUDO = 2.0  # frames of average strokes that each age counts beside its own
 AGES = sorted({round(1.15**power) for power in range(50)})  # frames: where the bins of a stroke's age begin
 
 
@@ -20,7 +21,8 @@ class Prior(nn.Module):
     network knows all earlier frames and how long ago the last stroke was. First it says how likely each stroke is; then,
     given the stroke, the frame's density: a mixture of `components` Gaussians. A component's mean and deviations are those
     of a Gaussian AR(1) process, the best one of the training set, moved and scaled by the network. The axes are those in
-    which the errors of that process are uncorrelated, so a Gaussian with all its covariances is where training starts.
+    which the errors of that process are uncorrelated, so a Gaussian with all its covariances is where training starts; for
+    strokes it is a renewal process.
 
     `size`: latents of the model; `directions`: those that are drawn, the strongest. The others follow by regression.
     """
@@ -155,6 +157,16 @@ class Prior(nn.Module):
         self.others_mean.copy_(others_mean)
         if len(levels):
             self.edges.copy_(levels.quantile(torch.arange(1, len(self.edges) + 1) / (len(self.edges) + 1)))
+
+    @torch.jit.unused
+    @torch.no_grad()
+    def measure_strokes(self, sequences: list[Tensor]) -> None:
+        """Start as the renewal process of the training set: each stroke as likely as there at its age. `(T,)` each."""
+        counts = torch.stack([one_hot(row, self.classes).T @ self.binned(ages(row[None])[0]) for row in sequences]).sum(0)
+        share = one_hot(torch.cat(sequences), self.classes).mean(0).clamp_min(1e-4)
+        rate = (counts + PSEUDO * share[:, None]) / (counts.sum(0) + PSEUDO)
+        self.stroke.bias.copy_(share.log())
+        self.stroke.weight.copy_(F.pad(rate.log() - share.log()[:, None], (self.hidden, 0)))
 
 
 def one_hot(numbers: Tensor, count: int) -> Tensor:

@@ -188,6 +188,16 @@ def test_training_beats_a_gaussian_and_keeps_its_word(tmp_path):
         load(tmp_path / "none.ckpt", model)
 
 
+@torch.no_grad()
+def test_training_starts_from_a_renewal_process():
+    prior, row = Prior(size=16, directions=5, **SMALL), steady(210, every=7)
+    strokes = (~row.levels.isnan()).long()
+    prior.measure_strokes([strokes])
+    chance = 1 - torch.softmax(prior.strokes(torch.randn(10, 12), torch.arange(1.0, 11.0)), 1)[:, 0]
+    assert chance[6] > 0.9
+    assert chance[:6].max() < 0.05
+
+
 def test_too_few_frames_are_told():
     with pytest.raises(InputError, match="20 frames of latents to train on"):
         fit(measured(), [steady(20)], [steady(20)])
