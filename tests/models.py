@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rave_lite.data import Windows
 from rave_lite.evaluation.latents import measure
@@ -38,6 +38,16 @@ def with_snakes(model: RAVE) -> RAVE:
     for snake in (part for part in model.modules() if isinstance(part, Snake)):
         snake.log_alpha.normal_(0, 0.7)
     model.decoder.waveform.weight = 40 * model.decoder.waveform.weight
+    return model
+
+
+@torch.no_grad()
+def with_statistics(model: RAVE) -> RAVE:
+    """`model` itself, its batch normalisations each of other statistics."""
+    for norm in (part for part in model.modules() if isinstance(part, nn.BatchNorm1d)):
+        norm.running_mean.normal_(0, 0.003)
+        norm.running_var.uniform_(0.2, 1)
+        norm.bias.normal_(0, 0.003)
     return model
 
 

@@ -38,7 +38,7 @@ def assert_streams(module: nn.Module, *, hop: int = 1, channels: int = 1, frames
     """Streaming equals offline: (a) by prefix, (b) over chunkings, in both precisions, (c) scripted, saved and loaded,
     in another process where `folder` is given, (d) after a reset, (e) for one stream and for four independent ones."""
     rng = np.random.default_rng(seed)
-    set_noise(module, 0)
+    set_noise(module.eval(), 0)
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
         module = module.to(dtype)
         x = torch.from_numpy(0.1 * rng.standard_normal((4, channels, frames * hop))).to(dtype)

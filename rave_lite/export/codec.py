@@ -1,6 +1,7 @@
 """The streaming model of an exported file: encoder and decoder, each planned into an `Arena`."""
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable
 from typing import Any, Final
 
 import torch
@@ -8,11 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.export.arena import Arena
+from rave_lite.export.folding import fold, normalised_products, shift
 from rave_lite.export.noise import BlockNoise, NoiseFilter
 from rave_lite.export.plan import Plan, Region, length
 from rave_lite.export.precision import lower_precision
-from rave_lite.layers import MatrixConv, ResidualUnit, Snake, stream
+from rave_lite.layers import stream
+from rave_lite.layers.noise import modified_sigmoid
 from rave_lite.model import RAVE
+from rave_lite.model.decoder import LoudnessDecoder
+from rave_lite.model.discrete import Discrete
+from rave_lite.model.encoder import StridedStage
 from rave_lite.model.latent import Spherical, Wasserstein
 
 AUDIO_LIMIT = 8.0  # times full scale: louder input is an error, and must not overflow in the model
@@ -26,6 +32,12 @@ class Codec(nn.Module):
         pass
 
     def decode(self, p: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def codes(self) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def from_codes(self, codes: Tensor) -> Tensor:  # type: ignore[empty-body]
         pass
 
     def reset(self) -> None:
@@ -64,6 +76,16 @@ class StreamingCodec(nn.Module):
         return self.decoder(p)
 
     @torch.jit.export
+    def codes(self) -> Tensor:
+        """What a discrete latent chose of the block that was encoded last, `(B, codebooks, T / hop)`."""
+        return self.encoder.codes
+
+    @torch.jit.export
+    def from_codes(self, codes: Tensor) -> Tensor:
+        """Codes to principal directions, `(B, codebooks, T) -> (B, size, T)`; of others than a discrete latent nothing."""
+        return self.encoder.rotated(codes)
+
+    @torch.jit.export
     def reset(self) -> None:
         """Forget every stream and restart the noise."""
         for part in self.modules():
@@ -86,50 +108,13 @@ class StreamingCodec(nn.Module):
                 part.set_seed(seed)  # type: ignore[operator]
 
 
-def fold(rave: Any) -> None:
-    """Fold what is linear next to the products of a streaming model into them.
-
-    The rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the release's signs.
-    """
-    for activation, conv in activated_products(rave):
-        if isinstance(activation, Snake):
-            conv.product.weight /= activation.log_alpha.exp().repeat(conv.product.in_features // len(activation.log_alpha))
-    last, waveform = rave.encoder.last, rave.decoder.waveform
-    rotated = rave.principal.directions @ last.product.weight[: rave.latent.size]
-    last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
-    waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit
-    bank = rave.pqmf
-    bank.synthesis.product.weight *= rave.decoder.limit
-    if bank.alternate:  # the signs of even and odd frames: a product gives two frames
-        first, second = bank.signs[..., 0].float(), bank.signs[..., 1].float()
-        weight, kernel = bank.analysis.product.weight, bank.analysis.span
-        pair = torch.cat([F.pad(first * weight, (0, bank.n_bands)), F.pad(second * weight, (bank.n_bands, 0))])
-        bank.analysis = MatrixConv(pair, bank.analysis.past, kernel_size=kernel + 1, stride=2, ratio=2)
-        weight, kernel = bank.synthesis.product.weight, bank.synthesis.span
-        signs = torch.cat([(first, second)[(i + 1 - kernel) % 2] for i in range(kernel + 1)]).T
-        pair = torch.cat([F.pad(weight, (0, bank.n_bands)), F.pad(weight, (bank.n_bands, 0))]) * signs
-        bank.synthesis = MatrixConv(pair, bank.synthesis.past, kernel_size=kernel + 1, stride=2, ratio=2 * bank.n_bands)
-
-
-def activated_products(rave: Any) -> Iterator[tuple[nn.Module, Any]]:
-    """The activations, each with the product that follows it."""
-    units: list[Any] = [part for part in rave.modules() if isinstance(part, ResidualUnit)]
-    for unit in units:
-        yield from zip(unit.branch[::2], unit.branch[1::2], strict=True)
-    yield from ((stage.activation, stage.down) for stage in rave.encoder.stages)
-    yield from ((stage.activation, stage.up) for stage in rave.decoder.stages)
-    yield rave.encoder.activation, rave.encoder.last
-    yield rave.decoder.activation, rave.decoder.waveform
-    if rave.decoder.noise is not None:
-        net = [rave.decoder.activation, *rave.decoder.noise.net]
-        yield from zip(net[::2], net[1::2], strict=True)
-
-
 def plan_units(plan: Plan, units: Iterable[Any], x: Region) -> Region:
     """Add residual units that read `x`; returns the output of the last."""
-    hidden = plan.region(x.channels, x.rate)
+    hidden = None
     for unit in units:
         outer, wide, inner, out = unit.branch
+        if hidden is None or hidden.past:
+            hidden = plan.region(x.channels, x.rate)
         plan.step(wide, x, hidden, activation=outer)
         x = plan.step(out, hidden, plan.region(x.channels, x.rate), activation=inner, skip=x, skip_delay=length(unit.skip))
     return x
@@ -140,6 +125,8 @@ class StreamingEncoder(nn.Module):
 
     limit: Final[float] = AUDIO_LIMIT
     centre: Tensor
+    directions: Tensor
+    codes: Tensor
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
         super().__init__()
@@ -148,15 +135,26 @@ class StreamingEncoder(nn.Module):
         samples, bands = (plan.region(self.n_bands, rate, wide=True) for _ in range(2))
         self.dry = plan.tap(samples, dry_delay // self.n_bands)
         plan.step(rave.pqmf.analysis, samples, bands)
-        x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate))
+        shifts = {conv: shift(norm) for conv, norm in normalised_products(rave)}
+        x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate),
+                      bias=shifts.get(rave.encoder.first))
         for stage in rave.encoder.stages:
-            x, rate = plan_units(plan, stage.units, x), rate // stage.down.stride
-            x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activation=stage.activation)
+            if not isinstance(stage, StridedStage):
+                x = plan_units(plan, stage.units, x)
+            rate //= stage.down.stride
+            x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activation=stage.activation,
+                          bias=shifts.get(stage.down))
         self.spherical = isinstance(rave.latent, Spherical)
+        self.quantiser: Any = copy.deepcopy(rave.latent) if isinstance(rave.latent, Discrete) else None
+        if self.quantiser is not None:
+            self.quantiser.register_module("noise", nn.Identity())  # the decoder has it
+        self.register_buffer("codes", torch.zeros(1, 0, 1, dtype=torch.int64), persistent=False)
         self.register_buffer("centre", -rave.principal.directions @ rave.principal.mean, persistent=False)
+        turned = rave.principal.directions.clone() if self.quantiser is not None else torch.empty(0)
+        self.register_buffer("directions", turned, persistent=False)
         self.latents = len(plan.regions)
         plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activation=rave.encoder.activation,
-                  bias=None if self.spherical else self.centre)
+                  bias=None if self.spherical or self.quantiser is not None else self.centre)
         self.arena = Arena(plan, batch_size, dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,7 +166,17 @@ class StreamingEncoder(nn.Module):
         p = self.arena.fresh(views, self.latents).float()
         if self.spherical:
             p = F.normalize(p, dim=2) + self.centre
+        if self.quantiser is not None:
+            self.codes = self.quantiser.codes(p.permute(1, 2, 0))
+            return self.rotated(self.codes), self.arena.tapped(views, self.dry).transpose(0, 1)
         return p.permute(1, 2, 0), self.arena.tapped(views, self.dry).transpose(0, 1)
+
+
+    def rotated(self, codes: Tensor) -> Tensor:
+        if self.quantiser is None:
+            return codes[:, :0].float()
+        z = self.quantiser.from_codes(codes).transpose(1, 2)
+        return (z @ self.directions.t() + self.centre).transpose(1, 2)
 
 
 class StreamingDecoder(nn.Module):
@@ -176,6 +184,8 @@ class StreamingDecoder(nn.Module):
 
     mean: Tensor
     directions: Tensor
+    loud: Final[bool]
+    late_loudness: int
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
         super().__init__()
@@ -189,11 +199,15 @@ class StreamingDecoder(nn.Module):
             rate *= stage.up.ratio
             x = plan.step(stage.up, x, plan.region(x.channels // 2, rate), activation=stage.activation)
             x = plan_units(plan, stage.units, x)
-        self.waveform = len(plan.regions)
-        plan.step(decoder.waveform, x, plan.region(2 * n_bands, rate), activation=decoder.activation)
+        self.waveform, self.loud = len(plan.regions), isinstance(decoder, LoudnessDecoder)
+        plan.step(decoder.waveform, x, plan.region(decoder.outputs * n_bands, rate), activation=decoder.activation)
+        if self.loud:
+            loudness = plan.step(decoder.loudness, x, plan.region(1, rate))
+            self.late_loudness = plan.tap(loudness, length(decoder.loudness_skew))
         self.gated = len(plan.regions)
         self.late_waveform = plan.tap(plan.region(n_bands, rate), length(decoder.waveform_skew))
-        sources: list[tuple[Any, int]] = [(rave.latent.noise, 1)] if isinstance(rave.latent, Wasserstein) else []
+        noisy = isinstance(rave.latent, Wasserstein | Discrete)
+        sources: list[tuple[Any, int]] = [(rave.latent.noise, 1)] if noisy else []
         self.latent_noise, gain = len(sources), torch.ones(sum(source.channels for source, _ in sources))
         self.filter = None
         if decoder.noise is not None:
@@ -237,12 +251,19 @@ class StreamingDecoder(nn.Module):
             self.noise(frames, streams, targets)
         self.arena.run(views)
         gated = self.arena.fresh(views, self.gated)
-        torch._C._nn.glu(self.arena.fresh(views, self.waveform), -1, out=gated)  # type: ignore[call-arg]
+        if self.loud:
+            torch.tanh(self.arena.fresh(views, self.waveform), out=gated)
+            gated.mul_(modified_sigmoid(self.arena.tapped(views, self.late_loudness)))
+        else:
+            torch._C._nn.glu(self.arena.fresh(views, self.waveform), -1, out=gated)  # type: ignore[call-arg]
         y = self.arena.tapped(views, self.late_waveform)
         if self.filter is not None:
             self.filter(self.arena.fresh(views, self.amplitude), self.arena.tapped(views, self.late_noise),
                         self.arena.fresh(views, self.filtered))
             y = y + self.arena.tapped(views, self.late_filtered)
-        torch.tanh(y, out=self.arena.fresh(views, self.bands))
+        if self.loud:
+            self.arena.fresh(views, self.bands).copy_(y)
+        else:
+            torch.tanh(y, out=self.arena.fresh(views, self.bands))
         self.arena.finish(views)
         return self.arena.fresh(views, self.bands + 1).transpose(0, 1)

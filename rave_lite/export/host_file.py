@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 FLOAT = 2  # nn~'s code. It takes Pure Data's "0.000000" for no bool, and throws for an int that is nan or exceeds 32 bits
 FACTS = ("sample_rate", "sampling_rate", "hop", "regular", "latency", "receptive_field", "precision", "batch_size",
-         "channels", "stereo", "latent_size", "full_latent_size", "attributes")
+         "channels", "stereo", "codebooks", "entries", "latent_size", "full_latent_size", "attributes")
 
 
 @torch.jit.interface
@@ -31,6 +31,12 @@ class Instrument(nn.Module):
         pass
 
     def generate(self, temperature: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def encode_codes(self, x: Tensor) -> Tensor:  # type: ignore[empty-body]
+        pass
+
+    def decode_codes(self, codes: Tensor) -> Tensor:  # type: ignore[empty-body]
         pass
 
     def reset(self) -> None:
@@ -74,6 +80,9 @@ class HostFile(nn.Module):
             temperatures = [f"{name} temperature".removeprefix("audio ") for name in channels]
             methods |= {"prior": (temperatures, live.hop, latents, live.hop),
                         "generate": (temperatures, live.hop, channels, 1)}
+        codes = [f"{name} code {i + 1}".removeprefix("audio ") for name in channels for i in range(live.codebooks)]
+        if codes:
+            methods |= {"encode_codes": (channels, 1, codes, live.hop), "decode_codes": (codes, live.hop, channels, 1)}
         self.methods = list(methods)
         for name, (inputs, in_ratio, outputs, out_ratio) in methods.items():
             params = torch.tensor([len(inputs), in_ratio, len(outputs), out_ratio])
@@ -136,6 +145,10 @@ def host_interface(methods: list[str], attributes: list[str]) -> type:
     return torch.jit.interface(Host)  # type: ignore[no-any-return]
 
 
+CODES = {"encode_codes": "x", "decode_codes": "codes"}  # methods of a discrete latent, and what they take
+PLAY_CODES = "            host.decode_codes(host.encode_codes(silence))\n"
+ALONE = {"prior": "temperature", "generate": "temperature"}  # of a file with a prior
+PLAY_ALONE = "".join(f"            host.{name}(silence[:, :, :1])\n" for name in ALONE)
 # Also plays some silence, unless the file has played before: that compiles. In a loop, else `host` counts as a HostFile.
 GET_METHODS = """
 def get_methods(self) -> List[str]:
@@ -145,7 +158,7 @@ def get_methods(self) -> List[str]:
         for host in hosts:
 {set_attributes}            host.forward(silence)
             host.decode(host.encode(silence))
-{play_by_itself}            host.reset()
+{other_methods}            host.reset()
     return self.methods
 """
 
@@ -158,12 +171,12 @@ def script(live: "Live") -> torch.jit.ScriptModule:
     for i, name in enumerate(live.attributes):
         scripted.define(f"def set_{name}(self, value: float) -> int:\n    return self.live.set({i}, value)\n")
         scripted.define(f"def get_{name}(self) -> Tuple[float]:\n    return (self.live.get({i}),)\n")
-    own = [name for name in ("prior", "generate") if live.player is not None]
-    for name in own:
-        scripted.define(f"def {name}(self, temperature: Tensor) -> Tensor:\n    self.is_warm = True\n"
-                        f"    return self.live.{name}(temperature)\n")
-    Host = host_interface(["forward", "encode", "decode", *own], live.attributes)  # noqa: F841  # named in GET_METHODS
+    own = (ALONE if live.player is not None else {}) | (CODES if live.codebooks else {})
+    for name, x in own.items():
+        body = f"    self.is_warm = True\n    return self.live.{name}({x})\n"
+        scripted.define(f"def {name}(self, {x}: Tensor) -> Tensor:\n{body}")
+    Host = host_interface(scripted.methods, live.attributes)  # noqa: F841  # named in GET_METHODS
     once_each = [f"            host.set_{name}(host.get_{name}()[0])\n" for name in live.attributes]
-    alone = [f"            host.{name}(silence[:, :, :1])\n" for name in own]
-    scripted.define(GET_METHODS.format(set_attributes="".join(once_each), play_by_itself="".join(alone)))
+    others = PLAY_ALONE * (live.player is not None) + PLAY_CODES * bool(live.codebooks)
+    scripted.define(GET_METHODS.format(set_attributes="".join(once_each), other_methods=others))
     return scripted

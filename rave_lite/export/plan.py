@@ -45,7 +45,7 @@ class Step:
 
     @property
     def reach(self) -> int:
-        return 0 if isinstance(self.layer, Snake) else length(self.layer.past)
+        return 0 if isinstance(self.layer, Snake) else length(self.layer.past) - self.layer.skipped
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

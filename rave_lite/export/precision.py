@@ -22,7 +22,7 @@ def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
         raise InputError(f"{precision!r} is none of {', '.join(PRECISIONS)}", where="precision")
     if precision == "int8":
         quantize(rave)
-    for part in (rave.encoder, rave.decoder, rave.latent):
+    for part in (rave.encoder, rave.decoder):
         part.to(PRECISIONS[precision])
     return PRECISIONS[precision]
 

@@ -19,6 +19,7 @@ from rave_lite.layers import LevelFollower, StreamingPad
 from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
+from rave_lite.model.discrete import Discrete
 from rave_lite.prior.network import Prior
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.runs import check_export
@@ -57,6 +58,8 @@ class Live(Attributes):
         self.core = StreamingCodec(model, streams, precision, 0 if self.converts else self.latency)  # type: ignore[assignment]
         self.dry = StreamingPad(1, self.latency if self.converts else 0, streams)
         self.measured = bool(model.principal.measured)
+        self.codebooks = model.latent.codebooks if isinstance(model.latent, Discrete) and not self.converts else 0
+        self.entries = model.latent.count if self.codebooks else 0
         self.batch_size, self.channels, self.stereo = batch_size, channels, False
         self.frame = math.gcd(self.hop, model.pqmf.n_bands)  # samples of which `follower` measures the level
         self.follower = LevelFollower(self.frame, self.sample_rate, streams)
@@ -112,6 +115,21 @@ class Live(Attributes):
     def generate(self, temperature: Tensor) -> Tensor:
         """`(B, channels, T / hop) -> (B, channels, T)`: `decode(prior(temperature))`."""
         return self.decode(self.prior(temperature))
+
+    @torch.jit.export
+    def encode_codes(self, x: Tensor) -> Tensor:
+        """`(B, channels, T) -> (B, channels * codebooks, T / hop)`: numbers of entries as floats."""
+        streams, x = x.shape[0], self._validate_block(x, self.channels, self.hop)
+        self.core.encode(x)
+        codes = self.core.codes().float()
+        return codes.reshape(streams, -1, codes.shape[2])
+
+    @torch.jit.export
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """`(B, channels * codebooks, T) -> (B, channels, T * hop)`; what is no number of an entry is the nearest one."""
+        codes = self._validate_block(codes, self.channels * self.codebooks, 1).round().clamp(0, self.entries - 1)
+        y = self._synthesise(self.core.from_codes(codes.long()))
+        return (y * self.smoothed(y.shape[2])[1]).reshape(-1, self.channels, y.shape[2])
 
     def _analyse(self, x: Tensor) -> Tensor:
         """`(B, 1, T) -> (B, directions, T / hop)`, with the hop of the model; T may be 0."""

@@ -13,6 +13,7 @@ from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
 from rave_lite.training.bench import measure_validation, plan, probe
 from rave_lite.training.callbacks import Checkpoints
+from rave_lite.training.metric_logging import code_figures
 from rave_lite.training.module import CALIBRATION_WINDOWS
 from rave_lite.training.process import limit_memory, prepare, signals_restored, worker_errors_unwrapped
 from rave_lite.training.resume import check_resumable, keep_precision, to_resume
@@ -60,5 +61,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
         show(plan(module, phases, measure_validation(module, judged, config.trainer.val_check_interval, device)))
     with signals_restored(), worker_errors_unwrapped():
         trainer.fit(module, data, ckpt_path=saved and saved.path, weights_only=True)
+    for name, value in code_figures(module.model).items():
+        say(f"{name}: {value:.3g}")
     say(f"step {module.step} of {module.total_steps}; checkpoints in {Path(config.out) / 'checkpoints'}")
     return next((c.best for c in callbacks if isinstance(c, Checkpoints)), float("inf"))

@@ -103,12 +103,14 @@ class MatrixConv(nn.Module):
         self.past = past
         self.span = (kernel_size - 1) * dilation + 1
         self.stride, self.dilation, self.ratio = stride, dilation, ratio
+        self.skipped = max(0, stride - self.span)
         self.product = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
         self.product.weight = nn.Parameter(weight.detach().contiguous(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         frames = self.past(x).transpose(1, 2)
         if self.span > 1:
+            frames = frames[:, self.skipped :] if self.skipped > 0 else frames
             frames = frames.unfold(1, self.span, self.stride)[..., :: self.dilation].transpose(2, 3).flatten(2)
         y = self.product(frames)  # (B, T / stride, ratio * out)
         return y.reshape(y.shape[0], y.shape[1] * self.ratio, -1).transpose(1, 2)
@@ -118,16 +120,19 @@ class Conv1d(nn.Conv1d):
     """Convolution over the past, weight-normalised unless `norm` is false. `(B, in, T) -> (B, out, T / stride)`.
 
     T is a multiple of `stride`. A strided layer adds padding until its delay is a whole number of output frames.
-    `activation`: the network's, of `SLOPES`, for the scale of the initial weights.
+    `skipped`: frames before each window, where the stride is longer. `activation`: the network's, of `SLOPES`, for the scale
+    of the initial weights.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1,
-                 norm: bool = True, activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
-        super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, bias=False)
+                 groups: int = 1, norm: bool = True, activation: str = "leaky_relu", alignment: str = "causal",
+                 delay: int = 0):
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, groups=groups, bias=False)
         span = (kernel_size - 1) * dilation + 1
         trailing = delay + lookahead(alignment, span, stride)
         alignment_pad = -trailing % stride
-        self.past = CausalPad(in_channels, span - stride + alignment_pad)
+        self.skipped = max(0, stride - span)
+        self.past = CausalPad(in_channels, span - stride + self.skipped + alignment_pad)
         self.delay = (trailing + alignment_pad) // stride
         nn.init.kaiming_normal_(self.weight, SLOPES[activation])
         if norm:
@@ -135,13 +140,16 @@ class Conv1d(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         x, weight = self.past(x), self.weight
-        if x.is_cuda and self.stride == (1,) and x.shape[2] >= LONG * max(weight.shape[:2]):
+        x = x[..., self.skipped :] if self.skipped else x
+        if x.is_cuda and self.stride == (1,) and self.groups == 1 and x.shape[2] >= LONG * max(weight.shape[:2]):
             return LongConv.apply(x, weight, self.dilation[0])  # type: ignore[no-any-return]
         return self._conv_forward(x, weight, self.bias)
 
     def streaming(self, batch_size: int) -> nn.Module:
-        return MatrixConv(self.weight.transpose(1, 2).flatten(1), self.past, kernel_size=self.kernel_size[0],
-                          stride=self.stride[0], dilation=self.dilation[0])
+        places = torch.eye(self.groups).repeat_interleave(self.out_channels // self.groups, 0)  # of each group's inputs
+        weight = torch.einsum("og,oik->okgi", places.to(self.weight), self.weight)
+        return MatrixConv(weight.flatten(1), self.past, kernel_size=self.kernel_size[0], stride=self.stride[0],
+                          dilation=self.dilation[0])
 
 
 class LongConv(torch.autograd.Function):

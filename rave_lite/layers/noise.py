@@ -95,11 +95,17 @@ def seed_noise(module: nn.Module, seed: int) -> None:
             part.position.zero_()
 
 
+def modified_sigmoid(x: Tensor) -> Tensor:
+    """An amplitude between 1e-7 and 2 (Engel et al., DDSP, 2020, eq. 5)."""
+    return 2 * torch.sigmoid(x) ** 2.3 + 1e-7
+
+
 class NoiseSynth(nn.Module):
     """Filtered noise for each band. `(B, C, T) -> (B, n_bands, T)`, T a multiple of `prod(ratios)`.
 
     Strided convolutions predict, once per `prod(ratios)` samples, the amplitude response of a filter at `filter_bands`
     frequencies; noise goes through that filter (Engel et al., DDSP, 2020, section 3.4), of twice the frame's length at most.
+    `kernel_size`: of the strided convolutions, by default twice their ratio.
     `framewise`: as in the public release, frames are filtered separately, with the centred response cut to a frame, and
     the noise has the level of a uniform distribution between -1 and 1.
     """
@@ -107,18 +113,21 @@ class NoiseSynth(nn.Module):
     window: Tensor
 
     def __init__(self, in_channels: int, n_bands: int, *, ratios: list[int], hidden: int, filter_bands: int,
-                 framewise: bool = False, activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
+                 kernel_size: int | None = None, framewise: bool = False, activation: str = "leaky_relu",
+                 alignment: str = "causal", delay: int = 0):
         super().__init__()
         self.n_bands = n_bands
         self.filter_bands = filter_bands
         self.frame = math.prod(ratios)
         self.framewise = framewise
         self.taps = 2 * (filter_bands - 1) if framewise else 2 * min(self.frame, filter_bands - 1)
+        if kernel_size is None and alignment.startswith("release"):
+            alignment = "causal"  # as there
         layers: list[nn.Module] = []
         channels = [in_channels, *[hidden] * (len(ratios) - 1), n_bands * filter_bands]
         for i, ratio in enumerate(ratios):
-            conv = Conv1d(channels[i], channels[i + 1], 2 * ratio, stride=ratio, norm=False, activation=activation,
-                          alignment="centered" if alignment == "centered" else "causal", delay=delay)
+            conv = Conv1d(channels[i], channels[i + 1], kernel_size or 2 * ratio, stride=ratio, norm=False,
+                          activation=activation, alignment=alignment, delay=delay)
             layers += [conv, make_activation(activation, channels[i + 1])]
             delay = conv.delay
         self.net = nn.Sequential(*layers[:-1])
@@ -128,7 +137,7 @@ class NoiseSynth(nn.Module):
         self.register_buffer("window", torch.hann_window(self.taps), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        amplitude = 2 * torch.sigmoid(self.net(x) - 5) ** 2.3 + 1e-7  # "modified sigmoid", DDSP eq. 5
+        amplitude = modified_sigmoid(self.net(x) - 5)
         amplitude = amplitude.unflatten(1, (self.n_bands, self.filter_bands)).transpose(2, 3)  # (B, band, frame, bin)
         response = self.impulse_response(amplitude.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype) * self.window
         if self.framewise:

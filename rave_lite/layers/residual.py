@@ -1,5 +1,7 @@
 """The residual units of encoder and decoder."""
 
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
@@ -7,22 +9,29 @@ from rave_lite.layers.activation import make_activation
 from rave_lite.layers.conv import Conv1d
 from rave_lite.layers.padding import CausalPad
 
+Dilation = int | list[int]
+
 
 class ResidualUnit(nn.Module):
-    """`x + conv1(act(conv3_dilated(act(x))))`, the skip delayed as much as the branch. `(B, C, T) -> (B, C, T)`."""
+    """`x + conv1(act(conv3_dilated(act(x))))`, the skip delayed as much as the branch. `(B, C, T) -> (B, C, T)`.
 
-    def __init__(self, channels: int, *, dilation: int, kernel_size: int = 3, activation: str = "leaky_relu",
-                 alignment: str = "causal", delay: int = 0):
+    `dilation`: of a convolution before one of kernel 1; or a list: of a convolution of kernel 3 for each, as in RAVE v1.
+    """
+
+    def __init__(self, channels: int, *, dilation: Dilation, activation: str = "leaky_relu", alignment: str = "causal",
+                 delay: int = 0):
         super().__init__()
-        wide = Conv1d(channels, channels, kernel_size, dilation=dilation, activation=activation, alignment=alignment,
-                      delay=delay)
-        out = Conv1d(channels, channels, 1, activation=activation)
+        shapes = [(3, dilation), (1, 1)] if isinstance(dilation, int) else [(3, d) for d in dilation]
+        layers: list[Conv1d] = []
+        for kernel_size, d in shapes:
+            layers.append(Conv1d(channels, channels, kernel_size, dilation=d, activation=activation, alignment=alignment,
+                                 delay=layers[-1].delay if layers else delay))
         with torch.no_grad():
-            out.weight = out.weight * 0.3
-        self.branch = nn.Sequential(make_activation(activation, channels, inplace=False), wide,
-                                    make_activation(activation, channels), out)
-        self.skip = CausalPad(channels, wide.delay - delay)
-        self.delay = wide.delay
+            layers[-1].weight = layers[-1].weight * 0.3
+        activations = [make_activation(activation, channels, inplace=i > 0) for i in range(len(layers))]
+        self.branch = nn.Sequential(*chain(*zip(activations, layers, strict=True)))
+        self.delay = layers[-1].delay
+        self.skip = CausalPad(channels, self.delay - delay)
 
     def forward(self, x: Tensor) -> Tensor:
         skip = self.skip(x)
@@ -34,8 +43,8 @@ class ResidualUnit(nn.Module):
 class ResidualStack(nn.Sequential):
     """Residual units, one for each of `dilations`. `(B, C, T) -> (B, C, T)`."""
 
-    def __init__(self, channels: int, dilations: list[int], *, activation: str = "leaky_relu", alignment: str = "causal",
-                 delay: int = 0):
+    def __init__(self, channels: int, dilations: list[Dilation], *, activation: str = "leaky_relu",
+                 alignment: str = "causal", delay: int = 0):
         super().__init__()
         for dilation in dilations:
             unit = ResidualUnit(channels, dilation=dilation, activation=activation, alignment=alignment, delay=delay)

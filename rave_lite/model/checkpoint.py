@@ -89,7 +89,8 @@ def migrate(content: dict[str, Any]) -> None:
     the principal directions were measured, which their variances tell: those of the identity and of an import add up to
     their number.
     """
-    content["model"].setdefault("limit", 1.0)
+    for key, value in (("limit", 1.0), ("encoder", {"name": "residual"}), ("decoder", {"name": "amplitude"})):
+        content["model"].setdefault(key, value)
     names = layer_names(content["model"])
     state = content["state_dict"] = {current_name(name, names): value.float() if value.dtype == torch.float16 else value
                                      for name, value in content["state_dict"].items()}

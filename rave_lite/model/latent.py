@@ -128,9 +128,6 @@ class Spherical(Latent):
         return z
 
 
-LATENTS = {"wasserstein": Wasserstein, "variational": Variational, "spherical": Spherical}
-
-
 def mmd(x: Tensor, y: Tensor, kernel: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Unbiased squared maximum mean discrepancy of samples `(N, D)` and `(M, D)` of at least two points each.
 

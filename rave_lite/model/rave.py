@@ -7,15 +7,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
-from rave_lite.layers import ALIGNMENTS, PQMF, SLOPES, Conv1d, ConvTranspose1d
+from rave_lite.layers import ALIGNMENTS, PQMF, SLOPES, Conv1d, ConvTranspose1d, Dilation
 from rave_lite.model.checkpoint import Checkpoint, load_matching, read_checkpoint
-from rave_lite.model.decoder import Decoder
-from rave_lite.model.encoder import Encoder
-from rave_lite.model.latent import LATENTS, Variational
+from rave_lite.model.decoder import DECODERS
+from rave_lite.model.discrete import Discrete
+from rave_lite.model.encoder import ENCODERS
+from rave_lite.model.latent import Spherical, Variational, Wasserstein
 from rave_lite.model.principal import Principal
 
+LATENTS = {"wasserstein": Wasserstein, "variational": Variational, "spherical": Spherical, "discrete": Discrete}
 NOISE_START = 0.03  # initial weight of the decoder's noise channels relative to its latents'
 OUTPUT_START = 0.1  # initial level of the output relative to the recordings': at full level its errors would be loud
 POSTERIOR_START = -3.0  # shift of a variational posterior: a scale of 0.05 in silence
@@ -29,12 +32,14 @@ class RAVE(nn.Module):
     back from an output sample to the earliest input it depends on. `alignment`: "causal" needs no future input, "centered"
     delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
-    `{"name": one of LATENTS, ...its arguments}`; `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole
-    network, "leaky_relu" or "snake". `limit`: bound of the bands' samples; a sine of full scale has the root of `n_bands`.
+    `{"name": one of LATENTS, ...its arguments}`; `encoder`, `decoder`: likewise, of ENCODERS and DECODERS;
+    `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole network, "leaky_relu" or "snake". `limit`: bound
+    of the bands' samples; a sine of full scale has the root of `n_bands`.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
-                 dilations: list[list[int]], latent: dict[str, Any], noise: dict[str, Any] | None = None,
+                 dilations: list[list[Dilation]], latent: dict[str, Any], encoder: dict[str, Any] | None = None,
+                 decoder: dict[str, Any] | None = None, noise: dict[str, Any] | None = None,
                  activation: str = "leaky_relu", alignment: str = "causal", bank: dict[str, Any] | None = None,
                  limit: float = 1.0):
         super().__init__()
@@ -45,14 +50,15 @@ class RAVE(nn.Module):
         for key, value, known in (("activation", activation, SLOPES), ("alignment", alignment, ALIGNMENTS)):
             if value not in known:
                 raise InputError(f"{value!r} is none of {', '.join(known)}", where=f"model.{key}")
-        options = {k: v for k, v in latent.items() if k != "name"}
         stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "activation": activation,
                                  "alignment": alignment}
         self.pqmf = PQMF(n_bands, attenuation, **bank or {})
-        self.latent = LATENTS[latent["name"]](**options)
-        self.encoder = Encoder(n_bands, self.latent.encoder_channels, **stack, delay=self.pqmf.skew)
-        self.decoder = Decoder(n_bands, self.latent.decoder_channels, **stack, noise=noise, limit=limit,
-                               delay=self.encoder.delay)
+        self.latent = LATENTS[latent["name"]](**named(latent))
+        encoder, decoder = encoder or {"name": "residual"}, decoder or {"name": "amplitude"}
+        self.encoder = ENCODERS[encoder["name"]](n_bands, self.latent.encoder_channels, **stack, **named(encoder),
+                                                 delay=self.pqmf.skew)
+        self.decoder = DECODERS[decoder["name"]](n_bands, self.latent.decoder_channels, **stack, **named(decoder),
+                                                 noise=noise, limit=limit, delay=self.encoder.delay)
         self.decoder.delay -= self.pqmf.skew  # counted from the bands
         self._scale_noise_weights()
         self.principal = Principal(self.latent.size)
@@ -108,10 +114,14 @@ class RAVE(nn.Module):
         if isinstance(self.latent, Variational):
             self.latent.shift.fill_(POSTERIOR_START)
         last: Any = self.encoder.last
-        magnitudes = last.parametrizations.weight.original0
+        magnitudes = last.parametrizations.weight.original0 if is_parametrized(last) else last.weight
         bands = [self.pqmf(window) for window in x.split(1)]  # one by one to save memory
-        latents = torch.cat([self.latent.mean(self.encoder(y)) for y in bands])
-        magnitudes[: self.latent.size] /= latents.square().mean().sqrt().clamp_min(1e-6)
+        encoded = torch.cat([self.encoder(y) for y in bands])
+        latents = encoded if isinstance(self.latent, Discrete) else self.latent.mean(encoded)
+        level = latents.square().mean().sqrt().clamp_min(1e-6)
+        magnitudes[: self.latent.size] /= level
+        if isinstance(self.latent, Discrete):
+            self.latent.fit(encoded / level)
         output = [self.decoder(self.latent.widen(self.latent.draw(self.encoder(y)))) for y in bands]
         band_rms, output_rms = (torch.cat(y).square().mean((0, 2)).sqrt() for y in (bands, output))
         target = OUTPUT_START * band_rms.clamp_min(MIN_BAND_LEVEL * band_rms.norm()).clamp_min(1e-6)
@@ -135,6 +145,11 @@ class RAVE(nn.Module):
         model = cls(**saved.architecture)
         load_matching(model, saved.weights(ema=ema), saved.path)
         return model.eval()
+
+
+def named(settings: dict[str, Any]) -> dict[str, Any]:
+    """The arguments beside the name."""
+    return {key: value for key, value in settings.items() if key != "name"}
 
 
 def _memory(parts: list[nn.Module], rate: int) -> tuple[int, int]:

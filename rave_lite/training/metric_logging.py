@@ -7,8 +7,15 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from rave_lite.model import RAVE
+from rave_lite.model.discrete import Discrete
 from rave_lite.training.loggers import RunLogger
 from rave_lite.training.module import DISTANCES
+
+
+def code_figures(model: RAVE) -> dict[str, float]:
+    """Figures of a discrete latent, by name; {} for others."""
+    return model.latent.figures(model.sample_rate / model.hop) if isinstance(model.latent, Discrete) else {}
 
 
 class MetricLogging(Callback):
@@ -51,6 +58,7 @@ class MetricLogging(Callback):
             rates = {"lr/generator": pl_module.generator_lr(), "lr/discriminator": pl_module.discriminator_lr}
             if pl_module.ada is not None:
                 rates["ada/p"] = float(pl_module.ada.p)
+            rates |= code_figures(pl_module.model)
             self._write(trainer, pl_module, {**means, **rates, "phase": float(pl_module.phase)})
             self._clear_sums()
 

@@ -172,7 +172,7 @@ class RAVETraining(L.LightningModule):
 
     def is_frozen(self, part: str) -> bool:
         """Whether a part or parameter keeps its weights in this step: by the schedule, or the encoder in phase 2."""
-        return (self.phase == 2 and part.split(".")[0] == "encoder") or self.schedule.is_frozen(part, self.step)
+        return (self.phase == 2 and part.split(".")[0] in ("encoder", "latent")) or self.schedule.is_frozen(part, self.step)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -180,6 +180,8 @@ class RAVETraining(L.LightningModule):
         if self.ema is not None:
             decay = min(self.ema_decay, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
+            for averaged, gathered in zip(self.ema.encoder.buffers(), self.model.encoder.buffers(), strict=True):
+                averaged.copy_(gathered)
 
     @tf32(False)
     def generator_losses(self, x: Tensor, reconstruction: tuple[Tensor, Tensor, Tensor] | None = None) -> dict[str, Tensor]:
@@ -227,6 +229,8 @@ class RAVETraining(L.LightningModule):
         The output of a learning encoder is `(2 * B, ...)` with `encoder_augmentation`: then changed windows follow."""
         encoder, decoder, learns = self.model.encoder, self.model.decoder, torch.is_grad_enabled()
         separate = learns and self.is_frozen("encoder")
+        for part in (encoder, self.model.latent):
+            part.train(self.training and not self.is_frozen("encoder"))  # frozen, they use what they have gathered
         bands = self.model.pqmf(x)
         augment = self.encoder_augmentation if learns and not separate else None
         heard = torch.cat([bands, self.model.pqmf(augment(x))]) if augment else bands

@@ -19,7 +19,7 @@ from rave_lite.training.module import RAVETraining
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 BANK = ("n_bands", "attenuation", "bank")  # arguments of RAVE that decide the bank's filters
-FIT = ("sample_rate", "n_bands", "attenuation", "ratios")  # arguments of RAVE in which a base has to agree with a model
+FIT = ("sample_rate", "n_bands", "attenuation", "ratios", "encoder", "decoder")  # arguments of RAVE that a base has to share
 
 
 @dataclass

@@ -15,7 +15,7 @@ from rave_lite.export.torchscript import Live, export, load
 from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
-from tests.models import with_snakes, written
+from tests.models import with_snakes, with_statistics, written
 
 SMALL = "model.capacity=6"
 BLOCKS = 60  # for the memory check
@@ -24,7 +24,7 @@ TIMED = "steady from the third call"  # not asserted where tests share the machi
 
 def audible(*overrides: str) -> RAVE:
     """A random model that is not nearly silent, its principal directions fitted."""
-    model = build(*overrides).eval()
+    model = with_statistics(build(*overrides).eval())
     with torch.no_grad():
         model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
     model.fit_principal(torch.randn(2, 1, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
@@ -79,10 +79,31 @@ def test_hosts_find_what_they_ask_for(tiny):
     (["model=v2"], {"sample_rate": 32000, "latent_size": 3, "precision": "int8"}),
     (["model=low_latency", "model.alignment=centered"], {"sample_rate": 48000, "precision": "float16"}),
     (["model=v2_small"], {"precision": "int8"}),
-    (["model=tiny", "model.capacity=24"], {"precision": "int8"})])
+    (["model=tiny", "model.capacity=24"], {"precision": "int8"}),
+    (["model=v1", "latent=variational"], {"latent_size": 16}),
+    (["model=v1", "model.alignment=centered"], {"channels": 2, "precision": "float16"}),
+    (["model=brave", "latent=variational"], {"sample_rate": 48000, "latent_size": 5})])
 def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
     model = audible(*overrides[:1], SMALL, *overrides[1:])
     assert failed(written(model, tmp_path, **options), model) == {}
+
+
+@torch.no_grad()
+def test_a_file_of_codes_encodes_to_them_and_decodes_from_them(tmp_path):
+    model = audible("model=tiny", SMALL, "latent=discrete", "latent.codebooks=3", "latent.entries=16")
+    live = load(written(model, tmp_path, channels=2))
+    assert live.get_methods() == ["encode", "decode", "forward", "encode_codes", "decode_codes"]
+    assert live.encode_codes_params.tolist() == [2, 1, 6, live.hop]
+    live.set_noise(0.0)
+    x = 0.1 * torch.randn(1, 2, 8 * live.hop)
+    codes = torch.cat([live.encode_codes(block) for block in x.split(2 * live.hop, 2)], 2)
+    expected = model.latent.codes(model.encoder(model.pqmf(x.transpose(0, 1))))
+    assert torch.equal(codes.view(2, 3, -1), expected.float())
+    live.reset()
+    set_noise(model, 0)
+    y = live.decode_codes(codes + 0.3)  # as of a slider
+    torch.testing.assert_close(y.view(2, 1, -1), model.decode(model.latent.from_codes(expected)), atol=1e-5, rtol=1e-4)
+    assert live.decode_codes(torch.full((1, 6, 1), 1e9)).isfinite().all()
 
 
 def test_a_file_bends_loud_sounds_as_the_model_does(tmp_path):

@@ -9,10 +9,10 @@ from rave_lite import InputError, set_noise, stream
 from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit
 from rave_lite.model import RAVE, load_matching
 from tests.conftest import build
-from tests.models import with_snakes
+from tests.models import with_snakes, with_statistics
 from tests.streaming import assert_streams
 
-MODELS = ["v2", "v2_small", "tiny", "low_latency"]
+MODELS = ["v2", "v2_small", "tiny", "low_latency", "v1", "brave"]
 LATENTS = ["wasserstein", "variational"]
 SMALL = "model.capacity=6"  # the architecture is the same; the tests are quick
 
@@ -23,9 +23,13 @@ def size(module: nn.Module) -> int:
 
 @pytest.mark.parametrize(("model", "latent", "encoder", "decoder"), [
     ("v2", "wasserstein", 14_950_768, 15_552_800), ("v2", "variational", 16_056_928, 15_479_072),
-    ("v2_small", "wasserstein", 3_392_704, 3_853_472), ("v2_small", "variational", 3_945_904, 3_816_608)])
+    ("v2_small", "wasserstein", 3_392_704, 3_853_472), ("v2_small", "variational", 3_945_904, 3_816_608),
+    ("v1", "variational", 4_834_176, 12_778_193), ("brave", "variational", 940_480, 3_250_961),
+    ("v1 model.capacity=32 model.noise=null", "variational", 1_374_656, 3_417_969),
+    ("v1 model.capacity=16 model.noise=null", "variational", 426_720, 971_201)])
 def test_parameter_counts_are_the_public_releases(model, latent, encoder, decoder):
-    rave = build(f"model={model}", f"latent={latent}")
+    """The last two are its `onnx` and `raspberry`."""
+    rave = build(*f"model={model}".split(), f"latent={latent}")
     assert (size(rave.encoder), size(rave.decoder)) == (encoder, decoder)
 
 
@@ -33,12 +37,12 @@ def test_tiny_is_about_a_million():
     assert 0.5e6 < size(build("model=tiny")) < 1.5e6
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("alignment", ["causal", "centered"])
 @pytest.mark.parametrize("latent", LATENTS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_streams(model, latent, alignment, tmp_path):
-    rave = build(f"model={model}", f"latent={latent}", f"model.alignment={alignment}", SMALL)
+    rave = with_statistics(build(f"model={model}", f"latent={latent}", f"model.alignment={alignment}", SMALL))
     assert_streams(rave, hop=rave.hop, frames=20 + rave.latency // rave.hop, folder=tmp_path)
 
 
@@ -76,6 +80,7 @@ def passthrough(rave: RAVE, bands: int) -> RAVE:
             if isinstance(child, nn.LeakyReLU):
                 setattr(part, name, nn.Identity())
     silenced = {conv for unit in rave.modules() if isinstance(unit, ResidualUnit | NoiseSynth) for conv in unit.modules()}
+    silenced.add(getattr(rave.decoder, "loudness", None))
     carried = bands
     for conv in rave.modules():
         if not isinstance(conv, Conv1d | ConvTranspose1d):
@@ -86,9 +91,9 @@ def passthrough(rave: RAVE, bands: int) -> RAVE:
             for c in range(carried * conv.ratio):
                 weight[c, c % carried, c // carried + (conv.ratio // 2 if centered else 0)] = 1
         elif conv.stride[0] > 1 and conv not in silenced:
-            ratio = conv.stride[0]
+            ratio, before = conv.stride[0], conv.kernel_size[0] - conv.stride[0]
             for c in range(carried * ratio):
-                weight[c, c % carried, c // carried + (ratio // 2 if centered else ratio)] = 1
+                weight[c, c % carried, c // carried + before - (before // 2 if centered else 0)] = 1
             carried *= ratio
         elif conv not in silenced:
             tap = (conv.kernel_size[0] - 1) // 2 if centered else conv.kernel_size[0] - 1
@@ -110,7 +115,7 @@ def test_latency_is_the_impulses_delay(model, alignment):
     wide = bands * max(probe.hop // 16 // 2 ** len(probe.config["ratios"]), 4)
     latents = bands * probe.hop // 16
     rave = build(f"model={model}", f"model.alignment={alignment}", f"model.capacity={wide}", "latent.noise_channels=0",
-                 f"latent.size={latents}")
+                 f"latent.size={latents}", *["model.encoder.groups=1"] * ("groups" in probe.config["encoder"])).eval()
     set_noise(passthrough(rave, bands), 0)
     for at in (5 * rave.hop, 5 * rave.hop + 77, 6 * rave.hop - 1):
         x = torch.zeros(1, 1, ((at + rave.latency) // rave.hop + 2) * rave.hop)
@@ -122,7 +127,7 @@ def test_latency_is_the_impulses_delay(model, alignment):
 @pytest.mark.parametrize("model", MODELS)
 def test_receptive_field_is_the_gradients(model, alignment):
     """No gradient reaches further back than `receptive_field`, and some reaches almost as far."""
-    rave = build(f"model={model}", f"model.alignment={alignment}", SMALL).double()
+    rave = build(f"model={model}", f"model.alignment={alignment}", SMALL).double().eval()
     set_noise(rave, 0)
     length = (rave.receptive_field // rave.hop + 3) * rave.hop
     x = torch.randn(1, 1, length, dtype=torch.float64, requires_grad=True)
