@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rave_lite.acids_rave import v1
 from rave_lite.acids_rave.read import SUPPORTED, Run
 from rave_lite.errors import InputError
 
@@ -24,19 +25,23 @@ def convolutions(run: Run) -> dict[str, Tensor]:
 
 def architecture(run: Run) -> dict[str, Any]:
     """The arguments of `RAVE`, without its bank. Raises InputError if our RAVE cannot represent the model."""
+    first, n_bands = convolutions(run)["encoder.encoder.net.0"], run.state["pqmf.hk"].shape[0]
+    if first.shape[1] != n_bands:
+        raise InputError(f"{first.shape[1] // n_bands} channels of audio at once; supported: one", where=run.path)
+    layers = v1.layers(run) if v1.is_v1(run) else v2_layers(run)
+    if math.prod(layers["ratios"]) % 2:
+        raise InputError(f"ratios {layers['ratios']}; supported are those of an even product", where=run.path)
+    return {"sample_rate": sample_rate(run), "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100),
+            "capacity": first.shape[0], "alignment": alignment(run), **layers}
+
+
+def v2_layers(run: Run) -> dict[str, Any]:
+    """The arguments of `RAVE` that say which layers there are."""
     convs = convolutions(run)
     main = sorted((int(m[1]), name) for name in convs if (m := re.fullmatch(r"encoder\.encoder\.net\.(\d+)", name)))
     layers = [convs[name] for _, name in main]
-    n_bands, capacity = run.state["pqmf.hk"].shape[0], layers[0].shape[0]
-    if layers[0].shape[1] != n_bands:
-        raise InputError(f"{layers[0].shape[1] // n_bands} channels of audio at once; supported: one", where=run.path)
-    ratios = [w.shape[2] // 2 for w in layers[1:-1]]
-    if math.prod(ratios) % 2:
-        raise InputError(f"ratios {ratios}; supported are those of an even product", where=run.path)
-    return {"sample_rate": sample_rate(run), "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100),
-            "capacity": capacity, "ratios": ratios, "dilations": dilations(run, [at for at, _ in main][1:-1]),
-            "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs),
-            "alignment": alignment(run)}
+    return {"ratios": [w.shape[2] // 2 for w in layers[1:-1]], "dilations": dilations(run, [at for at, _ in main][1:-1]),
+            "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs)}
 
 
 def sample_rate(run: Run) -> int:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from rave_lite.layers import Conv1d
 from rave_lite.layers.conv import lookahead
 from rave_lite.model import RAVE
+from rave_lite.model.decoder import LoudnessDecoder
+from rave_lite.model.encoder import StridedEncoder
 
 
 def taps(filters: Tensor) -> int:
@@ -25,15 +27,16 @@ def taps(filters: Tensor) -> int:
 def skew(filters: Tensor, encoder: nn.Module, alignment: str, *, live: bool) -> int:
     """Offset of our bands from the release's, in band samples, modulo one latent frame.
 
-    In the streaming export (`live`) each window ends at its frame's first sample, whatever the delay at that layer. So the
-    frames of centered models lie elsewhere in the sound than those of the run: the export is another function.
+    In v2's streaming export (`live`) each window ends at its frame's first sample, whatever the delay at that layer. So the
+    frames of centered models lie elsewhere in the sound than those of the run: the export is another function. v1's waits
+    until its delay is a whole number of frames, as ours does.
     """
     n_bands, length = filters.shape
     phase = length // (2 * n_bands) if live or alignment == "release-causal" else 0
-    frame = 1
+    frame, waits = 1, isinstance(encoder, StridedEncoder)
     for conv in (m for m in encoder.modules() if isinstance(m, Conv1d)):
         kernel_span, stride = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1, conv.stride[0]
-        phase += frame * (lookahead(alignment, kernel_span, stride) + stride - 1) if live else 0
+        phase += frame * (lookahead(alignment, kernel_span, stride) + stride - 1) if live and not waits else 0
         frame *= stride
     return delay_in_bands(taps(filters), n_bands) - phase % frame
 
@@ -55,7 +58,8 @@ def load_bank(model: RAVE, original: RAVE, filters: Tensor, *, live: bool) -> No
     """Loads the release's filters into `model`; `original` is the same network in the release's alignment.
 
     The release negates its odd bands at every second band sample. Our bands are delayed; if by an odd number of samples,
-    the filters take the sign. From its streaming export ours differ by whole frames, which leaves the synthesis as it is.
+    the filters take the sign. From its streaming export ours differ by whole frames, which leaves the synthesis as it is;
+    but v1's waits for its noise.
     """
     n_bands, length = filters.shape
     size = model.pqmf.analysis.shape[1]
@@ -64,7 +68,16 @@ def load_bank(model: RAVE, original: RAVE, filters: Tensor, *, live: bool) -> No
     signs[1::2] = -1
     padding = extra_padding(original.encoder) + extra_padding(model.encoder)
     model.pqmf.analysis.copy_(middle.flip(1) * signs ** (1 + bank_delay + padding))
-    model.pqmf.synthesis.copy_(n_bands * middle * signs ** (1 if live else 1 + bank_delay + original.decoder.delay))
+    late = noise_wait(original) if live else bank_delay + original.decoder.delay
+    model.pqmf.synthesis.copy_(n_bands * middle * signs ** (1 + late))
+
+
+def noise_wait(original: RAVE) -> int:
+    """Band samples by which a centered v1's export delays its waveform for its noise, which is a frame late."""
+    decoder = original.decoder
+    if not isinstance(decoder, LoudnessDecoder) or decoder.noise is None or original.config["alignment"] == "release-causal":
+        return 0
+    return decoder.noise.frame - decoder.waveform.kernel_size[0] // 2
 
 
 def extra_padding(encoder: nn.Module) -> int:

@@ -6,14 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rave_lite.acids_rave import v1
 from rave_lite.acids_rave.architecture import architecture, convolutions, folded
 from rave_lite.acids_rave.bank import delay_after_release, load_bank, skew, taps
-from rave_lite.acids_rave.read import Run
+from rave_lite.acids_rave.read import Run, is_discrete
 from rave_lite.model import RAVE, Checkpoint, load_matching
 from rave_lite.model.checkpoint import current_name, layer_names
 
 NORM = {"weight_g": "original0", "weight_v": "original1"}
-DISCRIMINATOR = re.compile(r"discriminator\.discriminators\.([01])\.layers\.(\d+)\.net\.(\d)\.(.+)")
+DISCRIMINATOR = re.compile(r"discriminator\.(?:discriminators\.([01])\.)?layers\.(\d+)\.net\.(\d)\.(.+)")
 
 
 def convert(run: Run, *, name: str, realign: str | None = None, live: bool | None = None) -> Checkpoint:
@@ -28,7 +29,7 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
     band_offset = skew(filters, RAVE(**arguments).encoder, arguments["alignment"], live=live)
     original = RAVE(**arguments, bank=bank | {"skew": band_offset})
     model = original if realign is None else RAVE(**arguments | {"alignment": realign}, bank=bank)
-    load_matching(model, {**model.state_dict(), **renamed(run, layer_names(arguments))}, run.path)
+    load_matching(model, {**model.state_dict(), **renamed(run, layer_names(arguments), len(arguments["ratios"]))}, run.path)
     load_bank(model, original, filters, live=live)
     load_principal(model, run)
     discriminator_state = discriminators(run)
@@ -42,23 +43,23 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
                       release=release_record(run, original, None if live else delay_after_release(original, filters)))
 
 
-def renamed(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
+def renamed(run: Run, layers: dict[str, str], stages: int) -> dict[str, Tensor]:
     """Weights of encoder and decoder under our names; plain weights become weight norm's magnitude and direction.
 
     `layers`: our names by the release's numbers, by `layer_names`.
     """
-    names = convolutions(run)
+    names, is_v1 = convolutions(run), v1.is_v1(run)
     last = max(int(m[1]) for k in names if (m := re.fullmatch(r"decoder\.net\.(\d+)", k)))
-    state = {}
+    state: dict[str, Tensor] = {}
     for layer in names:
         ours = re.sub(r"\.aligned\.branches\.0\.net\.", ".branch.", layer).replace("encoder.encoder.", "encoder.")
         ours = ours.replace("decoder.noise_module.", "decoder.noise.").replace("decoder.waveform_module", "decoder.waveform")
         if "decoder.waveform_module" not in names and layer == f"decoder.net.{last}":
             ours = "decoder.waveform"
-        ours = current_name(ours, layers)
+        ours = v1.name(layer, stages) if is_v1 else current_name(ours, layers)
         tensors = {k.removeprefix(f"{layer}."): v for k, v in run.state.items() if k.startswith(f"{layer}.")}
-        if ".noise." in ours:
-            state[f"{ours}.weight"] = tensors["weight"]
+        if ".noise." in ours or (is_v1 and ours.startswith("encoder.")):  # without weight norm
+            state |= {f"{ours}.{key}": value for key, value in tensors.items() if "." not in key}
             continue
         if "weight" in tensors:
             tensors = folded(tensors["weight"])
@@ -80,7 +81,10 @@ def load_principal(model: RAVE, run: Run) -> None:
 
 
 def discriminators(run: Run) -> dict[str, Tensor]:
-    """Weights of multi-period and multi-scale discriminators under our names; empty for other kinds, or without any."""
+    """Weights of multi-period and multi-scale discriminators under our names; empty for other kinds, or without any.
+
+    v1's are multi-scale alone.
+    """
     state = {}
     for key, value in run.state.items():
         match = DISCRIMINATOR.fullmatch(key)
@@ -89,7 +93,8 @@ def discriminators(run: Run) -> dict[str, Tensor]:
                 return {}
             continue
         kind, stack, layer, tensor_name = match.groups()
-        place = f"{('by_period', 'by_scale')[int(kind)]}.{stack}.{'head' if layer == '8' else f'convs.{int(layer) // 2}'}"
+        conv = "head" if layer == "8" else f"convs.{int(layer) // 2}"
+        place = f"{'by_period' if kind == '0' else 'by_scale'}.{stack}.{conv}"
         value = value.squeeze(3) if value.dim() == 4 else value
         state[f"{place}.{f'parametrizations.weight.{NORM[tensor_name]}' if tensor_name in NORM else tensor_name}"] = value
     return state
@@ -102,12 +107,12 @@ def configuration(run: Run, model: RAVE, name: str, phase1: int, state: dict[str
     periods = run.setting("MultiPeriodDiscriminator.periods", [2, 3, 5, 7, 11])
     return {"name": name, "seed": 0, "minutes": 0.0, "phase1": {"steps": phase1}, "phase2": {"steps": 0},
             "data": {"root": None, "held_out": 0.1, "cache": None, "cache_gb": 20}, "model": model.config,
-            "discriminator": {"capacity": capacity, "periods": periods[: counts["by_period"]] or periods,
+            "discriminator": {"capacity": capacity, "periods": periods[: counts["by_period"]] if state else periods,
                               "scales": counts["by_scale"] or 3}}
 
 
 def release_record(run: Run, original: RAVE, delay: int | None) -> dict[str, Any]:
     """Properties of the release's run that our model does not hold, kept in the checkpoint."""
     return {"file": str(run.path), "later": delay, "config_gin": run.text, "averaged": run.averaged, "step": run.step,
-            "latency": original.latency, "alignment": original.config["alignment"],
+            "latency": original.latency, "discrete": is_discrete(run), "alignment": original.config["alignment"],
             **{key: run.state[key] for key in ("latent_pca", "latent_mean", "fidelity")}}

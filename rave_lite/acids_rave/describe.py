@@ -10,6 +10,8 @@ def describe(checkpoint: Checkpoint, model: RAVE) -> dict[str, str]:
     settings, release = model.config, checkpoint.release or {}
     has_discriminators = bool(checkpoint.part("discriminator"))
 
+    continuous = "; the release's discrete models do not quantise" if release.get("discrete") else ""
+
     def delay(samples: int) -> str:
         return f"{samples} samples, {1000 * samples / model.sample_rate:.1f} ms"
 
@@ -19,7 +21,8 @@ def describe(checkpoint: Checkpoint, model: RAVE) -> dict[str, str]:
     elif release["later"] is not None:
         latency += f"; the run's samples, {abs(release['later'])} {'earlier' if release['later'] < 0 else 'later'}"
     return {"sample_rate": f"{model.sample_rate} Hz", "hop": f"{model.hop} samples", "capacity": str(settings["capacity"]),
-            "ratios": str(settings["ratios"]), "latent": f"{settings['latent']['name']}, {model.latent_size}",
+            "ratios": str(settings["ratios"]),
+            "latent": f"{settings['latent']['name']}, {model.latent_size}" + continuous,
             "noise": "filtered, per band" if settings["noise"] else "none", "alignment": settings["alignment"],
             "latency": latency,
             "phase": f"{checkpoint.phase}, at step {release['step']}" if release["step"] else "not told",

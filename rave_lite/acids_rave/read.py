@@ -16,13 +16,11 @@ from torch import Tensor
 from rave_lite.errors import InputError
 from rave_lite.model.checkpoint import REQUIRED, load_plain
 
-SUPPORTED = "supported: acids-rave 2.x, v2 and v2_small: a .ckpt, a run folder with config.gin, or a streaming export (.ts)"
+SUPPORTED = "supported: acids-rave 2.x, v1 and v2 in any size: a .ckpt, a run with config.gin, or a streaming export (.ts)"
 UNSUPPORTED = (  # (pattern of weight names, kind of model), the most specific first
     (r"^(pre_net|post_net|synth|quantizer)\.", "a prior's checkpoint"),
-    (r"encoder\.(rvq|enabled)", "a discrete model (residual vector quantisation)"),
     (r"\.(mean_x|learn_x)$", "a v3 model (adaptive instance normalisation)"),
     (r"\.alpha$", "a model with Snake activations (v3)"),
-    (r"encoder\..*running_mean$", "a v1 or onnx model (batch normalisation)"),
     (r"\.gru", "a model with recurrent layers"),
     (r"^(spectrogram|encoder\.spectrogram)", "a model of spectrograms"))
 
@@ -120,12 +118,20 @@ def parse(text: str) -> dict[str, Any]:
     return {k: values.get(v[1:], v) if isinstance(v, str) and v.startswith("%") else v for k, v in values.items()}
 
 
+def is_discrete(run: Run) -> bool:
+    """Whether it is of `--config discrete`. The release never switches its quantiser on: its latents are continuous."""
+    return "encoder.enabled" in run.state
+
+
 def check(run: Run) -> None:
     """Raises InputError unless these are the weights of a v2 model."""
     keys = list(run.state)
     for pattern, kind in UNSUPPORTED:
         if any(re.search(pattern, key) for key in keys):
             raise InputError(f"{kind}; {SUPPORTED}", where=run.path)
+    if is_discrete(run) and (run.caches is not None or run.state["encoder.enabled"].any()):
+        raise InputError(f"a discrete model that quantises, or an export of one: import its run; {SUPPORTED}",
+                         where=run.path)
     parts = ("encoder.encoder.net.0.", "decoder.net.0.", "latent_pca", "latent_mean", "fidelity")
     if not all(any(k.startswith(part) for k in keys) for part in parts):
         raise InputError(f"not a RAVE model: its weights are called {', '.join(keys[:3]) or 'nothing'}...; "

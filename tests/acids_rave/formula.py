@@ -9,9 +9,15 @@ CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "
          "v2-wasserstein-causal": ["v2", "wasserstein", "causal"], "v2_small": ["v2_small"],
          "v2_small-causal": ["v2_small", "causal"], "v2-noise": ["v2", "noise"], "v2-spherical": ["v2", "spherical"],
          "v2-wasserstein-other": ["v2", "wasserstein", "RATIOS = [4, 4, 2, 2]", "LATENT_SIZE = 8", "SAMPLING_RATE = 48000",
-                                  "DILATIONS = [[1, 3], [1, 9, 3], [1], [1, 2]]", "N_BAND = 8"]}
+                                  "DILATIONS = [[1, 3], [1, 9, 3], [1], [1, 2]]", "N_BAND = 8"],
+         "v1": ["v1"], "v1-causal": ["v1", "causal", "LATENT_SIZE = 8"], "onnx": ["onnx", "LATENT_SIZE = 8"],
+         "brave": ["v1", "causal", "LATENT_SIZE = 8", "RATIOS = [2, 2, 2, 1]", "blocks.Generator.use_noise = False",
+                   "blocks.ResidualStack.dilations_list = [[3, 1], [9, 1], [27, 1], [36, 1]]",
+                   "pqmf.CachedPQMF.attenuation = 40"],
+         "discrete": ["discrete", "LATENT_SIZE = 8"]}
 FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance", "encoder.warmed_up",
-         "decoder.noise_module.target_size", "fake_adain")  # what the release sets itself
+         "decoder.noise_module.target_size", "decoder.synth.branches.2.target_size", "decoder.warmed_up",
+         "encoder.enabled", "encoder.rvq.", "fake_adain")  # what the release sets itself
 
 
 def generator(name: str) -> np.random.Generator:
@@ -30,7 +36,7 @@ def before(case: str) -> np.ndarray:
 def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
     """Weights for all names that the release does not set itself, scaled so that signals neither vanish nor explode."""
     return {key: weight(key, tuple(shape), shapes).astype(np.float32) for key, shape in shapes.items()
-            if not key.startswith(FIXED)}
+            if not key.startswith(FIXED) and not key.endswith("num_batches_tracked")}
 
 
 def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np.ndarray:
@@ -39,12 +45,15 @@ def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np
         return np.linalg.qr(noise)[0]
     if key == "fidelity":
         return np.linspace(1 / shape[0], 1, shape[0])
+    if key.endswith("running_var"):
+        return 0.5 + noise**2
     if key in ("latent_mean",) or key.endswith("bias"):
         return 0.1 * noise
     if key.endswith("weight_g"):
         taps = shapes[key[:-1] + "v"][2]
         gain = taps / 4 if key.startswith("decoder") and taps in (4, 8) else 1  # transposed: two taps reach each output
-        return (0.03 if key.startswith("decoder") and taps == 7 else 1) * (1.2 + 0.2 * noise) * gain**0.5
+        quiet = key.startswith("decoder") and taps == 7 and not key.startswith("decoder.net.0.")
+        return (0.03 if quiet else 1) * (1.2 + 0.2 * noise) * gain**0.5
     if key.endswith("weight"):
         return (2 if "noise" in key else 1) * noise / np.prod(shape[1:]) ** 0.5
     return noise

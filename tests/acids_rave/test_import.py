@@ -23,7 +23,10 @@ HERE = Path(__file__).parent
 SHAPES = json.loads((HERE / "shapes.json").read_text())
 TOLERANCE = 1e-4  # of full scale
 EVERY = 29
-EARLIER = {"v2_small-causal": -48, "v2-noise": -48, "v2-wasserstein-other": -40}  # other frames of noise, other bands
+EARLIER = {"v2_small-causal": -48, "v2-noise": -48, "v2-wasserstein-other": -40, "brave": -16,
+           "v1": -1056}  # other frames of noise, other bands
+LIVE = [case for case in CASES if case != "discrete"]  # whose exports were played, too
+V1 = [case for case in CASES if case.startswith(("v1", "onnx", "brave"))]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,10 @@ def run(tmp_path, golden):
         state = {k: torch.from_numpy(v) for k, v in weights(SHAPES[case]["shapes"]).items()}
         state["pqmf.hk"] = filters(case, golden)
         state |= {k: torch.zeros((), dtype=torch.int64) for k in SHAPES[case]["shapes"] if k == "encoder.warmed_up"}
+        if case == "discrete":
+            state["encoder.enabled"] = torch.tensor(0)
+        if "decoder.synth.branches.2.net.0.weight" in state:
+            state["decoder.synth.branches.2.target_size"] = torch.tensor(64)
         folder = tmp_path / case / "version_0" / "checkpoints"
         folder.mkdir(parents=True)
         torch.save({"state_dict": state | more, "global_step": 70, "epoch": 1, "callbacks": {}}, folder / "last.ckpt")
@@ -48,7 +55,8 @@ def run(tmp_path, golden):
 
 def filters(case: str, golden: dict[str, Tensor]) -> Tensor:
     """The release's filter bank with the number of bands that the encoder takes."""
-    return golden[f"filters {SHAPES[case]['shapes']['encoder.encoder.net.0.weight_v'][1]}"]
+    shapes, first = SHAPES[case]["shapes"], "encoder.encoder.net.0.weight"
+    return golden[f"filters {shapes.get(f'{first}_v', shapes.get(first))[1]}" + " of 40 dB" * (case == "brave")]
 
 
 def imported(path: Path, **options) -> RAVE:
@@ -70,7 +78,8 @@ def scores(checkpoint: Checkpoint) -> Tensor:
     discriminator = Discriminator(**checkpoint.settings["discriminator"])
     load_matching(discriminator, checkpoint.part("discriminator"), "it")
     outputs = [f[-1] for f in discriminator(torch.from_numpy(signal())[..., :32768])]
-    in_order = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < 5 else f.flatten() for i, f in enumerate(outputs)]
+    in_order = [f.unflatten(0, (1, -1)).transpose(1, 3).flatten() if i < len(discriminator.periods) else f.flatten()
+                for i, f in enumerate(outputs)]
     return torch.cat([f[:32] for f in in_order])
 
 
@@ -82,18 +91,21 @@ def test_the_run_offline(case, run, golden):
     model = quiet(checkpoint)
     x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 16 * 2048)], -1)
     z, y = model.encode(x)[0, :4], model(x)[0, 0]
-    edge, length = 36864, signal().shape[-1]
-    assert error(z, golden[f"{case} z"], edge // model.hop, (length - edge) // model.hop, model.encoder.delay) <= TOLERANCE
+    last = signal().shape[-1] - 36864
+    edge = 49152 if case == "v1-causal" else 36864  # its past is longer
+    assert error(z, golden[f"{case} z"], edge // model.hop, last // model.hop, model.encoder.delay) <= TOLERANCE
     shift = checkpoint.release["later"]
-    assert shift == model.latency - (528 if "causal" in case else model.pqmf.n_bands)
+    if case not in V1 or model.latency:
+        release_bank = model.pqmf.n_bands + ("causal" in case or case == "brave") * filters(case, golden).shape[1]
+        assert shift == model.latency - release_bank
     expected = golden[f"{case} y"]
     at = EVERY * torch.arange(len(expected))
-    inside = (at >= edge) & (at < length - edge)
-    assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE
+    inside = (at >= edge) & (at < last)
+    assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE * max(1, expected.abs().max())
 
 
 @pytest.mark.sampled(3)
-@pytest.mark.parametrize("case", [c for c in CASES if "spherical" not in c])
+@pytest.mark.parametrize("case", [c for c in LIVE if "spherical" not in c])
 @torch.no_grad()
 def test_streamed_from_the_first_sample(case, run, golden):
     """Equal to the release's streaming export, block by block; ours is earlier."""
@@ -104,14 +116,15 @@ def test_streamed_from_the_first_sample(case, run, golden):
     expected = golden[f"{case} live z"]
     if model.config["latent"]["name"] == "variational":
         z = model.principal(z[None])[0]
-    assert error(z[:4], expected, 1, expected.shape[1], -1) <= TOLERANCE
+    settled = model.receptive_field + 2 * model.hop if case in V1 else 0  # batch normalisation gives silence a past
+    assert error(z[:4], expected, 1 + settled // model.hop, expected.shape[1], -1) <= TOLERANCE
     y = torch.cat([whole(block) for block in x.split(3 * model.hop, -1)], -1)[0, 0]
     expected = golden[f"{case} live y"]
     at = EVERY * torch.arange(len(expected))
     shift = EARLIER.get(case, -80) - model.hop
-    reached = at + shift >= 0
-    assert expected[~reached].abs().max() <= TOLERANCE
-    assert (y[at[reached] + shift] - expected[reached]).abs().max() <= TOLERANCE
+    reached = at + shift >= settled
+    assert settled or expected[~reached].abs().max() <= TOLERANCE
+    assert (y[at[reached] + shift] - expected[reached]).abs().max() <= TOLERANCE * max(1, expected.abs().max())
 
 
 @torch.no_grad()
@@ -147,7 +160,7 @@ class Part(nn.Module):
 
 
 @pytest.mark.sampled(3)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", LIVE)
 def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     """Its weights are folded; its cache lengths determine alignment and dilations."""
     state = read(run(case)).state
@@ -164,18 +177,20 @@ def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     assert from_export.architecture == from_run.architecture
     with torch.no_grad():
         x = torch.from_numpy(signal())[..., :32768]
-        assert torch.allclose(quiet(from_export)(x), quiet(from_run)(x), atol=1e-5)
+        expected = quiet(from_run)(x)
+        size = max(1, float(expected.abs().max())) if case in V1 else 1
+        assert torch.allclose(quiet(from_export)(x), expected, atol=1e-5 * size)
     assert not from_export.part("discriminator")
 
 
-@pytest.mark.parametrize("case", ["v2_small", "v2-noise"])
+@pytest.mark.parametrize("case", ["v2_small", "v2-noise", "v1"])
 @torch.no_grad()
 def test_the_noise_synthesiser_given_the_same_noise(case, golden, run):
     model = imported(run(case))
     config = model.config["noise"]
     synth = NoiseSynth(8, 16, **config, alignment="release-centered")
     synth.load_state_dict(model.decoder.noise.state_dict())
-    drawn = torch.from_numpy(signal("noise", (1, 8, 16, 8), 0.2))  # (frame, band, time)
+    drawn = torch.from_numpy(signal("noise", (1, 64 // synth.frame, 16, synth.frame), 0.2))  # (frame, band, time)
 
     class Given(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -186,15 +201,17 @@ def test_the_noise_synthesiser_given_the_same_noise(case, golden, run):
     assert (y - golden[f"{case} noise"]).abs().max() <= TOLERANCE * float(golden[f"{case} noise"].abs().max())
 
 
+@pytest.mark.parametrize("case", ["v2", "v1"])
 @torch.no_grad()
-def test_discriminators_score_alike(run, golden):
-    checkpoint = convert(read(run("v2")), name="it")
-    assert (scores(checkpoint) - golden["v2 scores"]).abs().max() <= TOLERANCE
+def test_discriminators_score_alike(case, run, golden):
+    checkpoint = convert(read(run(case)), name="it")
+    assert (scores(checkpoint) - golden[f"{case} scores"]).abs().max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("case", ["v2_small", "v2-wasserstein-causal", "v2-spherical"])
+@pytest.mark.parametrize("case", ["v2_small", "v2-wasserstein-causal", "v2-spherical", "onnx", "brave"])
 def test_imports_keep_the_contract(case, run):
     model = imported(run(case))
+    model.decoder.band_gain *= 0.1 if case in V1 else 1  # to full scale
     assert_streams(model, hop=model.hop, frames=24 + model.latency // model.hop)
 
 
@@ -229,7 +246,7 @@ def test_a_latency_is_never_negative(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical"])
+@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical", "v1-causal"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
     """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""
     convert(read(run(case)), name="it").save(tmp_path / "it.ckpt")
@@ -255,12 +272,12 @@ def test_it_goes_on_learning(case, run, write, tmp_path):
 
 @pytest.mark.parametrize(("key", "what"), [
     ("pre_net.0.weight", "a prior's checkpoint"), ("post_net.2.bias", "a prior's checkpoint"),
-    ("encoder.rvq.layers.0.embed", "a discrete model"), ("decoder.net.1.alpha", "Snake"),
-    ("encoder.encoder.net.1.mean_x", "v3"), ("encoder.encoder.net.1.running_mean", "v1 or onnx"),
+    ("encoder.enabled", "a discrete model that quantises"), ("decoder.net.1.alpha", "Snake"),
+    ("encoder.encoder.net.1.mean_x", "v3"),
     ("decoder.net.0.gru.weight_ih_l0", "recurrent")])
 def test_other_models_are_named(key, what, run):
     with pytest.raises(InputError, match=rf"{what}.*supported: acids-rave 2"):
-        read(run("v2", **{key: torch.zeros(1)}))
+        read(run("v2", **{key: torch.ones(1)}))
 
 
 def test_other_files_are_named(tmp_path):

@@ -17,6 +17,7 @@ from torch import Tensor
 from rave_lite import set_noise, stream
 from rave_lite.acids_rave import convert, read
 from rave_lite.model import RAVE
+from rave_lite.model.encoder import StridedEncoder
 from tests.acids_rave.formula import CASES, before, signal
 from tests.acids_rave.test_import import scores
 
@@ -46,7 +47,9 @@ def compare(folder: Path, case: str) -> None:
         model = RAVE.from_checkpoint(checkpoint)
         set_noise(model, 0)
         n_bands = model.pqmf.n_bands
-        edge = 0 if live else 36864
+        edge, last = (0, 98304) if live else (36864, 98304 - 36864)
+        if isinstance(model.encoder, StridedEncoder):  # a longer past; and batch normalisation makes one of the self-test
+            edge = 53248
         z, y = (played(model, x, "encode")[0], played(model, x)[0, 0]) if live else (model.encode(x)[0], model(x)[0, 0])
         if "spherical" in case and live:  # its latents are angles, NaN where a latent is 0
             pairs = {}
@@ -64,8 +67,8 @@ def compare(folder: Path, case: str) -> None:
         for name, (ours, expected, nominal, step, samples) in pairs.items():
             nominal = (-model.hop if live else model.latency // n_bands * n_bands) if nominal is None else nominal
             shift = 0 if name == "scores" else best_shift(ours, expected, nominal, step)
-            first, last = (0, len(expected)) if name == "scores" else (edge // samples, (98304 - edge) // samples)
-            results[name] = difference(ours, expected, shift, first, last), shift, float(expected.abs().max())
+            first, end = (0, len(expected)) if name == "scores" else (edge // samples, last // samples)
+            results[name] = difference(ours, expected, shift, first, end), shift, float(expected.abs().max())
         print(f"{case:22} {source.suffix or 'run':3} {'streamed' if live else 'offline':8} "
               + ", ".join(f"{k} {d:.1e} of {size:.2g} (later by {shift})" for k, (d, shift, size) in results.items())
               + f"; latency {model.latency}", flush=True)
