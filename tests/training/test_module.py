@@ -32,6 +32,25 @@ def test_phase_2_freezes_the_encoder_and_spares_the_discriminators(pull):
     assert all(p.requires_grad for p in module.discriminator.parameters())
 
 
+@pytest.mark.parametrize("settings", [("model.encoder={name: strided}", "model.decoder={name: loudness}"),
+                                      ("latent=discrete", "latent.codebooks=2", "latent.entries=8")])
+def test_phase_2_keeps_what_encoder_and_latent_have_gathered(settings):
+    """Statistics of batch normalisation, codebooks and their use change in phase 1 alone; the averaged model has the first."""
+    module = training(*settings, "training.ema=0.9")
+    optimizers = module.configure_optimizers()
+    gathered = [lambda: module.model.encoder.state_dict(), lambda: module.model.latent.state_dict()]
+    for step, changes in ((0, True), (11, False)):
+        module.step = step
+        before = [value.clone() for state in gathered for value in state().values()]
+        module.update_step(audio(), *optimizers)
+        after = [value for state in gathered for value in state().values()]
+        assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) == changes
+    for own, averaged in zip(module.model.encoder.buffers(), module.ema.encoder.buffers(), strict=True):
+        assert torch.equal(own, averaged)
+    assert not module.model.encoder.training
+    assert not module.model.latent.training
+
+
 def test_the_discriminators_step_leaves_the_generator_alone():
     module = training()
     module.step = 12
