@@ -41,7 +41,8 @@ def v2_layers(run: Run) -> dict[str, Any]:
     main = sorted((int(m[1]), name) for name in convs if (m := re.fullmatch(r"encoder\.encoder\.net\.(\d+)", name)))
     layers = [convs[name] for _, name in main]
     return {"ratios": [w.shape[2] // 2 for w in layers[1:-1]], "dilations": dilations(run, [at for at, _ in main][1:-1]),
-            "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs)}
+            "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs),
+            "activation": "snake_between" if "decoder.net.1.alpha" in run.state else "leaky_relu"}
 
 
 def sample_rate(run: Run) -> int:

@@ -10,6 +10,7 @@ from rave_lite.acids_rave import v1
 from rave_lite.acids_rave.architecture import architecture, convolutions, folded
 from rave_lite.acids_rave.bank import delay_after_release, load_bank, skew, taps
 from rave_lite.acids_rave.read import Run, is_discrete
+from rave_lite.errors import InputError
 from rave_lite.model import RAVE, Checkpoint, load_matching
 from rave_lite.model.checkpoint import current_name, layer_names
 
@@ -66,6 +67,18 @@ def renamed(run: Run, layers: dict[str, str], stages: int) -> dict[str, Tensor]:
         for key, value in tensors.items():
             if "weight" in key or "original" in key:
                 state[f"{ours}.parametrizations.weight.{NORM.get(key, key.rsplit('.', 1)[-1])}"] = value
+    return state | snakes(run, layers)
+
+
+def snakes(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
+    """The frequencies of the Snakes between the stages, by our names. Raises InputError unless all are above 0."""
+    state = {}
+    for key, alpha in run.state.items():
+        if m := re.fullmatch(r"(?:encoder\.)?((?:en|de)coder)\.net\.(\d+)\.alpha", key):
+            if (alpha <= 0).any():
+                raise InputError(f"a Snake's frequency of {float(alpha.min()):g}; here they are above 0", where=run.path)
+            stage = re.sub(r"[^.]+$", "", layers.get(f"{m[1]}.net.{int(m[2]) + 1}", f"{m[1]}.waveform"))
+            state[f"{stage}activation.log_alpha"] = alpha.flatten().log()
     return state
 
 

@@ -17,10 +17,9 @@ from rave_lite.errors import InputError
 from rave_lite.model.checkpoint import REQUIRED, load_plain
 
 SUPPORTED = "supported: acids-rave 2.x, v1 and v2 in any size: a .ckpt, a run with config.gin, or a streaming export (.ts)"
+LAYER = r"(encoder\.encoder|decoder)\.net\.(\d+)\."
 UNSUPPORTED = (  # (pattern of weight names, kind of model), the most specific first
     (r"^(pre_net|post_net|synth|quantizer)\.", "a prior's checkpoint"),
-    (r"\.(mean_x|learn_x)$", "a v3 model (adaptive instance normalisation)"),
-    (r"\.alpha$", "a model with Snake activations (v3)"),
     (r"\.gru", "a model with recurrent layers"),
     (r"^(spectrogram|encoder\.spectrogram)", "a model of spectrograms"))
 
@@ -49,8 +48,28 @@ def read(path: Path, *, ema: bool = False) -> Run:
     if not path.is_file():
         raise InputError(f"no such run; {SUPPORTED}", where=path)
     run = exported(path) if path.suffix == ".ts" else checkpoint(path, ema)
+    leave_out_adaptive_norms(run)
     check(run)
     return run
+
+
+def leave_out_adaptive_norms(run: Run) -> None:
+    """Number the layers as if there were no adaptive instance normalisation, the identity until a player lets it learn."""
+    norms = {(m[1], int(m[2])) for key in run.state if (m := re.fullmatch(rf"{LAYER}mean_x", key))}
+
+    def renumbered(values: dict[str, Any]) -> dict[str, Any]:
+        kept = {}
+        for key, value in values.items():
+            m = re.fullmatch(rf"{LAYER}(.+)", key)
+            if m is None:
+                kept[key] = value
+            elif (m[1], number := int(m[2])) not in norms:
+                before = sum(part == m[1] and n < number for part, n in norms)
+                kept[f"{m[1]}.net.{number - before}.{m[3]}"] = value
+        return kept
+
+    if norms:
+        run.state, run.caches = renumbered(run.state), renumbered(run.caches) if run.caches is not None else None
 
 
 def newest(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 LEAK = 0.2  # slope of leaky ReLU below zero
 # The slope below zero of the leaky ReLU that lets as much power of unit Gaussian noise through, for He's initialisation
-SLOPES = {"leaky_relu": LEAK, "snake": 1.27}
+SLOPES = {"leaky_relu": LEAK, "snake": 1.27, "snake_between": 1.27}
 
 
 class Snake(nn.Module):
@@ -53,4 +53,4 @@ class SnakeFunction(torch.autograd.Function):
 
 def make_activation(kind: str, channels: int, *, inplace: bool = True) -> nn.Module:
     """One of `SLOPES`, for `(B, channels, T)`. Leaky ReLU works in place by default: nothing else may need its input."""
-    return Snake(channels) if kind == "snake" else nn.LeakyReLU(LEAK, inplace=inplace)
+    return Snake(channels) if kind.startswith("snake") else nn.LeakyReLU(LEAK, inplace=inplace)

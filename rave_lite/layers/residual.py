@@ -21,6 +21,7 @@ class ResidualUnit(nn.Module):
     def __init__(self, channels: int, *, dilation: Dilation, activation: str = "leaky_relu", alignment: str = "causal",
                  delay: int = 0):
         super().__init__()
+        activation = "leaky_relu" if activation == "snake_between" else activation
         shapes = [(3, dilation), (1, 1)] if isinstance(dilation, int) else [(3, d) for d in dilation]
         layers: list[Conv1d] = []
         for kernel_size, d in shapes:

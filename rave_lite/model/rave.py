@@ -33,8 +33,9 @@ class RAVE(nn.Module):
     delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
     `{"name": one of LATENTS, ...its arguments}`; `encoder`, `decoder`: likewise, of ENCODERS and DECODERS;
-    `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole network, "leaky_relu" or "snake". `limit`: bound
-    of the bands' samples; a sine of full scale has the root of `n_bands`.
+    `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole network, "leaky_relu" or "snake"; "snake_between"
+    leaves leaky ReLU in the residual units. `limit`: bound of the bands' samples; a sine of full scale has the root of
+    `n_bands`.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],

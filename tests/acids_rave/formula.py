@@ -14,10 +14,12 @@ CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "
          "brave": ["v1", "causal", "LATENT_SIZE = 8", "RATIOS = [2, 2, 2, 1]", "blocks.Generator.use_noise = False",
                    "blocks.ResidualStack.dilations_list = [[3, 1], [9, 1], [27, 1], [36, 1]]",
                    "pqmf.CachedPQMF.attenuation = 40"],
-         "discrete": ["discrete", "LATENT_SIZE = 8"]}
+         "discrete": ["discrete", "LATENT_SIZE = 8"], "v3": ["v3", "LATENT_SIZE = 8"]}
 FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance", "encoder.warmed_up",
          "decoder.noise_module.target_size", "decoder.synth.branches.2.target_size", "decoder.warmed_up",
          "encoder.enabled", "encoder.rvq.", "fake_adain")  # what the release sets itself
+KEPT = ("num_batches_tracked", ".mean_x", ".mean_y", ".std_x", ".std_y", ".learn_x", ".learn_y", ".num_update_x",
+        ".num_update_y")  # likewise
 
 
 def generator(name: str) -> np.random.Generator:
@@ -36,7 +38,7 @@ def before(case: str) -> np.ndarray:
 def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
     """Weights for all names that the release does not set itself, scaled so that signals neither vanish nor explode."""
     return {key: weight(key, tuple(shape), shapes).astype(np.float32) for key, shape in shapes.items()
-            if not key.startswith(FIXED) and not key.endswith("num_batches_tracked")}
+            if not key.startswith(FIXED) and not key.endswith(KEPT)}
 
 
 def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np.ndarray:
@@ -45,6 +47,8 @@ def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np
         return np.linalg.qr(noise)[0]
     if key == "fidelity":
         return np.linspace(1 / shape[0], 1, shape[0])
+    if key.endswith(".alpha"):
+        return np.exp(0.5 * noise)
     if key.endswith("running_var"):
         return 0.5 + noise**2
     if key in ("latent_mean",) or key.endswith("bias"):

@@ -27,6 +27,7 @@ EARLIER = {"v2_small-causal": -48, "v2-noise": -48, "v2-wasserstein-other": -40,
            "v1": -1056}  # other frames of noise, other bands
 LIVE = [case for case in CASES if case != "discrete"]  # whose exports were played, too
 V1 = [case for case in CASES if case.startswith(("v1", "onnx", "brave"))]
+LOUD = [*V1, "v3"]  # several times full scale
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def run(tmp_path, golden):
         state = {k: torch.from_numpy(v) for k, v in weights(SHAPES[case]["shapes"]).items()}
         state["pqmf.hk"] = filters(case, golden)
         state |= {k: torch.zeros((), dtype=torch.int64) for k in SHAPES[case]["shapes"] if k == "encoder.warmed_up"}
+        state |= {k: torch.zeros(1) for k in SHAPES[case]["shapes"] if k.endswith(".mean_x")}
         if case == "discrete":
             state["encoder.enabled"] = torch.tensor(0)
         if "decoder.synth.branches.2.net.0.weight" in state:
@@ -73,6 +75,11 @@ def error(output: Tensor, expected: Tensor, lo: int, hi: int, shift: int) -> flo
     return float((output[..., lo + shift : hi + shift] - expected[..., lo:hi]).abs().max())
 
 
+def size(case: str, sound: Tensor) -> float:
+    """What rounding is measured by: full scale, or the largest value of a louder sound."""
+    return max(1.0, float(sound.abs().max())) if case in LOUD else 1.0
+
+
 def scores(checkpoint: Checkpoint) -> Tensor:
     """The first 32 scores of each discriminator, ordered as in tests/bench/release_oracle.py."""
     discriminator = Discriminator(**checkpoint.settings["discriminator"])
@@ -101,7 +108,7 @@ def test_the_run_offline(case, run, golden):
     expected = golden[f"{case} y"]
     at = EVERY * torch.arange(len(expected))
     inside = (at >= edge) & (at < last)
-    assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE * max(1, expected.abs().max())
+    assert (y[at[inside] + shift] - expected[inside]).abs().max() <= TOLERANCE * size(case, expected)
 
 
 @pytest.mark.sampled(3)
@@ -124,7 +131,7 @@ def test_streamed_from_the_first_sample(case, run, golden):
     shift = EARLIER.get(case, -80) - model.hop
     reached = at + shift >= settled
     assert settled or expected[~reached].abs().max() <= TOLERANCE
-    assert (y[at[reached] + shift] - expected[reached]).abs().max() <= TOLERANCE * max(1, expected.abs().max())
+    assert (y[at[reached] + shift] - expected[reached]).abs().max() <= TOLERANCE * size(case, expected)
 
 
 @torch.no_grad()
@@ -163,7 +170,7 @@ class Part(nn.Module):
 @pytest.mark.parametrize("case", LIVE)
 def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     """Its weights are folded; its cache lengths determine alignment and dilations."""
-    state = read(run(case)).state
+    state = torch.load(run(case) / "version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
     for key in [k for k in state if k.endswith("weight_g")]:
         g, v = state.pop(key), state.pop(f"{key[:-1]}v")
         state[key.removesuffix("_g")] = g * v / v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
@@ -178,8 +185,7 @@ def test_a_streaming_export_is_read_like_its_run(case, run, tmp_path):
     with torch.no_grad():
         x = torch.from_numpy(signal())[..., :32768]
         expected = quiet(from_run)(x)
-        size = max(1, float(expected.abs().max())) if case in V1 else 1
-        assert torch.allclose(quiet(from_export)(x), expected, atol=1e-5 * size)
+        assert torch.allclose(quiet(from_export)(x), expected, atol=1e-5 * size(case, expected))
     assert not from_export.part("discriminator")
 
 
@@ -211,7 +217,7 @@ def test_discriminators_score_alike(case, run, golden):
 @pytest.mark.parametrize("case", ["v2_small", "v2-wasserstein-causal", "v2-spherical", "onnx", "brave"])
 def test_imports_keep_the_contract(case, run):
     model = imported(run(case))
-    model.decoder.band_gain *= 0.1 if case in V1 else 1  # to full scale
+    model.decoder.band_gain *= 0.1 if case in LOUD else 1  # to full scale
     assert_streams(model, hop=model.hop, frames=24 + model.latency // model.hop)
 
 
@@ -272,8 +278,7 @@ def test_it_goes_on_learning(case, run, write, tmp_path):
 
 @pytest.mark.parametrize(("key", "what"), [
     ("pre_net.0.weight", "a prior's checkpoint"), ("post_net.2.bias", "a prior's checkpoint"),
-    ("encoder.enabled", "a discrete model that quantises"), ("decoder.net.1.alpha", "Snake"),
-    ("encoder.encoder.net.1.mean_x", "v3"),
+    ("encoder.enabled", "a discrete model that quantises"),
     ("decoder.net.0.gru.weight_ih_l0", "recurrent")])
 def test_other_models_are_named(key, what, run):
     with pytest.raises(InputError, match=rf"{what}.*supported: acids-rave 2"):

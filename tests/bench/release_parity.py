@@ -26,7 +26,7 @@ def best_shift(output: Tensor, expected: Tensor, nominal: int, step: int) -> int
     """Frames or samples by which `output` is later, near `nominal`: where the middles differ least."""
     middle, half = expected.shape[-1] // 2, expected.shape[-1] // 24
     part = expected[..., middle - half : middle + half]
-    shifts = [s for s in range(nominal - 60 * step, nominal + 60 * step, step)
+    shifts = [s for s in range(nominal - 70 * step, nominal + 60 * step, step)
               if middle - half + s >= 0 and middle + half + s <= output.shape[-1]]
     return min(shifts, key=lambda s: float((output[..., middle - half + s : middle + half + s] - part).abs().max()))
 

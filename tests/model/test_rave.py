@@ -46,12 +46,15 @@ def test_every_model_streams(model, latent, alignment, tmp_path):
     assert_streams(rave, hop=rave.hop, frames=20 + rave.latency // rave.hop, folder=tmp_path)
 
 
-@pytest.mark.parametrize("alignment", ["causal", pytest.param("centered", marks=pytest.mark.slow)])
-def test_a_model_of_snakes_streams(alignment, tmp_path):
-    rave = with_snakes(build("model=tiny", "model.capacity=4", "model.activation=snake", f"model.alignment={alignment}",
-                             "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"))
+@pytest.mark.parametrize(("alignment", "activation"), [
+    ("causal", "snake"), pytest.param("centered", "snake", marks=pytest.mark.slow), ("causal", "snake_between")])
+def test_a_model_of_snakes_streams(alignment, activation, tmp_path):
+    rave = with_snakes(build("model=tiny", "model.capacity=4", f"model.activation={activation}",
+                             f"model.alignment={alignment}", "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"))
     rave.decoder.band_gain *= 10
-    assert not any(isinstance(part, nn.LeakyReLU) for part in rave.modules())
+    units = [part for part in rave.modules() if isinstance(part, ResidualUnit)]
+    assert all(isinstance(unit.branch[0], nn.LeakyReLU) == (activation == "snake_between") for unit in units)
+    assert not isinstance(rave.encoder.activation, nn.LeakyReLU)
     assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 

@@ -35,7 +35,7 @@ def test_phase_2_freezes_the_encoder_and_spares_the_discriminators(pull):
 @pytest.mark.parametrize("settings", [("model.encoder={name: strided}", "model.decoder={name: loudness}"),
                                       ("latent=discrete", "latent.codebooks=2", "latent.entries=8")])
 def test_phase_2_keeps_what_encoder_and_latent_have_gathered(settings):
-    """Statistics of batch normalisation, codebooks and their use change in phase 1 alone; the averaged model has the first."""
+    """Batch statistics, codebooks and their use change in phase 1 alone; the averaged model has the statistics."""
     module = training(*settings, "training.ema=0.9")
     optimizers = module.configure_optimizers()
     gathered = [lambda: module.model.encoder.state_dict(), lambda: module.model.latent.state_dict()]
