@@ -9,6 +9,7 @@ from rave_lite.layers.padding import CausalPad, StreamingPad, reset, stream
 from rave_lite.layers.pqmf import PQMF
 from rave_lite.layers.residual import Dilation, ResidualStack, ResidualUnit
 
-__all__ = ["ALIGNMENTS", "PQMF", "SLOPES", "AdaptiveNorm", "CausalPad", "Conv1d", "ConvTranspose1d", "Dilation", "LevelFollower",
-           "MatrixConv", "Noise", "NoiseSynth", "ResidualStack", "ResidualUnit", "SeededNoise", "Snake", "StreamingPad",
-           "fold_weight_norm", "make_activation", "reset", "seed_noise", "set_noise", "stream", "weight_norm"]
+__all__ = ["ALIGNMENTS", "PQMF", "SLOPES", "AdaptiveNorm", "CausalPad", "Conv1d", "ConvTranspose1d", "Dilation",
+           "LevelFollower", "MatrixConv", "Noise", "NoiseSynth", "ResidualStack", "ResidualUnit", "SeededNoise", "Snake",
+           "StreamingPad", "fold_weight_norm", "make_activation", "reset", "seed_noise", "set_noise", "stream",
+           "weight_norm"]
