@@ -1,9 +1,10 @@
 """Makes a base of a run: its weights alone, smaller, with a card; `transfer.from=base:NAME` finds it from then on.
 
-    python recipes/base_pack.py RUN NAME [SET=FIGURES ...]
+    python recipes/base_pack.py RUN NAME [also=RECORDINGS] [SET=FIGURES ...]
 
 RUN: the run of `rave-lite train recipe=base`, or a checkpoint of it. FIGURES: a figures.json of `rave-lite evaluate` for a
-set that was held out, as in tabla=runs/base/tabla/figures.json; the means go on the card. Writes rave_lite/bases/NAME.ckpt.
+set that was held out, as in tabla=runs/base/tabla/figures.json; the means go on the card. RECORDINGS: in words, what it was
+trained on beside the list. Writes rave_lite/bases/NAME.ckpt.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ KEPT = ("seed", "minutes", "phase1", "phase2", "training", "loss", "augmentation
 DATA = {"root": None, "manifest": None, "cache": None, "held_out": 0.1, "cache_gb": 20}  # knows no recordings, as an import
 
 
-def pack(run: Checkpoint, name: str, figures: dict[str, dict[str, float]]) -> Checkpoint:
+def pack(run: Checkpoint, name: str, figures: dict[str, dict[str, float]], also: str = "") -> Checkpoint:
     """The base of a run: averaged weights, latents rescaled, discriminators, settings without paths, a card.
 
     Directions are in half precision.
@@ -33,7 +34,8 @@ def pack(run: Checkpoint, name: str, figures: dict[str, dict[str, float]]) -> Ch
     rescale_latents(model)
     state = {f"model.{key}": value for key, value in model.state_dict().items()}
     state |= {f"discriminator.{key}": value for key, value in run.part("discriminator").items()}
-    card = {"data": "recipes/base_sources.csv and rave-lite drums seed=0", "sources_sha256": sha256(SOURCES),
+    data = ", ".join(["recipes/base_sources.csv", "rave-lite drums seed=0", *([also] if also else [])])
+    card = {"data": data, "sources_sha256": sha256(SOURCES),
             "licence": "CC0-1.0", "steps": run.step, "held_out_distance": run.best_distance, "figures": figures}
     settings = {key: run.settings[key] for key in KEPT} | {"name": f"base_{name}", "data": DATA, "card": card}
     return Checkpoint(run.path, run.architecture, {key: halved(key, value) for key, value in state.items()}, run.step,
@@ -81,8 +83,9 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     source, base, *sets = sys.argv[1:]
     try:
-        figures = {name: means(Path(path)) for name, path in (given.split("=", 1) for given in sets)}
-        packed = pack(read_checkpoint(source), base, figures)
+        given = dict(word.split("=", 1) for word in sets)
+        also = given.pop("also", "")
+        packed = pack(read_checkpoint(source), base, {name: means(Path(path)) for name, path in given.items()}, also)
     except InputError as error:
         sys.exit(str(error))
     target = BASES / f"{base}.ckpt"

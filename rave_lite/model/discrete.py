@@ -26,8 +26,8 @@ class Discrete(Latent):
     may_idle = True  # what few codes leave out
     usage: Tensor
 
-    def __init__(self, *, size: int = 16, noise_channels: int = 128, codebooks: int = 8, entries: int = 64,
-                 dimension: int = 8, dropout: float = 0.5, commitment: float = 0.25):
+    def __init__(self, *, size: int = 16, noise_channels: int = 128, codebooks: int = 8, entries: int = 128,
+                 dimension: int = 8, dropout: float = 0.0, commitment: float = 0.25):
         super().__init__()
         self.size = self.encoder_channels = size
         self.decoder_channels = size + noise_channels

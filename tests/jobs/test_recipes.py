@@ -25,7 +25,7 @@ def test_a_recipe_composes_and_says_how_it_is_used(name):
 
 def test_the_later_recipe_decides():
     assert configured("train", "data.root=x", "recipe=[minute_cpu,demo]").phase1.steps == 350
-    assert configured("train", "data.root=x", "recipe=[demo,minute_cpu]").phase1.steps == 1500
+    assert configured("train", "data.root=x", "recipe=[demo,minute_cpu]").phase1.steps == 1850
 
 
 def test_an_unknown_recipe_is_answered_with_those_there_are():
