@@ -19,12 +19,21 @@ def check(job: str, config: DictConfig) -> None:
     CHECKS.get(job, lambda _: None)(config)
 
 
-def check_numbers(config: DictConfig, **least: float) -> None:
-    """Raises InputError for a setting below its bound in `least`, or not a whole number although its bound is one."""
-    for key, bound in least.items():
-        value, number_type = OmegaConf.select(config, key), int if isinstance(bound, int) else int | float
-        if isinstance(value, bool) or not isinstance(value, number_type) or not bound <= value < math.inf:
-            raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {bound:g} on", where=key)
+def check_numbers(config: DictConfig, **bounds: float | tuple[float, float]) -> None:
+    """Raises InputError for a setting out of its bounds, the least or both, or no whole number although the least is one."""
+    for key, bound in bounds.items():
+        least, most = bound if isinstance(bound, tuple) else (bound, math.inf)
+        value, number_type = OmegaConf.select(config, key), int if isinstance(least, int) else int | float
+        if isinstance(value, bool) or not isinstance(value, number_type) or not least <= value <= most or value == math.inf:
+            to = "on" if most == math.inf else f"to {most:g}"
+            raise InputError(f"{value!r} is no {'whole ' * (number_type is int)}number from {least:g} {to}", where=key)
+
+
+def check_folder(config: DictConfig) -> None:
+    """Raises InputError if `out` cannot be a folder."""
+    out = Path(config.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: a file is there; name a folder", where="out")
 
 
 def recordings(root: Any, key: str | None = None, foreign: bool = False) -> list[str]:
@@ -130,9 +139,7 @@ def listen(config: DictConfig) -> None:
     check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
     if not config.ckpt:
         raise InputError("name at least one checkpoint", where="ckpt")
-    out = Path(config.out).expanduser()
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: a file is there; name a folder", where="out")
+    check_folder(config)
     for path in [config.ckpt] if isinstance(config.ckpt, str) else config.ckpt:
         checkpoint_file(path)
     recordings(config.data.root, "data.root")
@@ -153,18 +160,24 @@ def reconstruct(config: DictConfig) -> None:
 
 
 def prior(config: DictConfig) -> None:
-    check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=0.0)
+    check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=(0.0, 0.9))
     checkpoint_file(config.ckpt)
+    if config.out is not None and (not config.out or Path(config.out).expanduser().exists()):
+        raise InputError(f"{config.out!r} is there already, or no name of a file; say out=NAME.ckpt", where="out")
     recordings(config.data.root, "data.root")
 
 
 def generate(config: DictConfig) -> None:
-    check_numbers(config, seconds=0.1, temperature=0.0, density=0.0, takes=1, seed=0)
+    check_numbers(config, seconds=0.1, temperature=(0.0, 4.0), density=(0.0, 16.0), takes=1, seed=(0, 2**53))
+    check_folder(config)
     path = checkpoint_file(config.ckpt)
     prior_file(config.prior or run_folder(path))
-    for key in ("continue", "groove"):
-        if config[key] and not Path(config[key]).expanduser().is_file():
-            raise InputError(f"{config[key]}: no such file", where=key)
+    for key in (key for key in ("continue", "groove") if config[key] is not None):
+        recording = Path(config[key]).expanduser()
+        if not recording.is_file():
+            raise InputError(f"{config[key] or 'nothing'}: no such file", where=key)
+        if recording.resolve().parent == Path(config.out).expanduser().resolve():
+            raise InputError(f"{recording} is in the folder that is written; say another out=", where=key)
 
 
 def export(config: DictConfig) -> None:

@@ -103,8 +103,8 @@ class Live(Attributes):
     def prior(self, temperature: Tensor) -> Tensor:
         """`(B, channels, T / hop) -> (B, channels * latent_size, T / hop)`: what comes next, as `encode` would give it."""
         if self.player is not None:
-            streams, frames = temperature.shape[0], temperature.shape[2]
-            wanted = self.to_model.wanted(self._validate_block(temperature, self.channels, 1))
+            checked = self._validate_block(temperature, self.channels, 1)
+            streams, frames, wanted = temperature.shape[0], temperature.shape[2], self.to_model.wanted(checked)
             free = torch.full([wanted.shape[0], wanted.shape[2]], self.free, device=wanted.device)
             p = self.to_model.newest(self.player(wanted, free), frames)
             p = (p - self.origin)[:, : self.latent_size]

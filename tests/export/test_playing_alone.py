@@ -35,14 +35,14 @@ def test_hosts_find_two_methods_more(model, file):
     assert live.get_methods() == ["encode", "decode", "forward", "prior", "generate"]
     assert live.prior_params.tolist() == [1, model.hop, 16, model.hop]
     assert live.generate_params.tolist() == [1, model.hop, 1, 1]
-    assert live.get_attributes()[-4:] == ["calibrate", "temperature", "density", "hold"]
+    assert live.get_attributes()[-4:] == ["envelope", "temperature", "density", "hold"]
     assert live.prior_input_labels == live.generate_input_labels == ["temperature"]
 
 
 def test_without_a_prior_there_is_nothing_more(model, tmp_path):
     live = load(written(model, tmp_path))
     assert live.get_methods() == ["encode", "decode", "forward"]
-    assert live.get_attributes()[-1] == "calibrate"
+    assert live.get_attributes()[-1] == "envelope"
     assert not hasattr(live, "prior")
 
 
