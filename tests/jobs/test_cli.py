@@ -342,7 +342,7 @@ def test_training_settings_that_are_wrong(tmp_path, write):
     fails("say 3072", "train", f"data.root={hush}", *SETTINGS, "data.window=1024", cwd=tmp_path)
     stderr = fails("Could not override 'data.rot'", "train", "data.rot=x", cwd=tmp_path)
     assert "Key 'rot' is not in struct" in stderr
-    stderr = fails("Could not find 'model/v3'", "train", "model=v3", cwd=tmp_path)
+    stderr = fails("Could not find 'model/v9'", "train", "model=v9", cwd=tmp_path)
     assert all(name in stderr for name in ("tiny", "v2", "v2_small"))
 
 

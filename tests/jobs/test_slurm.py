@@ -249,7 +249,7 @@ def test_jobs_that_would_share_a_folder_are_refused(project):
     for arguments in (["seed=0,0"], ["seed=0,1", "hydra.sweep.subdir=x"], ["training.ema=0.5,0.50,0.5"]):
         fails("two jobs of this sweep would write into one folder: runs/kompang/", *sweep(*arguments), cwd=project)
     assert not (project / "runs").exists()
-    fails("Could not find 'model/v3'", *sweep("model=tiny,v3"), cwd=project)
+    fails("Could not find 'model/v9'", *sweep("model=tiny,v9"), cwd=project)
 
 
 @settings(max_examples=200)

@@ -36,7 +36,7 @@ REFUSED = [
     (["train", "data.root=empty"], "empty: no audio files ("),
     (["train", "data.root=outputs"], "outputs: no recordings: nothing but a sound that rave-lite wrote"),
     (["train", "data.rot=3"], "There are: root, manifest"),
-    (["train", "model=v3"], "Could not find 'model/v3'"),
+    (["train", "model=v9"], "Could not find 'model/v9'"),
     (["train", "data.root=audio", "resume=last"], "last.ckpt: no such checkpoint to resume from"),
     (["train", "data.root=audio", "resume=gone.ckpt"], "gone.ckpt: no such checkpoint to resume from"),
     (["train", "data.root=audio", "name=old"], "runs/old holds a run already"),
