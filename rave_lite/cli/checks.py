@@ -162,8 +162,10 @@ def reconstruct(config: DictConfig) -> None:
 def prior(config: DictConfig) -> None:
     check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=(0.0, 0.9))
     checkpoint_file(config.ckpt)
-    if config.out is not None and (not config.out or Path(config.out).expanduser().exists()):
-        raise InputError(f"{config.out!r} is there already, or no name of a file; say out=NAME.ckpt", where="out")
+    if config.out == "":
+        raise InputError("needs a value, as in out=rhythms.ckpt", where="out")
+    if config.out and Path(config.out).expanduser().exists():
+        raise InputError(f"{config.out} is there already; name another file", where="out")
     recordings(config.data.root, "data.root")
 
 
@@ -175,7 +177,8 @@ def generate(config: DictConfig) -> None:
     for key in (key for key in ("continue", "groove") if config[key] is not None):
         recording = Path(config[key]).expanduser()
         if not recording.is_file():
-            raise InputError(f"{config[key] or 'nothing'}: no such file", where=key)
+            raise InputError(f"{config[key]}: no such file" if config[key] else f"needs a value, as in {key}=loop.wav",
+                             where=key)
         if recording.resolve().parent == Path(config.out).expanduser().resolve():
             raise InputError(f"{recording} is in the folder that is written; say another out=", where=key)
 

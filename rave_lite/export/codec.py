@@ -171,7 +171,6 @@ class StreamingEncoder(nn.Module):
             return self.rotated(self.codes), self.arena.tapped(views, self.dry).transpose(0, 1)
         return p.permute(1, 2, 0), self.arena.tapped(views, self.dry).transpose(0, 1)
 
-
     def rotated(self, codes: Tensor) -> Tensor:
         if self.quantiser is None:
             return codes[:, :0].float()

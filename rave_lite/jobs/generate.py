@@ -11,13 +11,14 @@ from rave_lite.data import audio, outputs, search_and_cut
 from rave_lite.errors import InputError
 from rave_lite.evaluation.reconstruct import Reconstruction
 from rave_lite.evaluation.recordings import known
+from rave_lite.layers import stream
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.pages import generated as page
 from rave_lite.prior.file import load
-from rave_lite.prior.generate import Performance, heard
+from rave_lite.prior.generate import Performance
 from rave_lite.prior.generate import generate as play
 from rave_lite.prior.judge import embedded_strokes, memorised, rhythm
-from rave_lite.prior.sequences import Sequence
+from rave_lite.prior.sequences import Sequence, sequence
 from rave_lite.runs import checkpoint_file, run_folder
 from rave_lite.tables import make_table
 
@@ -55,10 +56,10 @@ def generate(config: DictConfig) -> list[Path]:
 
 
 def recording(model: RAVE, path: str | None, key: str) -> Sequence | None:
-    """A recording as the prior hears it, None for None. Raises InputError if it has no strokes although it is a groove."""
+    """Latents and strokes of a recording, None for None. Raises InputError if it has no strokes although it is a groove."""
     if path is None:
         return None
-    row = heard(model, audio.load(Path(path).expanduser(), model.sample_rate).mean(0), Path(path).name)
+    row = sequence(model, stream(model), audio.load(Path(path).expanduser(), model.sample_rate).mean(0), Path(path).name)
     if key == "groove" and not row.strokes:
         raise InputError(f"{path} has no strokes to follow; say another", where=key)
     return row

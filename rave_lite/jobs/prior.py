@@ -32,10 +32,10 @@ def prior(config: DictConfig) -> Figures:
     print(f"{recordings.root}: {len(train)} recordings to learn from, {sum(row.counted for row in train)} frames with "
           f"{sum(row.strokes for row in train)} strokes; {len(held_out)} held out", flush=True)
     with Progress("prior", config.steps, config.steps) as progress:
-        made, figures = fit(model, train, held_out, directions=config.directions, hidden=config.hidden, layers=config.layers,
-                            components=config.components, dropout=config.dropout, steps=config.steps, seed=config.seed,
-                            advance=lambda: progress.advance(1, 1))
-    save(out, made, figures, model, checkpoint.settings["name"])
+        fitted, figures = fit(model, train, held_out, directions=config.directions, hidden=config.hidden,
+                              layers=config.layers, components=config.components, dropout=config.dropout,
+                              steps=config.steps, seed=config.seed, advance=lambda: progress.advance(1, 1))
+    save(out, fitted, figures, model, checkpoint.settings["name"])
     show(figures.table())
     for warning in figures.warnings():
         print(f"warning: {warning}")

@@ -12,8 +12,8 @@ class AdaptiveNorm(nn.Module):
     """Moves and scales each channel from the source's mean and deviation to the target's. `(B, C, T) -> (B, C, T)`.
 
     Huang and Belongie, ICCV 2017 (arXiv 1703.06868), for streams: the statistics of a side are running means over all frames
-    heard while it learns, the same for any length of block. They lie in buffers that are written in place and not saved,
-    shared by all streams. The identity in training, and until both sides have been heard. Not an operation before
+    that come while it learns, the same for any length of block. They lie in buffers that are written in place and not saved,
+    shared by all streams. The identity in training, and until both sides have statistics. Not an operation before
     `set_learning` is first called; afterwards always the same ones, whatever learns.
     """
 
@@ -35,10 +35,10 @@ class AdaptiveNorm(nn.Module):
         if self.training or not self.active:
             return x
         wide = x.to(self.moments.dtype)
-        heard = torch.cat([wide.mean((0, 2)), wide.square().mean((0, 2))]).unsqueeze(1)
+        of_block = torch.cat([wide.mean((0, 2)), wide.square().mean((0, 2))]).unsqueeze(1)
         count = self.learning * (x.shape[0] * x.shape[2])
         self.frames.add_(count)
-        self.moments.add_((heard - self.moments) * (count / self.frames.clamp_min(1.0)))
+        self.moments.add_((of_block - self.moments) * (count / self.frames.clamp_min(1.0)))
         mean, square = self.moments.chunk(2, 1)
         deviation = torch.sqrt((square - mean * mean).clamp_min(0.0) + self.epsilon)
         ratio, known = deviation[1] / deviation[0], self.amount * (self.frames[0] * self.frames[1] > 0)

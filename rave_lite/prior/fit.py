@@ -23,7 +23,7 @@ LEAST_FRAMES = 64  # to train on
 ROWS, LENGTH = 4, 128  # of a batch, frames of a row
 EVERY, PATIENCE = 20, 8  # steps from one validation to the next; so many without gain end the training
 RATE, DECAY, WARM_UP = 2e-3, 1e-2, 20  # of AdamW; steps
-HEARD_NOISE = 0.1  # standard deviations: noise on the frames that the network hears in training
+INPUT_NOISE = 0.1  # standard deviations: noise on the frames before, which the network reads in training
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def update(prior: Prior, optimizer: torch.optim.Optimizer, data: list[tuple[Tens
            generator: torch.Generator) -> None:
     prior.train()
     frames, strokes, before = batch(data, prior.start, generator)
-    heard = before + HEARD_NOISE * torch.randn(before.shape, generator=generator)
-    loss = -prior(frames, strokes, heard).mean()
+    previous = before + INPUT_NOISE * torch.randn(before.shape, generator=generator)
+    loss = -prior(frames, strokes, previous).mean()
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)

@@ -10,7 +10,7 @@ from rave_lite.layers import seed_noise, stream
 from rave_lite.model import RAVE
 from rave_lite.prior.network import Prior
 from rave_lite.prior.player import FREE, PriorPlayer
-from rave_lite.prior.sequences import Sequence, sequence
+from rave_lite.prior.sequences import Sequence
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def draw(prior: Prior, performance: Performance, frames: int) -> Tensor:
     player.set_seed(performance.seed)
     player.turn(1, performance.density)
     if performance.opening:
-        player.hear(performance.opening.latents[: performance.opening.counted],
+        player.continue_from(performance.opening.latents[: performance.opening.counted],
                     performance.opening.levels[: performance.opening.counted])
     strokes = torch.full((1, frames), FREE)
     if performance.groove:
@@ -63,8 +63,3 @@ def by_rank(prior: Prior, groove: Sequence) -> Tensor:
     known = levels[~levels.isnan()]
     edges = known.quantile(torch.arange(1, prior.classes - 1) / (prior.classes - 1)) if len(known) else prior.edges
     return torch.where(levels.isnan(), 0, 1 + torch.bucketize(levels.nan_to_num(), edges))
-
-
-def heard(model: RAVE, sound: np.ndarray, name: str) -> Sequence:
-    """A recording `(T,)` as the prior hears it."""
-    return sequence(model, stream(model), sound, name)

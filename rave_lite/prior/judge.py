@@ -39,9 +39,9 @@ def rhythm(sounds: Iterable[np.ndarray], sample_rate: int) -> tuple[float, np.nd
     """Strokes per second, and the shares of the intervals between strokes and of their levels in each bin."""
     times, levels, seconds = list[float](), list[float](), 0.0
     for sound in sounds:
-        found = strokes(sound, sample_rate)
-        times += np.diff([at / sample_rate for at, _ in found]).tolist()
-        levels += [level for _, level in found]
+        detected = strokes(sound, sample_rate)
+        times += np.diff([at / sample_rate for at, _ in detected]).tolist()
+        levels += [level for _, level in detected]
         seconds += len(sound) / sample_rate
     intervals, _ = np.histogram(np.minimum(times, INTERVALS[-1]), INTERVALS)
     loudness, _ = np.histogram(np.clip(levels, LEVELS[0], LEVELS[-1]), LEVELS)

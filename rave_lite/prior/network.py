@@ -80,7 +80,7 @@ class Prior(nn.Module):
         return torch.where(levels.isnan(), 0, 1 + torch.bucketize(levels.nan_to_num(), self.edges))
 
     def inputs(self, before: Tensor, stroke_before: Tensor, age: Tensor) -> Tensor:
-        """What the network hears: the frame before, its stroke variable, and frames since the last stroke began."""
+        """The GRU's input: the frame before, its stroke variable, and frames since the last stroke began."""
         return torch.cat([before, one_hot(stroke_before, self.classes), self.binned(age)], -1)
 
     def binned(self, age: Tensor) -> Tensor:
@@ -100,16 +100,16 @@ class Prior(nn.Module):
         return torch.log_softmax(out[..., 0], -1), mean, scale
 
     @torch.jit.unused
-    def forward(self, frames: Tensor, strokes: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, strokes: Tensor, previous: Tensor) -> Tensor:
         """Log likelihood, nats, of each frame `(B, T, directions)` with its stroke variable `(B, T)`: `(B, T)`.
 
-        `heard`: the frames before, as the network hears them (training adds noise).
+        `previous`: the frames before, with noise in training.
         """
         age = ages(strokes)
-        hidden, _ = self.gru(self.inputs(heard, F.pad(strokes[:, :-1], (1, 0)), age))
+        hidden, _ = self.gru(self.inputs(previous, F.pad(strokes[:, :-1], (1, 0)), age))
         hidden = self.dropout(hidden)
         of_stroke = torch.log_softmax(self.strokes(hidden, age), -1).gather(-1, strokes.unsqueeze(-1)).squeeze(-1)
-        weight, mean, scale = self.mixture(hidden, strokes, heard)
+        weight, mean, scale = self.mixture(hidden, strokes, previous)
         return of_stroke + torch.logsumexp(weight + gaussian(frames.unsqueeze(-2), mean, floored(scale)), -1)
 
     @torch.jit.unused

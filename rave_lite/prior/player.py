@@ -110,7 +110,7 @@ class PriorPlayer(nn.Module):
         return state[:, -self.size :]
 
     @torch.jit.unused
-    def hear(self, latents: Tensor, levels: Tensor) -> None:
+    def continue_from(self, latents: Tensor, levels: Tensor) -> None:
         """Goes on, in the first stream, after a sequence `(T, size)` and the levels of its strokes `(T,)`."""
         for frame, stroke in zip(self.prior.standardise(latents), self.prior.classify(levels), strict=True):
             self.keep(self.state[:1], self.remember(self.state[:1])[0], frame[None], stroke[None])

@@ -67,9 +67,9 @@ def strokes(sound: np.ndarray, sample_rate: int) -> list[tuple[int, float]]:
     for start in range(0, len(sound), piece):
         part = sound[start : start + piece]
         begins += [start + rise(part, round(float(onset) * sample_rate), sample_rate) for onset in onsets(part, sample_rate)]
-    found: list[tuple[int, float]] = []
+    detected: list[tuple[int, float]] = []
     for begin, after in pairwise([*sorted(set(begins)), len(sound)]):
         peak = audio.peak(sound[begin : min(after + gap, begin + round(PEAK * sample_rate))])
-        if peak >= LEAST_PEAK and (not found or begin - found[-1][0] >= gap):
-            found.append((begin, audio.decibels(peak)))
-    return found
+        if peak >= LEAST_PEAK and (not detected or begin - detected[-1][0] >= gap):
+            detected.append((begin, audio.decibels(peak)))
+    return detected

@@ -9,22 +9,18 @@ idle machine: what others compute counts, too.
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from tests.bench.live import BLOCKS, ours
+from tests.bench.live import BLOCKS
+from tests.bench.stage import prepare
 
 
 def main() -> None:
-    host, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {"BLOCKS": "500", "MODELS": ",".join(BLOCKS), "SIZES": ",8192", "RUNS": "3"}
-    settings |= dict(a.split("=", 1) for a in sys.argv[3:])
-    names, count = settings["MODELS"].split(","), int(settings["BLOCKS"])
-    ours(folder, names, ["float32"])
+    host, folder, names, settings = prepare(BLOCKS="500", SIZES=",8192", RUNS="3")
+    count = int(settings["BLOCKS"])
     print("| | block | median, ms | longest / median |\n|---|---|---|---|")
     for name in names:
         for size in [int(s or BLOCKS[name]) for s in settings["SIZES"].split(",")]:

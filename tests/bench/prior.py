@@ -78,8 +78,8 @@ def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
     rate = model.sample_rate
     reconstruct = Reconstruction(model)
     reconstruct = Reconstruction(model)
-    heard, answers = ([reconstruct(sound[None])[0] for sound in side] for side in (train, held))
-    (density, intervals, _), (_, _, levels), target = rhythm(train, rate), rhythm(heard, rate), timbre(train, rate)
+    reconstructed, answers = ([reconstruct(sound[None])[0] for sound in side] for side in (train, held))
+    (density, intervals, _), (_, _, levels), target = rhythm(train, rate), rhythm(reconstructed, rate), timbre(train, rate)
     reference = kernel_distance(timbre(answers, rate), target)
     print(f"training set: {density:.2f} strokes/s; timbre of held-out recordings, reconstructed: {reference:.4f}; "
           "levels are compared with the training set reconstructed")

@@ -21,13 +21,19 @@ from tests.jack import dummy_card
 RATE = 44100
 
 
-def main() -> None:
+def prepare(**settings: str) -> tuple[Path, Path, list[str], dict[str, str]]:
+    """The arguments of a bench of the C++ host: the program, the folder with the files, their models, and settings."""
     host, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"SECONDS": "10", "MODELS": ",".join(BLOCKS), "INSTANCES": "1,2,4,8", "PERIOD": "128"}
-    settings |= dict(a.split("=", 1) for a in sys.argv[3:])
-    names, seconds = settings["MODELS"].split(","), int(settings["SECONDS"])
+    settings = {"MODELS": ",".join(BLOCKS)} | settings | dict(a.split("=", 1) for a in sys.argv[3:])
+    names = settings["MODELS"].split(",")
     ours(folder, names, ["float32"])
+    return host, folder, names, settings
+
+
+def main() -> None:
+    host, folder, names, settings = prepare(SECONDS="10", INSTANCES="1,2,4,8", PERIOD="128")
+    seconds = int(settings["SECONDS"])
     noise = 0.3 * np.random.default_rng(0).standard_normal(seconds * RATE)
     soundfile.write(folder / "in.wav", noise, RATE, subtype="FLOAT")
     print("| | instances | late | p50, p99 of a block, which lasts | MiB: the first, each further, file | s to load |\n"

@@ -31,7 +31,7 @@ def groups(paths: list[Path], sample_rate: int, folder: Path) -> dict[str, list[
     built_in = {name: folder / name for name in ("birds", "voices", "beatbox")}
     clips = {name: listed(str(path), "inputs", sample_rate, None)
              for name, path in (built_in | {f"{path.parent.name}/{path.stem}": path for path in paths}).items()}
-    return {name: found[:: -(-len(found) // MOST)] for name, found in clips.items()}
+    return {name: group[:: -(-len(group) // MOST)] for name, group in clips.items()}
 
 
 def main() -> None:

@@ -38,12 +38,14 @@ def test_wrong_words_are_told(trained, tmp_path):
                            ("density=nan", "density: nan is no number"),
                            ("density=17", "density: 17 is no number from 0 to 16"),
                            ("temperature=5", "temperature: 5 is no number from 0 to 4"),
-                           ("groove=", "groove: nothing: no such file"), (f"out={ckpt}", "a file is there; name a folder"),
+                           ("groove=", "groove: needs a value, as in groove=loop.wav"),
+                           (f"out={ckpt}", "a file is there; name a folder"),
                            ("groove=none.wav", "groove: none.wav: no such file")):
         fails(message, "generate", f"ckpt={ckpt}", f"prior={ckpt}", wrong)
     fails("steps: -1 is no whole number from 0 on", "prior", f"ckpt={ckpt}", "steps=-1")
     fails("dropout: 2 is no number from 0 to 0.9", "prior", f"ckpt={ckpt}", "dropout=2")
-    fails("is there already, or no name of a file", "prior", f"ckpt={ckpt}", f"out={ckpt}")
+    fails("is there already; name another file", "prior", f"ckpt={ckpt}", f"out={ckpt}")
+    fails("out: needs a value", "prior", f"ckpt={ckpt}", "out=")
     fails("say which: data.root=DIR", "prior", "ckpt=base")
     with pytest.raises(InputError, match="no such checkpoint"):
         run("prior", "ckpt=gone.ckpt")

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from rave_lite.export.torchscript import load
-from rave_lite.prior.generate import Performance, by_rank, draw, generate, heard
+from rave_lite.layers import stream
+from rave_lite.prior.generate import Performance, by_rank, draw, generate
 from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
-from rave_lite.prior.sequences import Sequence
+from rave_lite.prior.sequences import Sequence, sequence
 from tests.models import measured, written
 from tests.prior.test_prior import random_prior, steady
 from tests.sounds import drum
@@ -70,5 +71,5 @@ def test_rhythm_counts_strokes_and_intervals():
 
 def test_silence_has_no_strokes():
     model = measured()
-    row = heard(model, np.zeros(8192, np.float32), "silence")
+    row = sequence(model, stream(model), np.zeros(8192, np.float32), "silence")
     assert (row.strokes, row.counted) == (0, 8192 // model.hop)

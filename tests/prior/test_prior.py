@@ -46,7 +46,7 @@ def test_the_likelihood_is_that_of_torch_distributions():
     """In float64, frame by frame, with cells of torch and distributions of torch."""
     prior, row = random_prior().double(), steady(30, seed=1)
     latents = row.latents.double()
-    expected, heard = [], prior.start
+    expected, previous = [], prior.start
     frames, classes = prior.standardise(latents), prior.classify(row.levels)
     memory, stroke, age = [torch.zeros(1, 12).double() for _ in range(2)], torch.tensor([0]), 1000.0
     cells = [torch.nn.GRUCell(size, 12).double() for size in (5 + 5 + len(AGES), 12)]
@@ -56,15 +56,15 @@ def test_the_likelihood_is_that_of_torch_distributions():
     for frame, here in zip(frames, classes, strict=True):
         one_hot = torch.nn.functional.one_hot(stroke, 5).double()
         old = torch.eye(len(AGES) + 1)[[sum(age > edge + 0.5 for edge in AGES)], :-1].double()
-        x = torch.cat([heard[None], one_hot, old], 1)
+        x = torch.cat([previous[None], one_hot, old], 1)
         for layer, cell in enumerate(cells):
             x = memory[layer] = cell(x, memory[layer])
-        weight, mean, scale = prior.mixture(x, here[None].double().long(), heard[None])
+        weight, mean, scale = prior.mixture(x, here[None].double().long(), previous[None])
         components = Independent(Normal(mean, (scale**2 + FLOOR**2).sqrt()), 1)
         density = MixtureSameFamily(Categorical(logits=weight), components)
         strokes_here = Categorical(logits=prior.stroke(torch.cat([x, old], 1)))
         expected.append(strokes_here.log_prob(here) + density.log_prob(frame[None]))
-        heard, stroke, age = frame, here[None], 1.0 if here else min(1000.0, age + 1)
+        previous, stroke, age = frame, here[None], 1.0 if here else min(1000.0, age + 1)
     assert torch.allclose(prior.log_likelihood(latents, row.levels), torch.cat(expected), atol=1e-5)
 
 
@@ -151,11 +151,11 @@ def test_knobs():
     assert torch.equal(player(torch.ones(1, 1, 8), free), last.view(1, 16, 1).expand(1, 16, 8))
 
 
-def test_hearing_is_as_teacher_forcing():
+def test_to_continue_is_as_teacher_forcing():
     """After hearing a sequence the next frame's probabilities are those that its likelihood is made of."""
     prior, row = random_prior(), steady(12)
     player = PriorPlayer(prior, 1)
-    player.hear(row.latents, row.levels)
+    player.continue_from(row.latents, row.levels)
     frames, classes = prior.standardise(row.latents)[None], prior.classify(row.levels)[None]
     with torch.no_grad():
         x = prior.inputs(prior.delayed(frames), torch.nn.functional.pad(classes[:, :-1], (1, 0)), ages(classes))
