@@ -11,6 +11,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from rave_lite.errors import InputError
 from rave_lite.runs import check_export, checkpoint_file, file_to_resume, is_base, prior_file, run_folder
 
+SHARES = {"calibrate": (0.0, 1.0), "envelope": (0.0, 1.0)}  # bounds
+
 
 def check(job: str, config: DictConfig) -> None:
     """Raises InputError, or MissingMandatoryValue, for wrong input of a job."""
@@ -126,7 +128,7 @@ def learning_curve(config: DictConfig) -> None:
 
 
 def evaluate(config: DictConfig) -> None:
-    check_numbers(config, max_train_clips=0, seed=0)
+    check_numbers(config, max_train_clips=0, seed=0, **SHARES)
     if config.reference_set and not config.inputs:
         raise InputError("the outputs for inputs=... are compared with it, and no inputs are given", where="reference_set")
     checkpoint_file(config.ckpt)
@@ -136,7 +138,7 @@ def evaluate(config: DictConfig) -> None:
 
 
 def listen(config: DictConfig) -> None:
-    check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0)
+    check_numbers(config, seconds=0.1, files=1, max_train_clips=0, walks=0, seed=0, **SHARES)
     if not config.ckpt:
         raise InputError("name at least one checkpoint", where="ckpt")
     check_folder(config)
@@ -155,6 +157,7 @@ def gallery(config: DictConfig) -> None:
 
 
 def reconstruct(config: DictConfig) -> None:
+    check_numbers(config, **SHARES)
     checkpoint_file(config.ckpt)
     recordings(config.input, foreign=True)
 
@@ -213,6 +216,7 @@ def bench(config: DictConfig) -> None:
 
 
 def live(config: DictConfig) -> None:
+    check_numbers(config, **{key: bounds for key, bounds in SHARES.items() if config[key] is not None})
     if not config.devices:
         exists(config.file)
     if config.latency not in ("low", "high") and not isinstance(config.latency, int | float):

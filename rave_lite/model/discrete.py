@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rave_lite.errors import InputError
 from rave_lite.layers import Noise
 from rave_lite.model.latent import Latent
 
@@ -20,7 +21,8 @@ class Discrete(Latent):
     The encoder's output `(B, size, T)` is projected to `dimension` channels, where the entry of the nearest direction is
     found, and back (Kumar et al., DAC, 2023, section 3.1; straight-through gradients). `entries`: of each codebook. For a
     share `dropout` of the windows in training only the first codebooks are used, any number. `commitment`: weight of the
-    encoder's distance to its entry, beside the entry's to it. `noise_channels`: as of `Wasserstein`.
+    encoder's distance to its entry, beside the entry's to it. `noise_channels`: as of `Wasserstein`. Raises InputError for
+    impossible numbers.
     """
 
     may_idle = True  # what few codes leave out
@@ -29,6 +31,11 @@ class Discrete(Latent):
     def __init__(self, *, size: int = 16, noise_channels: int = 128, codebooks: int = 8, entries: int = 128,
                  dimension: int = 8, dropout: float = 0.0, commitment: float = 0.25):
         super().__init__()
+        for name, value, least in (("codebooks", codebooks, 1), ("entries", entries, 2), ("dimension", dimension, 1)):
+            if value < least:
+                raise InputError(f"{value}; {least} at least", where=f"latent.{name}")
+        if not 0 <= dropout <= 1:
+            raise InputError(f"{dropout} is no share from 0 to 1", where="latent.dropout")
         self.size = self.encoder_channels = size
         self.decoder_channels = size + noise_channels
         self.codebooks, self.count, self.dropout, self.commitment = codebooks, entries, dropout, commitment

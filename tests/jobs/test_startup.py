@@ -59,6 +59,8 @@ REFUSED = [
     (["gallery", "run=empty"], "run: empty: no folder of a run"),
     (["reconstruct", "ckpt=live.ts", "input=audio"],
      "live.ts: an exported file, to be played live; this wants the checkpoint of its run, as in ckpt=runs/NAME"),
+    (["reconstruct", "ckpt=runs/old", "input=audio", "envelope=2"], "envelope: 2 is no number from 0 to 1"),
+    (["evaluate", "ckpt=runs/old", "inputs=audio", "calibrate=yes"], "calibrate: 'yes' is no number from 0 to 1"),
     (["reconstruct", "ckpt=runs/old", "input=nowhere"], "nowhere: no such file or folder"),
     (["export", "ckpt=gone.ckpt"], "gone.ckpt: no such checkpoint"),
     (["export", "ckpt=runs/old", "out=x.pt"], "out: x.pt must end in .ts"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from rave_lite.errors import InputError
 from rave_lite.model.discrete import ALIVE, Discrete
 from tests.conftest import build
 from tests.streaming import assert_streams
@@ -14,6 +15,12 @@ SMALL = ("model=tiny", "model.capacity=4", "latent=discrete", "latent.codebooks=
 def latent() -> Discrete:
     torch.manual_seed(0)
     return Discrete(size=6, codebooks=4, entries=16, dimension=3, dropout=0.5)
+
+
+@pytest.mark.parametrize("wrong", [{"codebooks": 0}, {"entries": 1}, {"dimension": 0}, {"dropout": 1.5}])
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
+        Discrete(**wrong)
 
 
 def test_codes_and_back():
