@@ -3,12 +3,12 @@
     python tests/bench/prior.py likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
     python tests/bench/prior.py rhythm CKPT DATA HELD_OUT PRIOR
     python tests/bench/prior.py strokes CKPT DATA HELD_OUT COUNTS
-    python tests/bench/prior.py time CKPT [FILE.ts]
+    python -m tests.bench.prior time WHAT
 
 HELD_OUT: names between commas, or every=8. `likelihood` trains a prior for each seed into OUT, and prints nats per frame,
 the gain with several floors of the deviation (0.1 is the one it trains with), and `memorised` of 30 s that it plays.
 `rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes. `time`: decode alone, and
-generate.
+generate, of WHAT: an exported FILE.ts with a prior, a checkpoint, or random weights of a setting, as in model=v2.
 """
 
 import statistics
@@ -33,6 +33,7 @@ from rave_lite.prior.generate import Performance, generate
 from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
 from rave_lite.prior.network import Prior
 from rave_lite.prior.sequences import sequences
+from tests.conftest import build
 
 FLOORS = (0.1, 0.3, 1.0)
 
@@ -112,16 +113,16 @@ def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
               f"{figures.gain:.2f}", flush=True)
 
 
-def block_time(ckpt: str, file: str = "") -> None:
-    torch.set_num_threads(1)
-    model = RAVE.from_checkpoint(ckpt) if Path(ckpt).exists() else None
+def block_time(what: str) -> None:
+    file = what
     with tempfile.TemporaryDirectory() as folder:
-        if not file:
+        if not what.endswith(".ts"):
+            model, file = build(what).eval() if "=" in what else RAVE.from_checkpoint(what), f"{folder}/live.ts"
             prior = Prior(size=model.latent_size, directions=8)
             frames = torch.randn(400, model.latent_size)
             prior.measure(frames[1:], frames[:-1], torch.randn(50) - 20, torch.zeros(model.latent_size))
-            export(Live(model, batch_size=1, prior=prior), Path(folder) / "live.ts", {})
-        live = load(Path(file or f"{folder}/live.ts"))
+            export(Live(model, batch_size=1, prior=prior), Path(file), {})
+        live = load(Path(file))
         live.get_methods()
         p, one = torch.zeros(1, live.latent_size, 1), torch.ones(1, 1, 1)
         calls = {"decode": lambda: live.decode(p), "prior": lambda: live.prior(one), "generate": lambda: live.generate(one)}

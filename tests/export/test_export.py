@@ -1,5 +1,6 @@
 """The exported file: the protocol of hosts, the same samples, its attributes, and checks that fail for broken files."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from rave_lite import InputError, reset, set_noise, stream
 from rave_lite.export import precision
 from rave_lite.export.card import name_warnings
 from rave_lite.export.torchscript import Live, export, load
-from rave_lite.export.verify import findings, play_blocks, steady, stream_blocks, verify
+from rave_lite.export.verify import findings, offline, play_blocks, steady, stream_blocks, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
 from tests.models import with_snakes, with_statistics, written
@@ -33,6 +34,17 @@ def audible(*overrides: str) -> RAVE:
 
 def failed(file: Path, model: RAVE | None, blocks: int = BLOCKS) -> dict[str, str]:
     return {f.check: f.result for f in findings(file, model, blocks) if not f.well and f.check != TIMED}
+
+
+@torch.no_grad()
+def test_a_file_is_compared_with_its_checkpoint_in_float64(tmp_path):
+    """The checkpoint's own rounding would be held against the file."""
+    model, x = audible("model=tiny", SMALL), torch.randn(1, 1, 24 * 2048)
+    set_noise(model, 0)
+    expected, latents = offline(model, load(written(model, tmp_path)), x)
+    rounded, exact = model(x), copy.deepcopy(model).double()(x.double())
+    assert expected.dtype == latents.dtype == torch.float32
+    assert (expected - exact).abs().max() <= 1e-7 * exact.abs().max() < (rounded - exact).abs().max()
 
 
 @pytest.fixture(scope="module")
