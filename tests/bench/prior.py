@@ -1,8 +1,8 @@
 """Measures priors: held-out likelihood, what they play beside the recordings, and the time of a block.
 
-    python tests/bench/prior.py likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
-    python tests/bench/prior.py rhythm CKPT DATA HELD_OUT PRIOR
-    python tests/bench/prior.py strokes CKPT DATA HELD_OUT COUNTS
+    python -m tests.bench.prior likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
+    python -m tests.bench.prior rhythm CKPT DATA HELD_OUT PRIOR
+    python -m tests.bench.prior strokes CKPT DATA HELD_OUT COUNTS
     python -m tests.bench.prior time WHAT
 
 HELD_OUT: names between commas, or every=8. `likelihood` trains a prior for each seed into OUT, and prints nats per frame,
