@@ -150,6 +150,11 @@ def gaussian(squared: Tensor, size: int) -> Tensor:
     return torch.exp(-squared / size**2)
 
 
+def energy(squared: Tensor, size: int) -> Tensor:
+    """`-d / sqrt(size)`, of the energy distance (Székely and Rizzo, 2013): the pull is the same at any distance."""
+    return -torch.sqrt(squared + 1e-6) / size**0.5
+
+
 def imq(squared: Tensor, size: float) -> Tensor:
     """Inverse multiquadratic kernel, mean over seven scales (Tolstikhin et al., 2018, section 4); in (0, 1]."""
     total: Tensor = InverseMultiquadratics.apply(squared, [2 * size * s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)])
@@ -175,4 +180,4 @@ class InverseMultiquadratics(torch.autograd.Function):
         return -gradient * ctx.slope, None
 
 
-KERNELS = {"imq": imq, "gaussian": gaussian}
+KERNELS = {"energy": energy, "imq": imq, "gaussian": gaussian}

@@ -15,7 +15,7 @@ class LossBalancer(nn.Module):
     The norm of a gradient is the mean over the items, then an exponential mean over the steps with `decay`, a buffer. Each
     gradient is divided by its own mean norm and multiplied by its weight and by the mean norm of `linear`. So the weights
     are shares of the whole, and losses outside, such as the penalty of the latents, keep their weight relative to `linear`:
-    they have no gradient at the output. Raises InputError for an impossible decay.
+    they have no gradient at the output. Losses of weight 0 are left out. Raises InputError for an impossible decay.
 
     The output is the decoder's bands, where the distance of the bands has a gradient, too; the filter bank is orthogonal,
     so the norms of the others are those at the waveform. Each loss costs a backward pass down to the
@@ -30,7 +30,7 @@ class LossBalancer(nn.Module):
         super().__init__()
         if not isinstance(decay, int | float) or not 0 <= decay < 1:
             raise InputError(f"{decay} is no decay from 0 to below 1; say null, or 0.999", where="training.balancer")
-        self.names, self.decay = [name for name in weights if name != "penalty"], decay
+        self.names, self.decay = [name for name in weights if weights[name] and name != "penalty"], decay
         self.register_buffer("weights", torch.tensor([weights[name] for name in self.names]), persistent=False)
         self.register_buffer("means", torch.zeros(2, len(self.names)))  # of norms, and of 1: what the steps so far weigh
 

@@ -1,4 +1,4 @@
-"""Spectral distances."""
+"""Distances between a recording and its reconstruction."""
 
 from typing import Any
 
@@ -124,6 +124,26 @@ class SpectralTerms(torch.autograd.Function):
             part = settings.inner(gradient, n)
             part.add_(torch.ops.aten.unfold_backward(windowed, part.shape, 1, n, n // 4))
         return gradient[:, settings.margin : -settings.margin].reshape(ctx.shape), None, None
+
+
+class EnvelopeDistance(nn.Module):
+    """Multi-scale distance of two sounds' levels over time. `(B, C, T), (B, C, T) -> ()`.
+
+    The sum over `windows`, samples each, of the mean absolute difference of the logarithms of the RMS in frames of that
+    length, hop half of it. `floor`: amplitude whose power is added, so that what is far below it does not matter. A
+    difference of 1 is 8.7 dB.
+    """
+
+    def __init__(self, windows: list[int], floor: float):
+        super().__init__()
+        self.windows, self.floor = windows, floor
+
+    def forward(self, reference: Tensor, output: Tensor) -> Tensor:
+        distance = output.new_zeros(())
+        for window in self.windows:
+            a, b = (F.avg_pool1d(x.square(), window, window // 2) + self.floor**2 for x in (reference, output))
+            distance = distance + (b / a).log().abs().mean() / 2
+        return distance
 
 
 def magnitudes(spectra: Tensors) -> Tensors:

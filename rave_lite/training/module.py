@@ -17,7 +17,7 @@ from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.adversarial import Adversarial, feature_matching
 from rave_lite.training.balancer import LossBalancer
 from rave_lite.training.encoder_augmentation import EncoderAugmentation, agreement
-from rave_lite.training.losses import SpectralDistance, reconstruction_distance, squared_distance
+from rave_lite.training.losses import EnvelopeDistance, SpectralDistance, reconstruction_distance, squared_distance
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 from rave_lite.training.step_graphs import StepGraphs
@@ -45,8 +45,9 @@ class RAVETraining(L.LightningModule):
     penalty_weight: Tensor
 
     def __init__(self, *, model: RAVE, discriminator: nn.Module, distance: SpectralDistance,
-                 bands_distance: SpectralDistance, weights: dict[str, float], phase1_steps: int, phase2_steps: int,
-                 lr: tuple[float, float], discriminator_lr: float, betas: tuple[float, float],
+                 bands_distance: SpectralDistance, envelope_distance: EnvelopeDistance, weights: dict[str, float],
+                 phase1_steps: int, phase2_steps: int, lr: tuple[float, float], discriminator_lr: float,
+                 betas: tuple[float, float],
                  discriminator_every: int = 4, adversarial: str = "hinge", ema: float | None = None,
                  balancer: float | None = None, penalty_warmup: tuple[float, int] | None = None, warmup: int = 0,
                  ada: AdaptiveAugmentation | None = None, encoder_augmentation: EncoderAugmentation | None = None,
@@ -55,7 +56,7 @@ class RAVETraining(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.discriminator = model, discriminator
-        self.distance, self.bands_distance = distance, bands_distance
+        self.distance, self.bands_distance, self.envelope_distance = distance, bands_distance, envelope_distance
         self.ema, self.ema_decay = copy.deepcopy(model).requires_grad_(False) if ema else None, ema or 0.0
         self.ada, self.encoder_augmentation = ada, encoder_augmentation
         self.schedule = ParameterSchedule(freeze, lr_scale, names=layer_names(model.config))
@@ -192,6 +193,8 @@ class RAVETraining(L.LightningModule):
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
         losses = {**self.distance(reference, output), "bands": band_distances["linear"],
                   "penalty": self.model.latent.penalty(h[: len(x)])}
+        if self.weights["envelope"]:
+            losses["envelope"] = self.envelope_distance(reference, output)
         if len(h) > len(x):
             losses["agreement"] = agreement(*self.model.latent.mean(h).chunk(2))
         if self.start is not None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from rave_lite.model.latent import KERNELS, Variational, Wasserstein, imq, mmd, squared_distances
+from rave_lite.model.latent import KERNELS, Variational, Wasserstein, mmd, squared_distances
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -25,12 +25,32 @@ def test_distances_need_no_cube():
     assert torch.allclose(squared_distances(x, y), torch.cdist(x, y) ** 2, atol=1e-10)
 
 
-def test_mmd_tells_a_gaussian_from_others():
+@pytest.mark.parametrize("kernel", ["energy", "imq"])
+def test_mmd_tells_a_gaussian_from_others(kernel):
     torch.manual_seed(0)
-    same, wide, off = (mmd(torch.randn(400, 16) * s + m, torch.randn(400, 16), imq) for s, m in ((1, 0), (3, 0), (1, 1)))
-    assert abs(same) < 2e-3
+    same, wide, off = (mmd(torch.randn(400, 16) * s + m, torch.randn(400, 16), KERNELS[kernel])
+                       for s, m in ((1, 0), (3, 0), (1, 1)))
+    assert abs(same) < 4e-3
     assert wide > 10 * abs(same)
     assert off > 10 * abs(same)
+
+
+def test_the_energy_distance_pulls_from_far_off_as_from_near():
+    def pull(deviation: float, kernel: str) -> float:
+        scale = torch.tensor(deviation, dtype=torch.float64, requires_grad=True)
+        torch.manual_seed(0)
+        penalty = mmd(scale * torch.randn(200, 16, dtype=torch.float64), torch.randn(200, 16, dtype=torch.float64),
+                      KERNELS[kernel])
+        return float(torch.autograd.grad(penalty, scale)[0])
+
+    assert pull(500, "energy") == pytest.approx(pull(5, "energy"), rel=0.5)
+    assert pull(500, "imq") < 1e-3 * pull(5, "imq")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_equal_latents_have_a_finite_pull(kernel):
+    h = torch.zeros(1, 16, 50, requires_grad=True)
+    assert torch.isfinite(torch.autograd.grad(Wasserstein(kernel=kernel).penalty(h), h)[0]).all()
 
 
 def test_wasserstein_adds_noise_channels_and_keeps_the_latent():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rave_lite import InputError
-from rave_lite.training.losses import SpectralDistance
+from rave_lite.training.losses import EnvelopeDistance, SpectralDistance
 
 
 def brute_force(x: np.ndarray, y: np.ndarray, n_fft: int, floor: float) -> float:
@@ -101,3 +101,31 @@ def test_the_relative_term_of_silence_is_the_level_over_that_of_silence(level):
     loud = 0.5 * torch.randn_like(y)
     a, b = (distance.spectra(signal.flatten(0, 1))[0].abs() for signal in (loud, y))
     assert relative(loud) == pytest.approx(float(((a - b) ** 2).mean() / (a**2).mean()), rel=1e-4)
+
+
+def test_the_distance_of_envelopes_is_the_formula():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 300)) * np.exp(-np.arange(300) / [[40], [90]])
+
+    def levels(s: np.ndarray, window: int) -> np.ndarray:
+        frames = [s[i : i + window] for i in range(0, len(s) - window + 1, window // 2)]
+        return np.array([np.log(np.sqrt((frame**2).mean() + 0.01**2)) for frame in frames])
+
+    expected = sum(np.abs(levels(x, window) - levels(y, window)).mean() for window in (16, 64))
+    distance = EnvelopeDistance([16, 64], 0.01)(*(torch.from_numpy(s)[None, None] for s in (x, y)))
+    assert float(distance) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_gain_is_as_far_at_any_level_above_the_floor_and_nothing_below_it():
+    distance = EnvelopeDistance([64, 1024], 1e-3)
+    x = torch.rand(1, 1, 8000) - 0.5
+    assert float(distance(x, x / 2)) == pytest.approx(2 * np.log(2), rel=1e-3)
+    assert float(distance(0.1 * x, 0.05 * x)) == pytest.approx(2 * np.log(2), rel=1e-2)
+    assert float(distance(1e-5 * x, 0 * x)) < 1e-4
+
+
+def test_envelopes_of_silence_have_a_finite_gradient():
+    silence = torch.zeros(2, 1, 4096, requires_grad=True)
+    for reference in (torch.zeros(2, 1, 4096), torch.rand(2, 1, 4096)):
+        gradient, = torch.autograd.grad(EnvelopeDistance([64, 256, 1024], 1e-3)(reference, silence), silence)
+        assert torch.isfinite(gradient).all()

@@ -10,10 +10,11 @@ from tests.conftest import build, configured
 from tests.runs import audio, gradients, training
 
 
-def test_phase_1_trains_encoder_and_decoder():
-    module = training()
+@pytest.mark.parametrize("extra", [[], ["envelope"]])
+def test_phase_1_trains_encoder_and_decoder(extra):
+    module = training(*(f"loss.weights.{name}=1" for name in extra))
     losses = module.generator_losses(audio())
-    assert losses.keys() == {"linear", "mel", "bands", "penalty"}
+    assert losses.keys() == {"linear", "mel", "bands", "penalty", *extra}
     sum(losses.values()).backward()
     assert gradients(module.model.encoder) == gradients(module.model.decoder) == {True}
     assert gradients(module.discriminator) == {False}
