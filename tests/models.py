@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rave_lite.data import Windows
 from rave_lite.evaluation.latents import measure
 from rave_lite.export.torchscript import Live, export
-from rave_lite.layers import Snake
+from rave_lite.layers import AdaptiveNorm, Snake
 from rave_lite.model import RAVE
 from rave_lite.model.decoder import Decoder
 from tests.conftest import build
@@ -48,6 +48,16 @@ def with_statistics(model: RAVE) -> RAVE:
         norm.running_mean.normal_(0, 0.003)
         norm.running_var.uniform_(0.2, 1)
         norm.bias.normal_(0, 0.003)
+    return model
+
+
+@torch.no_grad()
+def with_norms(model: RAVE) -> RAVE:
+    """`model` itself, its adaptive normalisations each of other statistics."""
+    for norm in (part for part in model.modules() if isinstance(part, AdaptiveNorm)):
+        norm.mean.normal_(0, 0.003)
+        norm.variance.uniform_(0.5, 1)
+        norm.frames.fill_(100)
     return model
 
 

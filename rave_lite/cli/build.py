@@ -44,8 +44,9 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     `base` there becomes the base that fits the model; `auto` as well, or null if none fits. `overrides` of the command line
     that concern the model win. Raises InputError for another kind of latent, and where no base fits.
     """
-    if resumed and not any(override.lstrip("+").startswith("model.limit=") for override in overrides):
-        config.model.limit = resumed.architecture["limit"]  # which another version may have had otherwise
+    for key in ("limit", "adaptive_norm"):  # which another version may have had otherwise
+        if resumed and not any(override.lstrip("+").startswith(f"model.{key}=") for override in overrides):
+            config.model[key] = resumed.architecture[key]
     path = config.transfer["from"]
     if path is None:
         return build(config)

@@ -1,7 +1,7 @@
 """Layers and blocks of the network: they depend on torch only, and can be scripted."""
 
 from rave_lite.layers.activation import SLOPES, Snake, make_activation
-from rave_lite.layers.adaptive_norm import AdaptiveNorm
+from rave_lite.layers.adaptive_norm import AdaptiveNorm, StreamingNorm
 from rave_lite.layers.conv import ALIGNMENTS, Conv1d, ConvTranspose1d, MatrixConv, fold_weight_norm, weight_norm
 from rave_lite.layers.level_follower import LevelFollower
 from rave_lite.layers.noise import Noise, NoiseSynth, SeededNoise, seed_noise, set_noise
@@ -11,5 +11,5 @@ from rave_lite.layers.residual import Dilation, ResidualStack, ResidualUnit
 
 __all__ = ["ALIGNMENTS", "PQMF", "SLOPES", "AdaptiveNorm", "CausalPad", "Conv1d", "ConvTranspose1d", "Dilation",
            "LevelFollower", "MatrixConv", "Noise", "NoiseSynth", "ResidualStack", "ResidualUnit", "SeededNoise", "Snake",
-           "StreamingPad", "fold_weight_norm", "make_activation", "reset", "seed_noise", "set_noise", "stream",
-           "weight_norm"]
+           "StreamingNorm", "StreamingPad", "fold_weight_norm", "make_activation", "reset", "seed_noise", "set_noise",
+           "stream", "weight_norm"]

@@ -25,14 +25,15 @@ class Decoder(nn.Module):
 
     def __init__(self, n_bands: int, in_channels: int, *, capacity: int, ratios: list[int], dilations: list[list[Dilation]],
                  noise: dict[str, Any] | None = None, activation: str = "leaky_relu", alignment: str = "causal",
-                 limit: float = 1.0, delay: int = 0):
+                 adaptive_norm: bool = False, limit: float = 1.0, delay: int = 0):
         super().__init__()
         channels = capacity * 2 ** len(ratios)
         layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
         self.first = Conv1d(in_channels, channels, self.kernel_size, **layer, delay=delay)
         self.stages, delay = nn.Sequential(), self.first.delay
         for ratio, stack in zip(reversed(ratios), reversed(dilations), strict=True):
-            stage = DecoderStage(self.upsampling, channels, ratio=ratio, dilations=stack, **layer, delay=delay)
+            stage = DecoderStage(self.upsampling, channels, ratio=ratio, dilations=stack, **layer,
+                                 adaptive_norm=adaptive_norm, delay=delay)
             self.stages.append(stage)
             delay, channels = stage.units.delay, channels // 2
         self.activation = self.last_activation(activation, channels)
@@ -104,12 +105,12 @@ class DecoderStage(nn.Module):
     """An upsampling layer before residual units. `(B, C, T) -> (B, C / 2, T * ratio)`."""
 
     def __init__(self, upsampling: Callable[..., Conv1d | ConvTranspose1d], channels: int, *, ratio: int,
-                 dilations: list[Dilation], activation: str, alignment: str, delay: int):
+                 dilations: list[Dilation], activation: str, alignment: str, adaptive_norm: bool, delay: int):
         super().__init__()
         layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
         self.activation = make_activation(activation, channels)
         self.up = upsampling(channels, channels // 2, ratio, **layer, delay=delay)
-        self.units = ResidualStack(channels // 2, dilations, **layer, delay=self.up.delay)
+        self.units = ResidualStack(channels // 2, dilations, **layer, adaptive_norm=adaptive_norm, delay=self.up.delay)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.units(self.up(self.activation(x)))

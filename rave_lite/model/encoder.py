@@ -11,13 +11,14 @@ class Encoder(nn.Module):
     """RAVE v2's encoder. `(B, n_bands, T) -> (B, out_channels, T / prod(ratios))`; `delay` in output frames."""
 
     def __init__(self, n_bands: int, out_channels: int, *, capacity: int, ratios: list[int],
-                 dilations: list[list[Dilation]], activation: str = "leaky_relu", alignment: str = "causal", delay: int = 0):
+                 dilations: list[list[Dilation]], activation: str = "leaky_relu", alignment: str = "causal",
+                 adaptive_norm: bool = False, delay: int = 0):
         super().__init__()
         layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
         self.first = Conv1d(n_bands, capacity, 7, **layer, delay=delay)
         self.stages, delay, channels = nn.Sequential(), self.first.delay, capacity
         for ratio, stack in zip(ratios, dilations, strict=True):
-            stage = EncoderStage(channels, ratio=ratio, dilations=stack, **layer, delay=delay)
+            stage = EncoderStage(channels, ratio=ratio, dilations=stack, **layer, adaptive_norm=adaptive_norm, delay=delay)
             self.stages.append(stage)
             delay, channels = stage.down.delay, 2 * channels
         self.activation = make_activation(activation, channels)
@@ -32,10 +33,10 @@ class EncoderStage(nn.Module):
     """Residual units before a strided layer. `(B, C, T) -> (B, 2 * C, T / ratio)`."""
 
     def __init__(self, channels: int, *, ratio: int, dilations: list[Dilation], activation: str, alignment: str,
-                 delay: int):
+                 adaptive_norm: bool, delay: int):
         super().__init__()
         layer: dict[str, Any] = {"activation": activation, "alignment": alignment}
-        self.units = ResidualStack(channels, dilations, **layer, delay=delay)
+        self.units = ResidualStack(channels, dilations, **layer, adaptive_norm=adaptive_norm, delay=delay)
         self.activation = make_activation(activation, channels)
         self.down = Conv1d(channels, 2 * channels, 2 * ratio, stride=ratio, **layer, delay=self.units.delay)
 
@@ -46,13 +47,13 @@ class EncoderStage(nn.Module):
 class StridedEncoder(nn.Module):
     """RAVE v1's encoder: strided convolutions without weight norm, batch normalisation before all but the last.
 
-    `(B, n_bands, T) -> (B, out_channels, T / prod(ratios))`; `groups`: of the last convolution. `dilations` are the
-    decoder's. In training the batch's statistics normalise, else their running means.
+    `(B, n_bands, T) -> (B, out_channels, T / prod(ratios))`; `groups`: of the last convolution. `dilations` and
+    `adaptive_norm` are the decoder's. In training the batch's statistics normalise, else their running means.
     """
 
     def __init__(self, n_bands: int, out_channels: int, *, capacity: int, ratios: list[int],
                  dilations: list[list[Dilation]], groups: int = 1, activation: str = "leaky_relu",
-                 alignment: str = "causal", delay: int = 0):
+                 alignment: str = "causal", adaptive_norm: bool = False, delay: int = 0):
         super().__init__()
         layer: dict[str, Any] = {"norm": False, "activation": activation, "alignment": alignment}
         self.first = Conv1d(n_bands, capacity, 7, **layer, delay=delay)

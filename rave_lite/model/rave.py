@@ -34,15 +34,15 @@ class RAVE(nn.Module):
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
     `{"name": one of LATENTS, ...its arguments}`; `encoder`, `decoder`: likewise, of ENCODERS and DECODERS;
     `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole network, "leaky_relu" or "snake"; "snake_between"
-    leaves leaky ReLU in the residual units. `limit`: bound of the bands' samples; a sine of full scale has the root of
-    `n_bands`.
+    leaves leaky ReLU in the residual units. `adaptive_norm`: whether those begin with `AdaptiveNorm`. `limit`: bound of the
+    bands' samples; a sine of full scale has the root of `n_bands`.
     """
 
     def __init__(self, *, sample_rate: int, n_bands: int, attenuation: float, capacity: int, ratios: list[int],
                  dilations: list[list[Dilation]], latent: dict[str, Any], encoder: dict[str, Any] | None = None,
                  decoder: dict[str, Any] | None = None, noise: dict[str, Any] | None = None,
-                 activation: str = "leaky_relu", alignment: str = "causal", bank: dict[str, Any] | None = None,
-                 limit: float = 1.0):
+                 activation: str = "leaky_relu", alignment: str = "causal", adaptive_norm: bool = False,
+                 bank: dict[str, Any] | None = None, limit: float = 1.0):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
@@ -52,7 +52,7 @@ class RAVE(nn.Module):
             if value not in known:
                 raise InputError(f"{value!r} is none of {', '.join(known)}", where=f"model.{key}")
         stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "activation": activation,
-                                 "alignment": alignment}
+                                 "alignment": alignment, "adaptive_norm": adaptive_norm}
         self.pqmf = PQMF(n_bands, attenuation, **bank or {})
         self.latent = LATENTS[latent["name"]](**named(latent))
         encoder, decoder = encoder or {"name": "residual"}, decoder or {"name": "amplitude"}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rave_lite.errors import InputError
+from rave_lite.layers import AdaptiveNorm
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.runs import base_names, shown
 from rave_lite.tables import make_table
@@ -76,6 +77,8 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
         lengthen_directions(module)
+    for norm in (part for part in module.model.modules() if isinstance(part, AdaptiveNorm)):
+        norm.forget()  # its statistics are of the other weights
     module.calibrated = True
     for copy_of_model in (module.ema, module.start):
         if copy_of_model is not None:

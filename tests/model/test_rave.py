@@ -9,7 +9,7 @@ from rave_lite import InputError, set_noise, stream
 from rave_lite.layers import Conv1d, ConvTranspose1d, NoiseSynth, ResidualUnit
 from rave_lite.model import RAVE, load_matching
 from tests.conftest import build
-from tests.models import with_snakes, with_statistics
+from tests.models import with_norms, with_snakes, with_statistics
 from tests.streaming import assert_streams
 
 MODELS = ["v2", "v2_small", "tiny", "low_latency", "v1", "brave"]
@@ -55,6 +55,21 @@ def test_a_model_of_snakes_streams(alignment, activation, tmp_path):
     units = [part for part in rave.modules() if isinstance(part, ResidualUnit)]
     assert all(isinstance(unit.branch[0], nn.LeakyReLU) == (activation == "snake_between") for unit in units)
     assert not isinstance(rave.encoder.activation, nn.LeakyReLU)
+    assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
+
+
+@torch.no_grad()
+def test_adaptive_norms_stream_and_are_the_identity_without_statistics(tmp_path):
+    """They are where the release has them: before each residual unit of encoder and decoder."""
+    rave = with_snakes(build("model=v3", "latent=variational", "model.capacity=4", "model.ratios=[4,4,2,2]"))
+    state = {k: v for k, v in rave.state_dict().items() if ".norm." not in k}
+    plain = RAVE(**rave.config | {"adaptive_norm": False}).eval()
+    load_matching(plain, state, "v3")
+    assert len(rave.state_dict()) == len(state) + 3 * 22
+    x = 0.1 * torch.randn(1, 1, 12 * rave.hop)
+    assert torch.equal(rave.eval()(x), plain(x))
+    assert not torch.allclose(with_norms(rave)(x), plain(x), atol=1e-2)
+    rave.decoder.band_gain *= 0.1
     assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 

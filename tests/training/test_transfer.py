@@ -10,7 +10,7 @@ import torch
 
 from rave_lite import RAVE, InputError, set_noise
 from rave_lite.cli.build import build, build_or_transfer, model_keys
-from rave_lite.layers import Conv1d, Snake
+from rave_lite.layers import AdaptiveNorm, Conv1d, Snake
 from rave_lite.layers.conv import REFERENCE_FAN_IN
 from rave_lite.model import Checkpoint, read_checkpoint
 from rave_lite.training.transfer import architecture, start_from
@@ -395,3 +395,16 @@ def test_what_cannot_be_started_from(tmp_path):
     saved("latent=variational").save(tmp_path / "it.ckpt")
     with pytest.raises(InputError, match=r"variational latent.*add latent=variational"):
         build_or_transfer(configured("train", *TINY, f"transfer.from={tmp_path / 'it.ckpt'}"), [])
+
+
+def test_statistics_of_adaptive_norms_stay_behind():
+    """They are of the trained weights, which will change."""
+    checkpoint = saved("model.adaptive_norm=true")
+    for name, value in checkpoint.state_dict.items():
+        if ".norm." in name:
+            value.fill_(1.0)
+    module = build(configured("train", *TINY, "model.adaptive_norm=true"))
+    start_from(module, checkpoint)
+    norms = [part for part in module.modules() if isinstance(part, AdaptiveNorm)]
+    assert norms
+    assert not any(value.any() for norm in norms for value in norm.buffers())
