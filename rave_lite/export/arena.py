@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rave_lite.export.plan import Plan, Region, Step
-from rave_lite.layers import MatrixConv, Snake
+from rave_lite.layers import MatrixConv, Snake, StreamingNorm
 from rave_lite.layers.activation import LEAK
 
 
@@ -72,9 +72,27 @@ class ScaledSnake(nn.Module):
         torch.addcmul(rows, target, target, out=target)
 
 
+class NormInPlace(nn.Module):
+    """A `StreamingNorm` of new frames, where they lie."""
+
+    def __init__(self, norm: StreamingNorm):
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, source: Tensor, windows: Tensor, rows: Tensor, skip: Tensor, target: Tensor) -> None:
+        if self.norm.active:
+            x = source.squeeze(2)
+            centre, factor, shift = self.norm.settings(x).unbind()
+            torch.addcmul(shift, x - centre, factor, out=x)
+
+
+LAYERS: dict[type, type] = {Snake: ScaledSnake, StreamingNorm: NormInPlace}  # but for products
+
+
 def in_place(step: Step) -> bool:
     """Whether a layer reads its input where it lies, as nothing else needs it."""
-    return isinstance(step.layer, MatrixConv) and step.layer.span == 1 and step.source.past == 0
+    return isinstance(step.layer, StreamingNorm) or (
+        isinstance(step.layer, MatrixConv) and step.layer.span == 1 and step.source.past == 0)
 
 
 class Memory(nn.Module):
@@ -156,8 +174,8 @@ class Arena(nn.Module):
         self.first_step = self.first_tap + len(self.taps)
         self.batch_size = batch_size
         self.views = {}
-        *layers, self.last = [ScaledSnake(step.layer) if isinstance(step.layer, Snake) else Product(step.layer, step)
-                              for step in plan.steps]
+        *layers, self.last = [Product(s.layer, s) if isinstance(s.layer, MatrixConv) else LAYERS[type(s.layer)](s.layer)
+                              for s in plan.steps]
         self.layers = nn.ModuleList(layers)
 
     def start(self, frames: int, streams: int, x: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "reset": (0.0, 1.0, 0.0), "learn_source": (0.0, 1.0, 0.0), "reset_source": (0.0, 1.0, 0.0),
               "source_seconds": (1.0, 3600.0, 30.0), "calibrate": (0.0, 1.0, 0.0),
               "envelope": (0.0, 1.0, 0.0)}
+NORMS = {"learn_target": (0.0, 1.0, 0.0), "reset_target": (0.0, 1.0, 0.0), "adapt": (0.0, 1.0, 1.0)}  # with `AdaptiveNorm`
 PRIOR = {"temperature": (0.0, HOTTEST, KNOBS["temperature"]), "density": (0.0, 16.0, KNOBS["density"]),
          "hold": (0.0, 1.0, KNOBS["hold"])}  # of a file with a prior; in the order of KNOBS
 GLIDE = 0.05  # seconds: time constant of a calibration that moves
@@ -52,6 +53,8 @@ class Attributes(nn.Module):
     silence, 0 from the mean; `reset`: 1 forgets the streams. `calibrate`: how far latents of `encode` and `forward` move
     onto the training set; `learn_source`: 1 gathers its moments, over `source_seconds`; `reset_source`: 1 forgets them.
     `envelope`: how far the short-time level of the output of `forward` follows that of its input.
+    With adaptive normalisation also `learn_target`: 1 gathers the statistics of a sound, inside the network, that others
+    shall take on; `learn_source` gathers theirs, too; `reset_target`: 1 forgets them; `adapt`: how far they are taken on.
     With a prior also `temperature`: how far what it plays strays, 1 as its recordings do, 0 not at all; `density`: a factor
     on the odds of strokes; `hold`: 1 keeps the last latents.
     """
@@ -62,7 +65,8 @@ class Attributes(nn.Module):
     origin: Tensor
     amount: Tensor
 
-    def __init__(self, source: SourceMoments, latent_size: int, player: PriorPlayer | None = None) -> None:
+    def __init__(self, source: SourceMoments, latent_size: int, player: PriorPlayer | None = None, *,
+                 adapts: bool = False) -> None:
         super().__init__()
         self.player = player
         silence = source.silence
@@ -79,7 +83,7 @@ class Attributes(nn.Module):
         source.forget_after(ATTRIBUTES["source_seconds"][2])
         self.calibration = SmoothedParameters(source.settings(self.amount).flatten().tolist(), GLIDE * source.frame_rate)
         ranges = {f"{name}_{i + 1}": DIRECTION[name] for i in range(latent_size) for name in DIRECTION} | ATTRIBUTES
-        ranges |= PRIOR if player else {}
+        ranges |= (NORMS if adapts else {}) | (PRIOR if player else {})
         self.attributes, self.first_knob = list(ranges), len(ranges) - len(PRIOR) * (player is not None)
         self.lowest, self.highest, self.values = (list(column) for column in zip(*ranges.values(), strict=True))
 
@@ -115,11 +119,11 @@ class Attributes(nn.Module):
         """Set attribute `i`: a value out of range is clamped, one that is not finite ignored. Returns 0, nn~'s "done"."""
         if value - value == 0.0:
             name, value = self.attributes[i], min(max(value, self.lowest[i]), self.highest[i])
-            if name == "noise_on" or name == "from_silence" or name == "learn_source" or name == "hold":
+            if name == "noise_on" or name == "from_silence" or name == "hold" or name.startswith("learn_"):
                 value = float(value > 0.0)
             elif name == "seed":
                 value = float(int(value))
-            self.values[i] = 0.0 if name == "reset" or name == "reset_source" else value
+            self.values[i] = 0.0 if name.startswith("reset") else value
             self.turn(i, name, value)
         return 0
 
@@ -141,6 +145,7 @@ class Attributes(nn.Module):
         elif name == "learn_source":
             self.calibrates = self.calibrates or self.calibration_wanted()
             self.source.learn.fill_(value)
+            self.core.turn_norms(name, value)
         elif name == "source_seconds":
             self.source.forget_after(value)
         elif name == "calibrate" or name == "reset_source":
@@ -149,7 +154,10 @@ class Attributes(nn.Module):
                 self.amount.fill_(value)
             elif value > 0.0:
                 self.source.reset()
+                self.core.turn_norms(name, value)
             self.calibration.target.copy_(self.source.settings(self.amount))
+        elif name == "learn_target" or name == "reset_target" or name == "adapt":
+            self.core.turn_norms(name, value)
         elif name == "envelope":
             self.follows = self.follows or value > 0.0
             self.envelope.target[0].fill_(value)

@@ -1,7 +1,6 @@
 """The streaming model of an exported file: encoder and decoder, each planned into an `Arena`."""
 
 import copy
-from collections.abc import Iterable
 from typing import Any, Final
 
 import torch
@@ -41,6 +40,9 @@ class Codec(nn.Module):
         pass
 
     def reset(self) -> None:
+        pass
+
+    def turn_norms(self, name: str, value: float) -> None:
         pass
 
     def set_noise(self, amount: float) -> None:
@@ -95,6 +97,13 @@ class StreamingCodec(nn.Module):
                 part.position.zero_()  # type: ignore[operator]
 
     @torch.jit.export
+    def turn_norms(self, name: str, value: float) -> None:
+        """Set an attribute of every adaptive normalisation."""
+        for part in self.modules():
+            if hasattr(part, "settled"):
+                part.turn(name, value)  # type: ignore[operator]
+
+    @torch.jit.export
     def set_noise(self, amount: float) -> None:
         for part in self.modules():
             if hasattr(part, "position"):
@@ -106,18 +115,6 @@ class StreamingCodec(nn.Module):
         for part in self.modules():
             if hasattr(part, "position"):
                 part.set_seed(seed)  # type: ignore[operator]
-
-
-def plan_units(plan: Plan, units: Iterable[Any], x: Region) -> Region:
-    """Add residual units that read `x`; returns the output of the last."""
-    hidden = None
-    for unit in units:
-        outer, wide, inner, out = unit.branch
-        if hidden is None or hidden.past:
-            hidden = plan.region(x.channels, x.rate)
-        plan.step(wide, x, hidden, activation=outer)
-        x = plan.step(out, hidden, plan.region(x.channels, x.rate), activation=inner, skip=x, skip_delay=length(unit.skip))
-    return x
 
 
 class StreamingEncoder(nn.Module):
@@ -140,7 +137,7 @@ class StreamingEncoder(nn.Module):
                       bias=shifts.get(rave.encoder.first))
         for stage in rave.encoder.stages:
             if not isinstance(stage, StridedStage):
-                x = plan_units(plan, stage.units, x)
+                x = plan.units(stage.units, x)
             rate //= stage.down.stride
             x = plan.step(stage.down, x, plan.region(2 * x.channels, rate), activation=stage.activation,
                           bias=shifts.get(stage.down))
@@ -197,7 +194,7 @@ class StreamingDecoder(nn.Module):
         for stage in decoder.stages:
             rate *= stage.up.ratio
             x = plan.step(stage.up, x, plan.region(x.channels // 2, rate), activation=stage.activation)
-            x = plan_units(plan, stage.units, x)
+            x = plan.units(stage.units, x)
         self.waveform, self.loud = len(plan.regions), isinstance(decoder, LoudnessDecoder)
         plan.step(decoder.waveform, x, plan.region(decoder.outputs * n_bands, rate), activation=decoder.activation)
         if self.loud:

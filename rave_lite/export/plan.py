@@ -1,10 +1,12 @@
 """The plan of a network's block: its layers, and the regions of memory between them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
-from rave_lite.layers import MatrixConv, Snake
+from rave_lite.layers import MatrixConv, Snake, StreamingNorm
 
 
 @dataclass
@@ -25,12 +27,12 @@ class Region:
 
 @dataclass
 class Step:
-    """A layer between two regions: a convolution, or a Snake. `leaky`: whether leaky ReLU comes before it.
+    """A layer between two regions: a convolution, a Snake, or a normalisation in place. `leaky`: after leaky ReLU.
 
     `skip`: a region added `skip_delay` frames late. `shape`: kernel, stride, dilation, output frames of a row.
     """
 
-    layer: MatrixConv | Snake
+    layer: MatrixConv | Snake | StreamingNorm
     source: Region
     target: Region
     leaky: bool = False
@@ -45,11 +47,11 @@ class Step:
 
     @property
     def reach(self) -> int:
-        return 0 if isinstance(self.layer, Snake) else length(self.layer.past) - self.layer.skipped
+        return length(self.layer.past) - self.layer.skipped if isinstance(self.layer, MatrixConv) else 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        if isinstance(self.layer, Snake):
+        if not isinstance(self.layer, MatrixConv):
             return 1, 1, 1, 1
         kernel, rows = (self.layer.span - 1) // self.layer.dilation + 1, self.layer.product.out_features
         return kernel, self.layer.stride, self.layer.dilation, rows // self.target.channels
@@ -79,6 +81,20 @@ class Plan:
             source = self.snakes[activation]
         self.steps.append(Step(conv, source, target, isinstance(activation, nn.LeakyReLU), skip, skip_delay, bias))
         return target
+
+    def units(self, units: Iterable[Any], x: Region) -> Region:
+        """Add residual units that read `x`; returns the output of the last."""
+        hidden = None
+        for unit in units:
+            outer, wide, inner, out = unit.branch
+            if isinstance(unit.norm, StreamingNorm):
+                self.steps.append(Step(unit.norm, x, x))
+            if hidden is None or hidden.past:
+                hidden = self.region(x.channels, x.rate)
+            self.step(wide, x, hidden, activation=outer)
+            x = self.step(out, hidden, self.region(x.channels, x.rate), activation=inner, skip=x,
+                          skip_delay=length(unit.skip))
+        return x
 
     def tap(self, region: Region, delay: int) -> int:
         """The number of a view of `region`, `delay` frames late, among those of `Arena.tapped`."""

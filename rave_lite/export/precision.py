@@ -1,11 +1,12 @@
 """Converts encoder and decoder of a streaming model to fewer bits."""
 
+import copy
 import warnings
 
 import torch
 
 from rave_lite.errors import InputError
-from rave_lite.layers import MatrixConv
+from rave_lite.layers import MatrixConv, ResidualUnit
 from rave_lite.model import RAVE
 
 INT8_MIN_SIZE = 40  # weights of a layer that becomes int8, in units of capacity squared; small layers decide the sound
@@ -22,8 +23,11 @@ def lower_precision(rave: RAVE, precision: str) -> torch.dtype:
         raise InputError(f"{precision!r} is none of {', '.join(PRECISIONS)}", where="precision")
     if precision == "int8":
         quantize(rave)
+    norms = [(unit, copy.deepcopy(unit.norm)) for unit in rave.modules() if isinstance(unit, ResidualUnit)]
     for part in (rave.encoder, rave.decoder):
         part.to(PRECISIONS[precision])
+    for unit, norm in norms:  # statistics stay as they are
+        unit.norm = norm
     return PRECISIONS[precision]
 
 

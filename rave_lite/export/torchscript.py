@@ -45,7 +45,7 @@ class Live(Attributes):
         check_options(model, batch_size, channels, sample_rate, latent_size)
         streams = batch_size * channels
         super().__init__(SourceMoments(model), latent_size or model.latent_size,
-                         PriorPlayer(prior, streams) if prior else None)
+                         PriorPlayer(prior, streams) if prior else None, adapts=model.config["adaptive_norm"])
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
             model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency,
@@ -158,7 +158,7 @@ class Live(Attributes):
     def reset(self) -> None:
         """Forget every stream and restart the noise; attributes keep their values, smoothed ones jump to their targets.
 
-        What `learn_source` has gathered stays: `reset_source` forgets it.
+        What `learn_source` and `learn_target` have gathered stays: `reset_source` and `reset_target` forget it.
         """
         self.calibrates = self.calibration_wanted()
         self.follows = self.values[self.attributes.index("envelope")] > 0.0

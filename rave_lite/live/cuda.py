@@ -14,9 +14,9 @@ from rave_lite.live.player import Player
 class CudaPlayer(Player):
     """`Player` for blocks of `block` samples: one call is captured as a CUDA graph, `process` replays it.
 
-    Attributes work as usual: the graph reads them from the same memory. Once `learn_source`, `calibrate` or `envelope` has
-    been set another graph plays, which does all of that. Raises InputError without a CUDA device, and for a file whose
-    blocks differ from one to the next (as of most that convert the sampling rate).
+    Attributes work as usual: the graph reads them from the same memory. Once `learn_source`, `learn_target`, `calibrate` or
+    `envelope` has been set another graph plays, which does all of that. Raises InputError without a CUDA device, and for a
+    file whose blocks differ from one to the next (as of most that convert the sampling rate).
     """
 
     def __init__(self, path: Path, block: int):
@@ -31,6 +31,7 @@ class CudaPlayer(Player):
         self.graph, self.gpu_output = self.record()
         self.calibrating = self.graph, self.gpu_output
         if "learn_source" in self.attributes:
+            statistics = [(value, value.clone()) for name, value in self.live.named_buffers() if ".norm." in name]
             super().set("learn_source", 1.0)
             if "envelope" in self.attributes:
                 super().set("envelope", 1.0)
@@ -39,6 +40,8 @@ class CudaPlayer(Player):
                 super().set("envelope", 0.0)
             super().set("learn_source", 0.0)
             super().set("reset_source", 1.0)
+            for value, before in statistics:  # of adaptive normalisation
+                value.copy_(before)
         self.reset()
 
     def record(self) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
@@ -56,7 +59,7 @@ class CudaPlayer(Player):
 
     def set(self, name: str, value: float | bool) -> None:
         super().set(name, value)
-        if name in ("learn_source", "calibrate", "envelope") and value:
+        if name in ("learn_source", "learn_target", "calibrate", "envelope") and value:
             self.graph, self.gpu_output = self.calibrating
 
     def process(self, block: np.ndarray) -> np.ndarray:

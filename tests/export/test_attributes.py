@@ -16,14 +16,15 @@ from tests.models import written
 
 RANGES = {"scale": (-100, 100), "bias": (-1000, 1000), "noise": (0, 10), "noise_on": (0, 1), "seed": (-(2**53), 2**53),
           "dry_wet": (0, 1), "gain": (0, 16), "from_silence": (0, 1), "reset": (0, 0), "learn_source": (0, 1),
-          "reset_source": (0, 0), "source_seconds": (1, 3600), "calibrate": (0, 1), "envelope": (0, 1)}
+          "reset_source": (0, 0), "source_seconds": (1, 3600), "calibrate": (0, 1), "envelope": (0, 1),
+          "learn_target": (0, 1), "reset_target": (0, 0), "adapt": (0, 1)}
 NUMBERS = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.5, 1e308, -1e308, 3.5e38, 5e-324, 1e-40, 2.0**31, 2.0**63,
            10**300, -(10**300), 10**18 + 1, True, False]
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    model = build("model=tiny", "model.capacity=4").eval()
+    model = build("model=tiny", "model.capacity=4", "model.adaptive_norm=true").eval()
     with torch.no_grad():
         model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
     return written(model, tmp_path_factory.mktemp("attributes"))
@@ -127,7 +128,7 @@ def test_setters_take_every_number(shared, value):
         (after,) = get()
         if not math.isfinite(value):
             assert after == before
-        elif name in ("noise_on", "from_silence", "learn_source"):
+        elif name in ("noise_on", "from_silence", "learn_source", "learn_target"):
             assert after == (value > 0)
         elif name == "seed":
             assert after == min(max(int(value), low), high)
@@ -151,6 +152,7 @@ def test_a_thousand_random_settings_between_blocks(file):
             assert live(8 * torch.randn(1, 1, live.hop)).isfinite().all()
     for name, value in defaults.items():
         getattr(live, f"set_{name}")(value)
+    assert live.set_reset_target(1.0) == 0  # else it plays with what it has learned
     live.reset()
     assert torch.equal(live(x), expected)
 

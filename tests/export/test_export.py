@@ -93,6 +93,7 @@ def test_hosts_find_what_they_ask_for(tiny):
     (["model=v2_small"], {"precision": "int8"}),
     (["model=tiny", "model.capacity=24"], {"precision": "int8"}),
     (["model=v1", "latent=variational"], {"latent_size": 16}),
+    (["model=v1", "latent=variational"], {"precision": "int8"}),
     (["model=v1", "model.alignment=centered"], {"channels": 2, "precision": "float16"}),
     (["model=brave", "latent=variational"], {"sample_rate": 48000, "latent_size": 5})])
 def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
