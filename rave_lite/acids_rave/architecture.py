@@ -42,7 +42,8 @@ def v2_layers(run: Run) -> dict[str, Any]:
     layers = [convs[name] for _, name in main]
     return {"ratios": [w.shape[2] // 2 for w in layers[1:-1]], "dilations": dilations(run, [at for at, _ in main][1:-1]),
             "latent": latent(run, layers[-1].shape[0], convs["decoder.net.0"].shape[1]), "noise": noise(run, convs),
-            "activation": "snake_between" if "decoder.net.1.alpha" in run.state else "leaky_relu"}
+            "activation": "snake_between" if "decoder.net.1.alpha" in run.state else "leaky_relu",
+            "adaptive_norm": any(key.endswith(".norm.mean_x") for key in run.state)}
 
 
 def sample_rate(run: Run) -> int:

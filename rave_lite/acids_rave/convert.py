@@ -67,7 +67,7 @@ def renamed(run: Run, layers: dict[str, str], stages: int) -> dict[str, Tensor]:
         for key, value in tensors.items():
             if "weight" in key or "original" in key:
                 state[f"{ours}.parametrizations.weight.{NORM.get(key, key.rsplit('.', 1)[-1])}"] = value
-    return state | snakes(run, layers)
+    return state | snakes(run, layers) | adaptive_norms(run, layers)
 
 
 def snakes(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
@@ -79,6 +79,18 @@ def snakes(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
                 raise InputError(f"a Snake's frequency of {float(alpha.min()):g}; here they are above 0", where=run.path)
             stage = re.sub(r"[^.]+$", "", layers.get(f"{m[1]}.net.{int(m[2]) + 1}", f"{m[1]}.waveform"))
             state[f"{stage}activation.log_alpha"] = alpha.flatten().log()
+    return state
+
+
+def adaptive_norms(run: Run, layers: dict[str, str]) -> dict[str, Tensor]:
+    """The statistics of adaptive instance normalisations by our names: of the release's streams the first's, here of all."""
+    state: dict[str, Tensor] = {}
+    for key in run.state:
+        if m := re.fullmatch(r"(?:encoder\.)?((?:en|de)coder\.net\.\d+)\.norm\.mean_x", key):
+            norm, ours = key.removesuffix("mean_x"), f"{layers[m[1]]}.norm"
+            mean, deviation, blocks = (torch.stack([run.state[f"{norm}{name}_{side}"][0].flatten() for side in "xy"])
+                                       for name in ("mean", "std", "num_update"))
+            state |= {f"{ours}.mean": mean, f"{ours}.variance": deviation.square(), f"{ours}.frames": blocks}
     return state
 
 

@@ -48,13 +48,13 @@ def read(path: Path, *, ema: bool = False) -> Run:
     if not path.is_file():
         raise InputError(f"no such run; {SUPPORTED}", where=path)
     run = exported(path) if path.suffix == ".ts" else checkpoint(path, ema)
-    leave_out_adaptive_norms(run)
+    name_adaptive_norms(run)
     check(run)
     return run
 
 
-def leave_out_adaptive_norms(run: Run) -> None:
-    """Number the layers as if there were no adaptive instance normalisation, the identity until a player lets it learn."""
+def name_adaptive_norms(run: Run) -> None:
+    """Make each adaptive instance normalisation a part `norm` of the unit after it, and number the layers without them."""
     norms = {(m[1], int(m[2])) for key in run.state if (m := re.fullmatch(rf"{LAYER}mean_x", key))}
 
     def renumbered(values: dict[str, Any]) -> dict[str, Any]:
@@ -63,9 +63,10 @@ def leave_out_adaptive_norms(run: Run) -> None:
             m = re.fullmatch(rf"{LAYER}(.+)", key)
             if m is None:
                 kept[key] = value
-            elif (m[1], number := int(m[2])) not in norms:
-                before = sum(part == m[1] and n < number for part, n in norms)
-                kept[f"{m[1]}.net.{number - before}.{m[3]}"] = value
+            else:
+                before = sum(part == m[1] and n < int(m[2]) for part, n in norms)
+                name = f"norm.{m[3]}" if (m[1], int(m[2])) in norms else m[3]
+                kept[f"{m[1]}.net.{int(m[2]) - before}.{name}"] = value
         return kept
 
     if norms:

@@ -14,12 +14,17 @@ CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "
          "brave": ["v1", "causal", "LATENT_SIZE = 8", "RATIOS = [2, 2, 2, 1]", "blocks.Generator.use_noise = False",
                    "blocks.ResidualStack.dilations_list = [[3, 1], [9, 1], [27, 1], [36, 1]]",
                    "pqmf.CachedPQMF.attenuation = 40"],
-         "discrete": ["discrete", "LATENT_SIZE = 8"], "v3": ["v3", "LATENT_SIZE = 8"]}
+         "discrete": ["discrete", "LATENT_SIZE = 8"], "v3": ["v3", "LATENT_SIZE = 8"],
+         "v3-learned": ["v3", "LATENT_SIZE = 8"],  # their instance normalisations have heard a target and a source
+         "adain-wasserstein-causal-learned": ["v2", "adain", "wasserstein", "causal", "LATENT_SIZE = 8"]}
+V1_LAST = "decoder.synth.branches.0.weight_g"
+SCALED = {"v1": {V1_LAST: 0.1}, "onnx": {V1_LAST: 0.1}, "brave": {V1_LAST: 0.06},  # so that peaks are about 1
+          "v3": {"decoder.net.32.weight_g": 0.1, "encoder.encoder.net.32.weight_g": 0.2}}  # by the first word of a case
 FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance", "encoder.warmed_up",
          "decoder.noise_module.target_size", "decoder.synth.branches.2.target_size", "decoder.warmed_up",
          "encoder.enabled", "encoder.rvq.", "fake_adain")  # what the release sets itself
-KEPT = ("num_batches_tracked", ".mean_x", ".mean_y", ".std_x", ".std_y", ".learn_x", ".learn_y", ".num_update_x",
-        ".num_update_y")  # likewise
+STATISTICS = (".mean_x", ".mean_y", ".std_x", ".std_y", ".num_update_x", ".num_update_y")
+KEPT = ("num_batches_tracked", ".learn_x", ".learn_y", *STATISTICS)  # likewise
 
 
 def generator(name: str) -> np.random.Generator:
@@ -35,10 +40,11 @@ def before(case: str) -> np.ndarray:
     return signal("before", (1, 1, SAMPLES), 0.3 if "spherical" in case else 0.0)
 
 
-def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
+def weights(case: str, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
     """Weights for all names that the release does not set itself, scaled so that signals neither vanish nor explode."""
-    return {key: weight(key, tuple(shape), shapes).astype(np.float32) for key, shape in shapes.items()
-            if not key.startswith(FIXED) and not key.endswith(KEPT)}
+    factors = SCALED.get(case.split("-")[0], {})
+    return {key: (factors.get(key, 1) * weight(key, tuple(shape), shapes)).astype(np.float32)
+            for key, shape in shapes.items() if not key.startswith(FIXED) and not key.endswith(KEPT)}
 
 
 def weight(key: str, shape: tuple[int, ...], shapes: dict[str, list[int]]) -> np.ndarray:

@@ -21,7 +21,7 @@ import pytorch_lightning as pl
 import rave
 import torch
 
-from tests.acids_rave.formula import CASES, FIXED, before, signal, weights
+from tests.acids_rave.formula import CASES, FIXED, STATISTICS, before, signal, weights
 from tests.bench.tabla import HELD_OUT
 
 HERE = Path(__file__).parents[1] / "acids_rave"
@@ -52,13 +52,31 @@ def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
         model.fidelity.copy_(torch.linspace(1 / len(model.fidelity), 1, len(model.fidelity)))  # exports keep all latents
     else:
         state = model.state_dict()
-        state |= {k: torch.from_numpy(v) for k, v in weights({k: list(v.shape) for k, v in state.items()}).items()}
+        state |= {k: torch.from_numpy(v) for k, v in weights(case, {k: list(v.shape) for k, v in state.items()}).items()}
         model.load_state_dict(state)
+        if "learned" in case:
+            learn(model)
         trainer.strategy.connect(model)
         model.trainer = trainer
     trainer.save_checkpoint(run / "version_0" / "checkpoints" / "last.ckpt")
     (run / "config.gin").write_text(gin.operative_config_str())
     return model.eval()
+
+
+@torch.no_grad()
+def learn(model: rave.RAVE) -> None:
+    """Lets the instance normalisations hear a target and then a source."""
+    model.eval()
+    norms = [part for part in model.modules() if hasattr(part, "learn_x")]
+    for side, size in (("y", 0.2), ("x", 0.3)):
+        for norm in norms:
+            getattr(norm, f"learn_{side}").fill_(1)
+        for block in torch.from_numpy(signal(side, size=size)).split(BLOCK, -1):
+            h = model.encoder(model.pqmf(block))[:, : model.latent_size]
+            channels = model.decoder.net[0].in_channels - model.latent_size
+            model.decoder(torch.cat([h, torch.zeros(1, channels, h.shape[2])], 1))
+        for norm in norms:
+            getattr(norm, f"learn_{side}").fill_(0)
 
 
 def windows(folder: str, size: int = 131072) -> torch.Tensor:
@@ -177,6 +195,9 @@ def main() -> None:
         model = build(case, folder / case, options["data"], int(options["steps"]))
         shapes = {k: list(v.shape) for k, v in model.state_dict().items()}
         outputs, pads = offline(model, case), {}
+        if "learned" in case:  # of the first stream
+            outputs["statistics"] = np.concatenate([v[0].flatten().numpy() for k, v in model.state_dict().items()
+                                                    if k.endswith(STATISTICS) and v.numel()])
         if case != "discrete":  # what its exports do with a quantiser that was never trained is not compared
             file = exported(folder / case, case)
             outputs, pads = outputs | streamed(file, case), caches(file)

@@ -253,3 +253,24 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(settings, tmp_path):
 def saved_step(checkpoint: Path) -> int:
     """Where a checkpoint stands, 0 where there is none yet; a half-written one would raise."""
     return read_checkpoint(checkpoint).step if checkpoint.exists() else 0
+
+
+@pytest.mark.slow
+def test_v3_is_trained_as_published(settings, tmp_path):
+    """By one word. The penalty's weights are those of the release's callback (2.3.1) at the steps 5000, 10000 and 20000."""
+    own = [s for s in settings if not s.startswith(("model=", "discriminator."))]
+    v3 = ["recipe=v3", *own, "model.ratios=[4,4,2,2]", "latent.size=8", "discriminator.parts.multi.capacity=2",
+          "discriminator.parts.bands.channels=[2,2,2,2,2]", "data.window=22528", "phase1.steps=2", "phase2.steps=2"]
+    run(tmp_path / "run", *v3)
+    checkpoint = read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")
+    assert checkpoint.architecture["adaptive_norm"]
+    assert checkpoint.architecture["activation"] == "snake_between"
+    assert all(v.isfinite().all() for v in checkpoint.state_dict.values())
+    assert not any(v.any() for k, v in checkpoint.state_dict.items() if ".norm." in k)
+    assert any(k.startswith("discriminator.parts.bands.") for k in checkpoint.state_dict)
+    rows = losses(tmp_path / "run")
+    assert {"loss/linear", "loss/bands", "loss/penalty", "loss/adversarial", "loss/feature_matching"} <= rows[4].keys()
+    assert "loss/mel" not in rows[4]
+    module = build(configured("train", *v3))
+    for module.step, weight in ((0, 1e-6), (5000, 1.496e-5), (10000, 2.237e-4), (20000, 0.05), (30000, 0.05)):
+        assert module.weight("penalty") == pytest.approx(weight, rel=1e-3)
