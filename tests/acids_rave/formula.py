@@ -14,12 +14,14 @@ CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "
          "brave": ["v1", "causal", "LATENT_SIZE = 8", "RATIOS = [2, 2, 2, 1]", "blocks.Generator.use_noise = False",
                    "blocks.ResidualStack.dilations_list = [[3, 1], [9, 1], [27, 1], [36, 1]]",
                    "pqmf.CachedPQMF.attenuation = 40"],
-         "discrete": ["discrete", "LATENT_SIZE = 8"], "v3": ["v3", "LATENT_SIZE = 8"],
+         "discrete": ["discrete", "LATENT_SIZE = 8"], "discrete_v3": ["discrete_v3", "LATENT_SIZE = 8"],
+         "v3": ["v3", "LATENT_SIZE = 8"],
          "v3-learned": ["v3", "LATENT_SIZE = 8"],  # their instance normalisations have heard a target and a source
          "adain-wasserstein-causal-learned": ["v2", "adain", "wasserstein", "causal", "LATENT_SIZE = 8"]}
 V1_LAST = "decoder.synth.branches.0.weight_g"
 SCALED = {"v1": {V1_LAST: 0.1}, "onnx": {V1_LAST: 0.1}, "brave": {V1_LAST: 0.06},  # so that peaks are about 1
-          "v3": {"decoder.net.32.weight_g": 0.1, "encoder.encoder.net.32.weight_g": 0.2}}  # by the first word of a case
+          "v3": {"decoder.net.32.weight_g": 0.1, "encoder.encoder.net.32.weight_g": 0.2},  # by the first word of a case
+          "discrete_v3": {"decoder.net.21.weight_g": 0.1, "encoder.encoder.net.21.weight_g": 0.2}}
 FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance", "encoder.warmed_up",
          "decoder.noise_module.target_size", "decoder.synth.branches.2.target_size", "decoder.warmed_up",
          "encoder.enabled", "encoder.rvq.", "fake_adain")  # what the release sets itself
