@@ -408,3 +408,15 @@ def test_statistics_of_adaptive_norms_stay_behind():
     norms = [part for part in module.modules() if isinstance(part, AdaptiveNorm)]
     assert norms
     assert not any(value.any() for norm in norms for value in norm.buffers())
+
+
+def test_a_run_of_v3_from_before_it_had_adaptive_norms_is_resumed_without():
+    v3 = ["data.root=x", "model=v3", *SETTINGS[1:]]
+    module = build(configured("train", *v3, "model.adaptive_norm=false"))
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    del content["model"]["adaptive_norm"]
+    checkpoint = Checkpoint.from_content(content, Path("it.ckpt"))
+    resumed = build_or_transfer(configured("train", *v3), ["model=v3"], checkpoint)
+    assert resumed.state_dict().keys() == module.state_dict().keys()
+    assert build_or_transfer(configured("train", *v3), ["model=v3"]).model.config["adaptive_norm"]
