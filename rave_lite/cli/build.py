@@ -44,9 +44,11 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     `base` there becomes the base that fits the model; `auto` as well, or null if none fits. `overrides` of the command line
     that concern the model win. Raises InputError for another kind of latent, and where no base fits.
     """
-    for key in ("limit", "adaptive_norm"):  # which another version may have had otherwise
-        if resumed and not any(override.lstrip("+").startswith(f"model.{key}=") for override in overrides):
-            config.model[key] = resumed.architecture[key]
+    then = OmegaConf.create({"model": resumed.architecture, "latent": resumed.architecture["latent"]} if resumed else {})
+    for key in ("model.limit", "model.adaptive_norm", "latent.lookup"):  # which another version may have had otherwise
+        value = OmegaConf.select(then, key)
+        if value is not None and not any(override.lstrip("+").startswith(f"{key}=") for override in overrides):
+            OmegaConf.update(config, key, value)
     path = config.transfer["from"]
     if path is None:
         return build(config)

@@ -18,8 +18,9 @@ ITERATIONS = 10  # of k-means, at the start
 class Discrete(Latent):
     """Each frame becomes one entry of each of `codebooks`; the next one takes what the ones before have left.
 
-    The encoder's output `(B, size, T)` is projected to `dimension` channels, where the entry of the nearest direction is
-    found, and back (Kumar et al., DAC, 2023, section 3.1; straight-through gradients). `entries`: of each codebook. For a
+    The encoder's output `(B, size, T)` is projected to `dimension` channels, where the nearest entry is found, and back
+    (Kumar et al., DAC, 2023, section 3.1; straight-through gradients). `lookup`: nearest by "cosine", as there, or
+    "euclidean", which also tells loud from quiet. `entries`: of each codebook. For a
     share `dropout` of the windows in training only the first codebooks are used, any number. `commitment`: weight of the
     encoder's distance to its entry, beside the entry's to it. `noise_channels`: as of `Wasserstein`. Raises InputError for
     impossible numbers.
@@ -29,13 +30,17 @@ class Discrete(Latent):
     usage: Tensor
 
     def __init__(self, *, size: int = 16, noise_channels: int = 128, codebooks: int = 8, entries: int = 128,
-                 dimension: int = 8, dropout: float = 0.0, commitment: float = 0.25):
+                 dimension: int = 8, dropout: float = 0.0, commitment: float = 0.25,
+                 lookup: str = "cosine"):
         super().__init__()
         for name, value, least in (("codebooks", codebooks, 1), ("entries", entries, 2), ("dimension", dimension, 1)):
             if value < least:
                 raise InputError(f"{value}; {least} at least", where=f"latent.{name}")
         if not 0 <= dropout <= 1:
             raise InputError(f"{dropout} is no share from 0 to 1", where="latent.dropout")
+        if lookup not in ("cosine", "euclidean"):
+            raise InputError(f"{lookup!r} is neither cosine nor euclidean", where="latent.lookup")
+        self.euclidean = lookup == "euclidean"
         self.size = self.encoder_channels = size
         self.decoder_channels = size + noise_channels
         self.codebooks, self.count, self.dropout, self.commitment = codebooks, entries, dropout, commitment
@@ -73,7 +78,10 @@ class Discrete(Latent):
         return residual @ self.into[q] + self.bias[q]
 
     def nearest(self, e: Tensor, q: int) -> Tensor:
-        return (e @ F.normalize(self.entries[q], dim=-1).transpose(0, 1)).argmax(-1)
+        entries = self.entries[q]
+        if self.euclidean:
+            return (e @ entries.transpose(0, 1) - 0.5 * entries.square().sum(1)).argmax(-1)
+        return (e @ F.normalize(entries, dim=-1).transpose(0, 1)).argmax(-1)
 
     @torch.jit.unused
     def draw(self, h: Tensor) -> Tensor:

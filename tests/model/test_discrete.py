@@ -17,7 +17,8 @@ def latent() -> Discrete:
     return Discrete(size=6, codebooks=4, entries=16, dimension=3, dropout=0.5)
 
 
-@pytest.mark.parametrize("wrong", [{"codebooks": 0}, {"entries": 1}, {"dimension": 0}, {"dropout": 1.5}])
+@pytest.mark.parametrize("wrong", [{"codebooks": 0}, {"entries": 1}, {"dimension": 0}, {"dropout": 1.5},
+                                   {"lookup": "nearest"}])
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
         Discrete(**wrong)
@@ -44,6 +45,17 @@ def test_more_codebooks_are_nearer_once_fitted():
         errors.append((z - h).square().mean().item())
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.5 * float(h.square().mean())
+
+
+@torch.no_grad()
+def test_a_euclidean_lookup_keeps_levels_that_directions_do_not_tell():
+    h, errors = torch.randn(4, 16, 400) * torch.randn(4, 1, 400).exp(), {}
+    for lookup in ("cosine", "euclidean"):
+        torch.manual_seed(0)
+        made = Discrete(codebooks=4, lookup=lookup).eval()
+        made.fit(h)
+        errors[lookup] = float((made.mean(h).norm(dim=1).log10() - h.norm(dim=1).log10()).abs().mean())
+    assert errors["euclidean"] < 0.5 * errors["cosine"]
 
 
 def test_the_encoder_gets_a_gradient_and_the_entries_the_penaltys():

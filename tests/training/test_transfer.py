@@ -420,3 +420,14 @@ def test_a_run_of_v3_from_before_it_had_adaptive_norms_is_resumed_without():
     resumed = build_or_transfer(configured("train", *v3), ["model=v3"], checkpoint)
     assert resumed.state_dict().keys() == module.state_dict().keys()
     assert build_or_transfer(configured("train", *v3), ["model=v3"]).model.config["adaptive_norm"]
+
+
+def test_a_run_of_codes_keeps_its_lookup():
+    discrete = [*TINY, "latent=discrete", "latent.entries=8"]
+    module = build(configured("train", *discrete))
+    content = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    assert content["model"]["latent"].pop("lookup") == "euclidean"
+    resumed = build_or_transfer(configured("train", *discrete), [], Checkpoint.from_content(content, Path("it.ckpt")))
+    assert resumed.model.config["latent"]["lookup"] == "cosine"
+    assert not resumed.model.latent.euclidean
