@@ -136,11 +136,23 @@ def magnitudes(spectra: Tensors) -> Tensors:
     return powers
 
 
+def views(x: Tensor) -> Tensor:
+    """What is compared of sounds `(B, channels, T)`: of two channels left, right, middle and side, `(B, 4, T)`.
+
+    The four magnitudes tell the channels' levels and their correlation. Those of middle and side alone are the same when
+    left and right are swapped.
+    """
+    if x.shape[1] == 1:
+        return x
+    left, right = x.split(1, 1)
+    return torch.cat([left, right, (left + right) / 2, (left - right) / 2], 1)
+
+
 def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:
-    """`linear` between `(B, 1, T)` and its reconstruction, always with the same noise; a short sound is padded."""
+    """`linear` between `(B, channels, T)` and its reconstruction, always with the same noise; a short sound is padded."""
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
-    return distance(x, model.reconstruct(x))["linear"]
+    return distance(views(x), views(model.reconstruct(x)))["linear"]
 
 
 def squared_distance(model: nn.Module, other: nn.Module) -> Tensor:

@@ -72,6 +72,9 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         report.unused[part] += whole_source[name].numel()
     if not copied:
         raise InputError(f"{checkpoint.path}: no weight in it has a place in this model", where="transfer.from")
+    gain, target_gain = source["model.decoder.band_gain"], module.model.decoder.band_gain
+    if len(target_gain) == 2 * len(gain):  # of one channel: what it plays becomes the middle
+        target_gain.copy_(gain.repeat(2, 1))
     module.load_state_dict(copied, strict=False)
     resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
@@ -123,6 +126,8 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     if model["bank"] is None and model["limit"] < model["n_bands"] ** 0.5:  # an import's bank has other levels
         notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
                      "leaves them room")
+    if trained.get("channels", 1) < model["channels"]:
+        notes.append("model.channels was 1: what is copied plays the middle of the stereo image, its side begins anew")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
         notes.append(f"model.activation was {activation}: what is copied was trained with it")
     return incompatible, notes
@@ -168,8 +173,9 @@ def lengthen_directions(module: nn.Module) -> None:
 def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
     """Layers with several kinds of channels: their dimension, and the number of each kind here and in the source."""
     size, source_size = model.latent.size, trained["latent"]["size"]
-    bands, source_bands = model.pqmf.n_bands, trained["n_bands"]
-    groups = {"model.decoder.waveform": (0, [bands] * 2, [source_bands] * 2),  # waveform, amplitude
+    bands, source_bands = len(model.decoder.band_gain), trained.get("channels", 1) * trained["n_bands"]
+    kinds = model.decoder.outputs  # waveform and amplitude, or one of them
+    groups = {"model.decoder.waveform": (0, [bands] * kinds, [source_bands] * kinds),
               "model.decoder.first": (1, [size, model.latent.decoder_channels - size],
                                       [source_size, trained["latent"].get("noise_channels", 0)])}
     if model.latent.encoder_channels == 2 * size:

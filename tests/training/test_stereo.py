@@ -1,0 +1,83 @@
+"""A stereo model in training: what is compared, what discriminators hear, a resume, a start from one channel."""
+
+import pytest
+import soundfile
+import torch
+
+from rave_lite import InputError
+from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.training.losses import views
+from rave_lite.training.transfer import start_from
+from tests.conftest import SETTINGS, write_audio
+from tests.runs import run, stop_at, training
+
+STEREO = "model.channels=2"
+
+
+def test_a_swapped_or_narrowed_image_is_an_error():
+    distance, x = training(STEREO).distance, 0.1 * torch.randn(2, 2, 8192) * torch.tensor([[1.0], [0.3]])
+    narrow = torch.stack([0.7 * x[:, 0] + 0.3 * x[:, 1], 0.7 * x[:, 1] + 0.3 * x[:, 0]], 1)
+    same, swapped, narrowed = (float(distance(views(x), views(y))["linear"]) for y in (x, x.flip(1), narrow))
+    assert same == 0
+    assert min(swapped, narrowed) > 1
+
+
+def test_the_discriminators_hear_each_channel_changed_alike():
+    module = training(STEREO, "training.ada={target: 0.6}", "phase1.steps=0")
+    module.ada.p.fill_(0.8)
+    x = 0.1 * torch.randn(3, 1, 8192) * torch.tensor([[1.0], [0.5]])
+    reference, output = module.augment_for_discriminator(x, x)
+    assert reference.shape == (6, 1, 8192)
+    assert torch.allclose(reference[1::2], 0.5 * reference[::2], atol=1e-5)
+    assert torch.allclose(reference, output, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [[], ["training.balancer=0.99"]])
+def test_both_phases_train_both_channels(options):
+    module = training(STEREO, *options)
+    optimizers = module.configure_optimizers()
+    x = 0.1 * torch.randn(2, 2, 8192)
+    for step in (0, 10, 11, 12):  # phase 1; phase 2 with a step of the discriminators
+        module.step = step
+        assert all(loss.isfinite() for loss in module.update_step(x, *optimizers).values())
+
+
+def test_a_model_of_one_channel_starts_one_of_two_with_the_same_middle(tmp_path):
+    mono, stereo = training("model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"), training(
+        STEREO, "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}")
+    mono.calibrate(0.1 * torch.randn(4, 1, 8192))
+    mono.calibrated = True
+    torch.save({"model": mono.model.config, "sample_rate": 44100, "config": {}, "step": 1, "phase": 1,
+                "state_dict": mono.state_dict()}, tmp_path / "mono.ckpt")
+    start_from(stereo, read_checkpoint(tmp_path / "mono.ckpt"))
+    x = 0.1 * torch.randn(1, 1, 16 * mono.model.hop)
+    for model in (mono.model.eval(), stereo.model.eval()):
+        for part in model.modules():
+            if hasattr(part, "amount"):
+                part.amount.zero_()
+    with torch.no_grad():
+        one, two = mono.model(x), stereo.model(x.expand(-1, 2, -1))
+    assert torch.allclose(two.mean(1, keepdim=True), one, atol=1e-5)
+    assert (two[:, 0] - two[:, 1]).abs().max() > 1e-4  # and the side is there to be learned
+
+
+def test_foreign_timbre_for_the_encoder_is_refused():
+    with pytest.raises(InputError, match=r"training\.encoder_augmentation: not for a stereo model yet"):
+        training(STEREO, "training.encoder_augmentation={p: 0.5}")
+
+
+def test_a_stereo_run_resumes_exactly(tmp_path, monkeypatch):
+    for i in range(4):
+        write_audio(tmp_path / "audio", f"{i}.wav", 0.4, channels=1 + i % 2)
+    options = [f"data.root={tmp_path / 'audio'}", f"data.cache={tmp_path / 'cache'}", *SETTINGS, STEREO,
+               "augmentation=light"]
+    run(tmp_path / "whole", *options)
+    with monkeypatch.context() as patch:
+        stop_at(8, patch)
+        run(tmp_path / "half", *options)
+    run(tmp_path / "half", *options, "resume=last")
+    whole, half = (read_checkpoint(tmp_path / name) for name in ("whole", "half"))
+    assert RAVE.from_checkpoint(whole).channels == 2
+    assert whole.step == half.step
+    assert all(torch.equal(value, half.state_dict[name]) for name, value in whole.state_dict.items())
+    assert soundfile.info(next((tmp_path / "whole/logs/csv").rglob("held_out/*.wav"))).channels == 2
