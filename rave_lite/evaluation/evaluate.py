@@ -19,8 +19,8 @@ from rave_lite.model import RAVE
 from rave_lite.tables import make_table
 
 PICTURED = 6
-IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s", "high_in", "sharp_in", "sharp_out", "balance_in",
-                 "balance_out", "correlation_in", "correlation_out")  # a terminal has 80 columns
+IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s", "high_in", "sharp_in", "sharp_out", "pan_in", "pan_out",
+                 "corr_in", "corr_out")  # a terminal has 80 columns
 GESTURE = ("onset_f1", "loudness", "order")  # figures of foreign inputs, by folder
 
 

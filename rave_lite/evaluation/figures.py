@@ -12,7 +12,7 @@ from rave_lite.evaluation.metrics import loud_db, mel_db, onset_f1, spectral
 def figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> dict[str, float]:
     """All figures of two sounds, aligned, at the same sample rate; lower is better but for `onset_f1`.
 
-    Of stereo sounds `(2, T)` they are those of the mix, and of the image: `balance_db` and `correlation` are the errors of
+    Of stereo sounds `(2, T)` they are those of the mix, and of the image: `pan_db` and `corr` are the errors of
     the level difference of the channels, dB, and of their correlation; `_in` and `_out`: of reference and output.
     """
     x, y = audio.mix(reference), audio.mix(output)
@@ -21,9 +21,9 @@ def figures(reference: np.ndarray, output: np.ndarray, sample_rate: int) -> dict
     if reference.ndim == 1:
         return rows
     (balance_in, correlation_in), (balance_out, correlation_out) = image(reference), image(output)
-    return rows | {"balance_db": abs(balance_out - balance_in), "correlation": abs(correlation_out - correlation_in),
-                   "balance_in": balance_in, "balance_out": balance_out,
-                   "correlation_in": correlation_in, "correlation_out": correlation_out}
+    return rows | {"pan_db": abs(balance_out - balance_in), "corr": abs(correlation_out - correlation_in),
+                   "pan_in": balance_in, "pan_out": balance_out,
+                   "corr_in": correlation_in, "corr_out": correlation_out}
 
 
 def image(sound: np.ndarray) -> tuple[float, float]:

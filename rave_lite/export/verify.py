@@ -129,7 +129,7 @@ def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
 def plays_by_itself(live: Any) -> Iterator[Finding]:
     """The prior, of a file that has one, must draw the same latents in all block sizes."""
     if "prior" in live.get_methods():
-        temperature, drawn = torch.ones(min(4, live.batch_size), live.voices, PROBE_HOPS), []
+        temperature, drawn = torch.ones(min(4, live.batch_size), getattr(live, "voices", live.channels), PROBE_HOPS), []
         for hops in ([PROBE_HOPS], [1], IRREGULAR):
             live.reset()
             drawn.append(stream_blocks(live.prior, temperature, hops))

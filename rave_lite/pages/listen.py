@@ -16,8 +16,8 @@ from rave_lite.pages import page
 WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
 COLUMNS = 320  # of the outline of a waveform
 # figures where lower is better
-LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target", "balance_db",
-         "correlation")
+LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target", "pan_db",
+         "corr")
 HIGHER = ("onset_f1", "loudness", "order")
 
 
