@@ -30,11 +30,8 @@ def build(config: DictConfig) -> RAVETraining:
     for old, new in RUNNER.items():
         if OmegaConf.select(config, old) is not None:
             raise InputError(f"is now called {new}", where=old)
-    model = instantiate(config.model)
-    if model.channels == 2 and config.training.encoder_augmentation is not None:
-        raise InputError("not for a stereo model yet: say null", where="training.encoder_augmentation")
     return instantiate(config.training)(
-        model=model, discriminator=instantiate(config.discriminator),
+        model=instantiate(config.model), discriminator=instantiate(config.discriminator),
         **instantiate(config.loss, _convert_="all"), phase1_steps=config.phase1.steps, phase2_steps=config.phase2.steps,
         ada=adaptive(config.training.ada), encoder_augmentation=encoder_augmentation(config.training.encoder_augmentation),
         run=instantiate(config.runner), seed=config.seed,

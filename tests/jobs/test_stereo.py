@@ -13,6 +13,7 @@ import torch
 
 from rave_lite.evaluation.figures import figures, image
 from rave_lite.export.torchscript import load
+from rave_lite.live.player import Player
 from rave_lite.model import RAVE
 from tests.commands import rave_lite
 from tests.conftest import SETTINGS, write_audio
@@ -62,6 +63,7 @@ def test_reconstructions_and_exports_have_two_channels(folder):
     done = rave_lite("export", "ckpt=runs/sides", "out=sides.ts", "blocks=20", "channels=2", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert load(folder / "sides.ts").forward_params.tolist() == [2, 1, 2, 1]
+    assert Player(folder / "sides.ts").channels == (2, 2)
     done = rave_lite("export", "ckpt=runs/sides", "out=no.ts", "channels=3", cwd=folder)
     assert done.returncode == 2
     assert "channels: 3; this model is stereo" in done.stderr

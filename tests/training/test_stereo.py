@@ -4,8 +4,8 @@ import pytest
 import soundfile
 import torch
 
-from rave_lite import InputError
 from rave_lite.model import RAVE, read_checkpoint
+from rave_lite.training.encoder_augmentation import EncoderAugmentation
 from rave_lite.training.losses import views
 from rave_lite.training.transfer import start_from
 from tests.conftest import SETTINGS, write_audio
@@ -32,7 +32,7 @@ def test_the_discriminators_hear_each_channel_changed_alike():
     assert torch.allclose(reference, output, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [[], ["training.balancer=0.99"]])
+@pytest.mark.parametrize("options", [[], ["training.balancer=0.99", "training.encoder_augmentation={p: 0.5}"]])
 def test_both_phases_train_both_channels(options):
     module = training(STEREO, *options)
     optimizers = module.configure_optimizers()
@@ -61,9 +61,11 @@ def test_a_model_of_one_channel_starts_one_of_two_with_the_same_middle(tmp_path)
     assert (two[:, 0] - two[:, 1]).abs().max() > 1e-4  # and the side is there to be learned
 
 
-def test_foreign_timbre_for_the_encoder_is_refused():
-    with pytest.raises(InputError, match=r"training\.encoder_augmentation: not for a stereo model yet"):
-        training(STEREO, "training.encoder_augmentation={p: 0.5}")
+def test_foreign_timbre_for_the_encoder_keeps_the_image():
+    x = 0.1 * torch.randn(3, 1, 16384) * torch.tensor([[1.0], [0.25]])
+    y = EncoderAugmentation(p=0.9)(x)
+    assert (y - x).abs().max() > 0.1
+    assert (y[:, 1] - 0.25 * y[:, 0]).square().mean() < 0.01 * y.square().mean()  # but for noise of its own
 
 
 def test_a_stereo_run_resumes_exactly(tmp_path, monkeypatch):
