@@ -103,7 +103,7 @@ def read_history(folder: Path, root: str | None = None, cache: str | None = None
     steps = sorted({*evenly(list(paths), columns), *always_shown})
     newest = read_checkpoint(paths[steps[-1]][0])
     rate = newest.sample_rate
-    clips = some_hits(to_judge(newest.settings, rate, root, cache, newest.architecture.get("channels", 1))[1], rate, files)
+    clips = some_hits(to_judge(newest.settings, rate, root, cache, newest.architecture["channels"])[1], rate, files)
     originals = [clip.sound(0, round(seconds * rate)) for clip in clips]
     moments = [_reconstructed(step, paths[step], originals, rate, seed)
                for step in track(steps, "listening", transient=True)]

@@ -47,7 +47,7 @@ def recordings_to_learn(checkpoint: Checkpoint, data: DictConfig, seed: int) -> 
     """The recordings of the checkpoint's run, split as it was; or those at data.root, unless they are the run's."""
     run, rate = checkpoint.settings, checkpoint.sample_rate
     cache = data.cache or run["data"]["cache"]
-    channels = checkpoint.architecture.get("channels", 1)
+    channels = checkpoint.architecture["channels"]
     own = known(run, rate, root=data.root, cache=cache, channels=channels)
     if own is not None and are_at(data.root, own):
         return own

@@ -126,7 +126,7 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     if model["bank"] is None and model["limit"] < model["n_bands"] ** 0.5:  # an import's bank has other levels
         notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
                      "leaves them room")
-    if trained.get("channels", 1) < model["channels"]:
+    if trained["channels"] < model["channels"]:
         notes.append("model.channels was 1: what is copied plays the middle of the stereo image, its side begins anew")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
         notes.append(f"model.activation was {activation}: what is copied was trained with it")
@@ -173,7 +173,7 @@ def lengthen_directions(module: nn.Module) -> None:
 def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
     """Layers with several kinds of channels: their dimension, and the number of each kind here and in the source."""
     size, source_size = model.latent.size, trained["latent"]["size"]
-    bands, source_bands = len(model.decoder.band_gain), trained.get("channels", 1) * trained["n_bands"]
+    bands, source_bands = len(model.decoder.band_gain), trained["channels"] * trained["n_bands"]
     kinds = model.decoder.outputs  # waveform and amplitude, or one of them
     groups = {"model.decoder.waveform": (0, [bands] * kinds, [source_bands] * kinds),
               "model.decoder.first": (1, [size, model.latent.decoder_channels - size],
