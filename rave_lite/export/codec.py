@@ -269,9 +269,4 @@ class StreamingDecoder(nn.Module):
             torch.tanh(y, out=self.arena.fresh(views, self.bands))
         self.arena.finish(views)
         sound = self.arena.fresh(views, self.bands + 1)
-        if self.channels == 2:  # from middle and side, in their place
-            left, right = sound.chunk(2, 2)
-            left.add_(right)
-            torch.sub(left, right, alpha=2, out=right)
-            sound = sound.view(sound.shape[0], 2 * streams, -1)
-        return sound.transpose(0, 1)
+        return sound.view(sound.shape[0], streams * self.channels, -1).transpose(0, 1)

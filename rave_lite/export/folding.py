@@ -16,7 +16,7 @@ def fold(rave: Any) -> None:
     """Fold into the products of a streaming model what is linear next to them.
 
     The rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the scale of a batch
-    normalisation, the release's signs, middle and side of the encoder's bands, which become left and right.
+    normalisation, the release's signs.
     """
     for conv, norm in normalised_products(rave):
         conv.product.weight *= scale(norm).unsqueeze(1)
@@ -28,10 +28,7 @@ def fold(rave: Any) -> None:
     rotated = turned @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
     waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit
-    bank, first = rave.pqmf, rave.encoder.first.product
-    if bank.channels == 2:
-        middle, side = first.weight.unflatten(1, (-1, 2, bank.n_bands)).unbind(2)
-        first.weight.copy_(torch.stack([middle + side, middle - side], 2).flatten(1) / 2)
+    bank = rave.pqmf
     bank.synthesis.product.weight *= rave.decoder.limit
     if bank.alternate:  # the signs of even and odd frames: a product gives two frames
         first, second = bank.signs[..., 0].float(), bank.signs[..., 1].float()

@@ -22,7 +22,7 @@ NEWTON_STEPS = 16  # the residual stops falling well before
 class PQMF(nn.Module):
     """Analysis `(B, channels, T) -> (B, channels * n_bands, T / n_bands)`, `inverse` back, exact after `delay` samples.
 
-    Of two channels the bands of the middle come first, then those of the side: `(left + right) / 2`, `(left - right) / 2`.
+    The bands of the first channel come first.
 
     `n_bands`: a power of two; others raise InputError. `attenuation`: stop-band, dB. `taps`: filter length, a multiple of
     `2 * n_bands`; default from the attenuation. The filters are buffers `(n_bands, taps)` in time order, part of the
@@ -41,9 +41,8 @@ class PQMF(nn.Module):
         super().__init__()
         if n_bands < 1 or n_bands & (n_bands - 1):
             raise InputError(f"{n_bands} bands; say a power of two, as in 16", where="model.n_bands")
-        if channels not in (1, 2) or (channels == 2 and alternate):
-            raise InputError(f"{channels}; say 1 or 2" if channels not in (1, 2) else
-                             "a model whose bands are an import's plays one channel", where="model.channels")
+        if channels not in (1, 2):
+            raise InputError(f"{channels}; say 1 or 2", where="model.channels")
         taps = taps or default_taps(n_bands, attenuation)
         bank = torch.from_numpy(design(n_bands, attenuation, taps)).to(torch.get_default_dtype())
         self.n_bands, self.channels = n_bands, channels
@@ -56,15 +55,16 @@ class PQMF(nn.Module):
         self.past_bands = CausalPad(n_bands, taps // n_bands - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = apart(x, self.channels).unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)
+        blocks = x.reshape(x.shape[0] * self.channels, -1, self.n_bands).transpose(1, 2)  # (B * channels, phase, block)
         bands = F.conv1d(self.past_samples(blocks), self.analysis_taps())
-        return together(alternate_signs(bands, self.signs) if self.alternate else bands, self.channels)
+        bands = alternate_signs(bands, self.signs) if self.alternate else bands
+        return bands.reshape(x.shape[0], -1, bands.shape[2])
 
     def inverse(self, bands: Tensor) -> Tensor:
-        bands = bands.unflatten(1, (-1, self.n_bands)).flatten(0, 1) if self.channels == 2 else bands
+        batch, bands = bands.shape[0], bands.reshape(-1, self.n_bands, bands.shape[2])
         bands = alternate_signs(bands, self.signs) if self.alternate else bands
         blocks = F.conv1d(self.past_bands(bands), self.synthesis_taps())
-        return left_right(blocks.transpose(1, 2).flatten(1).unsqueeze(1), self.channels)
+        return blocks.transpose(1, 2).reshape(batch, self.channels, -1)
 
     def analysis_taps(self) -> Tensor:
         """The analysis filters as a convolution over blocks: `(band, phase, block)`."""
@@ -94,27 +94,14 @@ class StreamingPQMF(nn.Module):
                                     ratio=bank.n_bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        bands = self.analysis(apart(x, self.channels).unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
-        return together(alternate_signs(bands, self.signs) if self.alternate else bands, self.channels)
+        bands = self.analysis(x.reshape(x.shape[0] * self.channels, -1, self.n_bands).transpose(1, 2))
+        bands = alternate_signs(bands, self.signs) if self.alternate else bands
+        return bands.reshape(x.shape[0], -1, bands.shape[2])
 
     def inverse(self, bands: Tensor) -> Tensor:
-        bands = bands.unflatten(1, (-1, self.n_bands)).flatten(0, 1) if self.channels == 2 else bands
-        return left_right(self.synthesis(alternate_signs(bands, self.signs) if self.alternate else bands), self.channels)
-
-
-def apart(x: Tensor, channels: int) -> Tensor:
-    """Middle and side, each as a stream: `(B, 2, T) -> (2 * B, 1, T)`; one channel stays as it is."""
-    return torch.stack([x[:, :1] + x[:, 1:], x[:, :1] - x[:, 1:]], 1).flatten(0, 1) / 2 if channels == 2 else x
-
-
-def together(bands: Tensor, channels: int) -> Tensor:
-    """The bands of middle and side side by side: `(2 * B, n_bands, T) -> (B, 2 * n_bands, T)`."""
-    return bands.unflatten(0, (-1, 2)).flatten(1, 2) if channels == 2 else bands
-
-
-def left_right(x: Tensor, channels: int) -> Tensor:
-    """Left and right from middle and side, `(2 * B, 1, T) -> (B, 2, T)`."""
-    return torch.cat([x[::2] + x[1::2], x[::2] - x[1::2]], 1) if channels == 2 else x
+        batch, bands = bands.shape[0], bands.reshape(-1, self.n_bands, bands.shape[2])
+        x = self.synthesis(alternate_signs(bands, self.signs) if self.alternate else bands)
+        return x.reshape(batch, self.channels, -1)
 
 
 def alternating(n_bands: int) -> Tensor:

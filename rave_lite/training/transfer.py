@@ -54,6 +54,8 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | discriminators
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
+    if trained["channels"] < module.model.channels:
+        source, trained = source | in_both(source, trained["n_bands"]), {**trained, "channels": 2}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
     if discriminators and not discriminators.keys() & target.keys():
         notes.append("the checkpoint's discriminators are of another kind: these begin anew")
@@ -72,9 +74,6 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         report.unused[part] += whole_source[name].numel()
     if not copied:
         raise InputError(f"{checkpoint.path}: no weight in it has a place in this model", where="transfer.from")
-    gain, target_gain = source["model.decoder.band_gain"], module.model.decoder.band_gain
-    if len(target_gain) == 2 * len(gain):  # of one channel: what it plays becomes the middle
-        target_gain.copy_(gain.repeat(2, 1))
     module.load_state_dict(copied, strict=False)
     resize(module, source, copied, trained)
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
@@ -127,7 +126,9 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
         notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
                      "leaves them room")
     if trained["channels"] < model["channels"]:
-        notes.append("model.channels was 1: what is copied plays the middle of the stereo image, its side begins anew")
+        notes.append("model.channels was 1: what is copied hears the mix, and plays the same on both sides")
+    if trained["channels"] > model["channels"]:
+        notes.append("model.channels was 2: what is copied knows the left side alone")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
         notes.append(f"model.activation was {activation}: what is copied was trained with it")
     return incompatible, notes
@@ -155,6 +156,24 @@ def resize(module: RAVETraining, source: dict[str, Tensor], copied: dict[str, Te
                 layer.weight.copy_(resized)
             else:
                 layer.weight = resized  # its parametrisation splits it into g and v
+
+
+def in_both(source: dict[str, Tensor], n_bands: int) -> dict[str, Tensor]:
+    """The weights of a model of one channel next to its bands, for two channels: it hears their mix, and plays on both.
+
+    `source`: by name. A layer with weight norm keeps its directions, `original1`, apart from their lengths, `original0`.
+    """
+    noise = max((name for name in source if name.startswith("model.decoder.noise.net.")), default="")  # its last layer
+    widened = {}
+    for name, value in source.items():
+        if name.startswith("model.encoder.first."):
+            kind, both = name.rpartition(".")[2], torch.cat([value] * 2, 1)
+            widened[name] = value / 2**0.5 if kind == "original0" else both / 2 if kind == "weight" else both
+        elif name.startswith("model.decoder.waveform.") or name == "model.decoder.band_gain":
+            widened[name] = value.unflatten(0, (-1, 1, n_bands)).expand(-1, 2, *[-1] * value.dim()).flatten(0, 2)
+        elif name == noise:
+            widened[name] = value.repeat(2, 1, 1)
+    return widened
 
 
 @torch.no_grad()
