@@ -54,7 +54,9 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | discriminators
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
-    if trained["channels"] < module.model.channels:
+    first: Any = module.model.encoder.first
+    sides, is_widened = first.weight[:, : trained["n_bands"]].detach().clone(), trained["channels"] < module.model.channels
+    if is_widened:
         source, trained = source | in_both(source, trained["n_bands"]), {**trained, "channels": 2}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
     if discriminators and not discriminators.keys() & target.keys():
@@ -76,6 +78,8 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         raise InputError(f"{checkpoint.path}: no weight in it has a place in this model", where="transfer.from")
     module.load_state_dict(copied, strict=False)
     resize(module, source, copied, trained)
+    if is_widened:  # what differs between the sides is heard from the first step on, or it would take long to be learned
+        set_weight(first, first.weight + torch.cat([sides, -sides], 1))
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
         lengthen_directions(module)
     module.calibrated = True
@@ -126,7 +130,7 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
         notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
                      "leaves them room")
     if trained["channels"] < model["channels"]:
-        notes.append("model.channels was 1: what is copied hears the mix, and plays the same on both sides")
+        notes.append("model.channels was 1: what is copied plays the middle as before, and has yet to learn the sides")
     if trained["channels"] > model["channels"]:
         notes.append("model.channels was 2: what is copied knows the left side alone")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
@@ -152,14 +156,20 @@ def resize(module: RAVETraining, source: dict[str, Tensor], copied: dict[str, Te
         if weight is not None and weight.shape != layer.weight.shape:
             inputs = 0 if isinstance(layer, nn.ConvTranspose1d) else 1
             resized = copy_by_group(layer.weight, weight, *groups.get(name, (0, [], [])), inputs=inputs)
-            if g is None:
-                layer.weight.copy_(resized)
-            else:
-                layer.weight = resized  # its parametrisation splits it into g and v
+            set_weight(layer, resized)
+
+
+@torch.no_grad()
+def set_weight(layer: nn.Module, weight: Tensor) -> None:
+    """Set a layer's weight, which its parametrisation, if it has one, splits into length and direction."""
+    if is_parametrized(layer, "weight"):
+        layer.weight = weight
+    else:
+        layer.weight.copy_(weight)  # type: ignore[operator]
 
 
 def in_both(source: dict[str, Tensor], n_bands: int) -> dict[str, Tensor]:
-    """The weights of a model of one channel next to its bands, for two channels: it hears their mix, and plays on both.
+    """The weights of a model of one channel next to its bands, for two channels: their mix goes in, and both play the same.
 
     `source`: by name. A layer with weight norm keeps its directions, `original1`, apart from their lengths, `original0`.
     """

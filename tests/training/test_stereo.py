@@ -45,20 +45,21 @@ def test_both_phases_train_both_channels(options):
 
 @pytest.mark.parametrize("options", [
     ["model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"], ["model=v1", "latent=variational", "model.capacity=4"]])
-def test_a_model_of_one_channel_plays_the_mix_on_both_sides_at_first(options, tmp_path):
+def test_a_model_of_one_channel_starts_one_of_two_that_plays_what_is_in_the_middle_as_it(options, tmp_path):
     mono, stereo = training(*options), training(*options, STEREO)
     mono.calibrate(0.1 * torch.randn(4, 1, 8192))
     content = {"model": mono.model.config, "config": {}, "step": 1, "state_dict": mono.state_dict()}
     torch.save(content, tmp_path / "mono.ckpt")
     report = start_from(stereo, read_checkpoint(tmp_path / "mono.ckpt"))
     assert not report.new
-    x = 0.1 * torch.randn(1, 2, 32 * mono.model.hop)
+    x = 0.1 * torch.randn(1, 1, 32 * mono.model.hop).expand(-1, 2, -1)
     for model in (mono.model.eval(), stereo.model.eval()):
         set_noise(model, 0)
     with torch.no_grad():
-        one, two = mono.model(x.mean(1, keepdim=True)), stereo.model(x)
+        one, two, turned = mono.model(x[:, :1]), stereo.model(x), stereo.model.encode(x * torch.tensor([[1.0], [-1.0]]))
     assert one.abs().max() > 1e-3
     assert torch.allclose(two, one.expand_as(two), atol=1e-5 * float(one.abs().max().clamp_min(1)))
+    assert not torch.allclose(turned, stereo.model.encode(0 * x))  # the sides are heard from the first step on
 
 
 def test_foreign_timbre_for_the_encoder_keeps_the_image():
