@@ -17,7 +17,7 @@ from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.adversarial import Adversarial, feature_matching
 from rave_lite.training.balancer import LossBalancer
 from rave_lite.training.encoder_augmentation import EncoderAugmentation, agreement
-from rave_lite.training.losses import SpectralDistance, reconstruction_distance, squared_distance, views
+from rave_lite.training.losses import SpectralDistance, distances, reconstruction_distance, squared_distance
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 from rave_lite.training.step_graphs import StepGraphs
@@ -190,7 +190,7 @@ class RAVETraining(L.LightningModule):
         output = self.model.pqmf.inverse(output_bands)
         reference, output = self.aligned(x, output, self.model.latency)
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
-        losses = {**self.distance(views(reference), views(output)), "bands": band_distances["linear"],
+        losses = {**distances(self.distance, reference, output), "bands": band_distances["linear"],
                   "penalty": self.model.latent.penalty(h[: len(x)])}
         if len(h) > len(x):
             losses["agreement"] = agreement(*self.model.latent.mean(h).chunk(2))

@@ -7,7 +7,7 @@ import torch
 from rave_lite.layers import set_noise
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.training.encoder_augmentation import EncoderAugmentation
-from rave_lite.training.losses import views
+from rave_lite.training.losses import distances, image_error
 from rave_lite.training.transfer import start_from
 from tests.conftest import SETTINGS, write_audio
 from tests.runs import run, stop_at, training
@@ -18,9 +18,11 @@ STEREO = "model.channels=2"
 def test_a_swapped_or_narrowed_image_is_an_error():
     distance, x = training(STEREO).distance, 0.1 * torch.randn(2, 2, 8192) * torch.tensor([[1.0], [0.3]])
     narrow = torch.stack([0.7 * x[:, 0] + 0.3 * x[:, 1], 0.7 * x[:, 1] + 0.3 * x[:, 0]], 1)
-    same, swapped, narrowed = (float(distance(views(x), views(y))["linear"]) for y in (x, x.flip(1), narrow))
+    same, swapped, narrowed = (float(distances(distance, x, y)["linear"]) for y in (x, x.flip(1), narrow))
     assert same == 0
     assert min(swapped, narrowed) > 1
+    assert image_error(distance, x, x.flip(1)) == pytest.approx(2 * 0.91 / 1.09, rel=0.05)  # from 0.3 to 1 / 0.3
+    assert image_error(distance, x, 0.1 * x) < 0.02
 
 
 def test_the_discriminators_hear_each_channel_changed_alike():
