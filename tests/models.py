@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,9 @@ SECONDS = 3.0  # of `windows` that `measured` takes
 
 
 def windows(model: RAVE) -> Windows:
-    clips = [clip(f"{n}.wav", sound) for n in range(4) for sound in (drum(n), bell(n))]
+    sounds = (sound if model.channels == 1 else np.stack([sound, 0.5 * sound]) for n in range(4)
+              for sound in (drum(n), bell(n)))
+    clips = [clip(f"{n // 2}.wav", sound) for n, sound in enumerate(sounds)]
     return Windows(clips, length=16 * model.hop, sample_rate=model.sample_rate)
 
 

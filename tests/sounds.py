@@ -35,18 +35,19 @@ def bell(seed: int, seconds: float = 1.0) -> np.ndarray:
 
 
 class Memory:
-    """Samples of a recording in memory."""
+    """Samples of a recording in memory, `(T,)` or `(2, T)`."""
 
     def __init__(self, samples: np.ndarray):
         self.samples = samples.astype(np.float32)
+        self.channels = samples.ndim
         self.content = str(zlib.crc32(self.samples.tobytes()))
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        return self.samples[start:stop]
+        return self.samples[..., start:stop]
 
 
 def clip(name: str, samples: np.ndarray) -> Clip:
-    return Clip(name, Memory(samples), 0, len(samples))
+    return Clip(name, Memory(samples), 0, samples.shape[-1])
 
 
 def clip_file(folder: Path, name: str, samples: np.ndarray) -> Clip:

@@ -158,9 +158,19 @@ def blocks(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
         yield from decode(file, sample_rate, str(path))
 
 
+def folded(block: np.ndarray, channels: int) -> np.ndarray:
+    """`(frames, any) -> (frames, channels)`: the mean of a block's channels in each; of two and two, each in its own."""
+    return block if block.shape[1] == channels else np.repeat(mono(block)[:, None], channels, 1)
+
+
 def mono(block: np.ndarray) -> np.ndarray:
     """The mean of the channels: `(frames, channels) -> (frames,)`."""
     return block.mean(1, dtype=np.float32)
+
+
+def mix(sound: np.ndarray) -> np.ndarray:
+    """The mean of the channels of a sound `(2, T)`, `(T,)`; one channel, `(T,)`, stays as it is."""
+    return sound if sound.ndim == 1 else sound.mean(0, dtype=np.float32)
 
 
 def length(file: SoundFile, sample_rate: int) -> int:
@@ -168,8 +178,8 @@ def length(file: SoundFile, sample_rate: int) -> int:
     return int(file.frames / (file.samplerate / sample_rate) + 0.5)
 
 
-def excerpt(file: SoundFile, sample_rate: int, name: str, start: int, stop: int) -> np.ndarray:
-    """Mono samples `start` to `stop` (counted at `sample_rate` Hz) of an open file, as if all of it had been decoded.
+def excerpt(file: SoundFile, sample_rate: int, name: str, start: int, stop: int, channels: int = 1) -> np.ndarray:
+    """Samples `start` to `stop` (counted at `sample_rate` Hz) of an open file, `(T, channels)`, as if all had been decoded.
 
     Exact where the file has that rate. Otherwise equal up to rounding (1e-6; 1e-4 for rates like 47999 Hz, which soxr
     interpolates): decoding begins where samples of both rates coincide. Raises UnreadableError.
@@ -179,8 +189,9 @@ def excerpt(file: SoundFile, sample_rate: int, name: str, start: int, stop: int)
     margin = round(MARGIN * sample_rate) if step != hop else 0
     first, last = max(0, start - margin) // hop, -(-(stop + margin) // hop)
     decoded = decode(file, sample_rate, name, first * step, min(last * step, file.frames))
-    samples = np.concatenate([np.zeros(0, np.float32), *map(mono, decoded)])[start - first * hop :][: stop - start]
-    return np.pad(samples, (0, stop - start - len(samples)))
+    blocks = [np.zeros((0, channels), np.float32), *(folded(block, channels) for block in decoded)]
+    samples = np.concatenate(blocks)[start - first * hop :][: stop - start]
+    return np.pad(samples, ((0, stop - start - len(samples)), (0, 0)))
 
 
 def load(path: Path, sample_rate: int) -> np.ndarray:

@@ -89,7 +89,7 @@ def remarks(entries: dict[str, Entry], most: int = 40) -> list[str]:
 def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str] = 0.1, seed: int = 0,
               cache: str | Path | None = None, cache_gb: float = 20.0, chunk: int = remote.CHUNK,
               kept: Kept | None = None, memory: dict[str, Any] | None = None, joins: bool = False,
-              by_take: bool = False) -> Catalogue:
+              by_take: bool = False, channels: int = 1) -> Catalogue:
     """Indexes `root`: a folder tree or one file (new files are decoded), or an fsspec URL of one (only headers are read).
 
     `held_out`: the fraction of files to hold out, at least one, drawn with `seed`; or names (stems or patterns).
@@ -99,10 +99,11 @@ def catalogue(root: str | Path, sample_rate: int, *, held_out: float | list[str]
     Long silent stretches of local recordings are cut out, also within kept regions.
     `memory`: of a run (see `sides.remember`), which is split as it was; `joins`: new files, which it does not know, are
     trained on, and those named in `held_out` are held out; if it knows none of the files, they are split anew.
-    `by_take`: copies and near copies are on one side, as in every run that is new.
+    `by_take`: copies and near copies are on one side, as in every run that is new. `channels`: of the clips' sounds, 1 or 2;
+    silence, levels and near copies are looked for in the mix.
     Raises InputError with the reasons when no file is usable, or when the training or held-out side would be empty.
     """
-    shown_root, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk)
+    shown_root, entries, clips = usable(root, sample_rate, cache=cache, cache_gb=cache_gb, chunk=chunk, channels=channels)
     if kept is not None:
         clips = keep_regions(clips, kept, sample_rate, entries)
     clips = without_silence(root, clips, entries, sample_rate)
@@ -142,7 +143,8 @@ def split_again(all_clips: Catalogue, sides: Sides, held_out: float | list[str],
 
 
 def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = None, cache_gb: float = 20.0,
-           chunk: int = remote.CHUNK, foreign: bool = False) -> tuple[str, dict[str, Entry], list[Clip]]:
+           chunk: int = remote.CHUNK, foreign: bool = False,
+           channels: int = 1) -> tuple[str, dict[str, Entry], list[Clip]]:
     """`root` without secrets, the entry of each file, and each usable file as one clip. Arguments: see `catalogue`.
 
     What rave_lite wrote is left out; `foreign`: see `outputs.leave_out`.
@@ -152,10 +154,10 @@ def usable(root: str | Path, sample_rate: int, *, cache: str | Path | None = Non
     if is_url(root):
         shown_root = redact_url(str(root))
         indexed = remote.index(str(root), sample_rate, folder, limit=cache_gb * 2**30, chunk=chunk,
-                               foreign=foreign)
+                               foreign=foreign, channels=channels)
     else:
         shown_root = str(Path(root).expanduser())
-        indexed = local.index(Path(shown_root), sample_rate, folder, foreign)
+        indexed = local.index(Path(shown_root), sample_rate, folder, foreign, channels)
     entries: dict[str, Entry] = {}
     clips: list[Clip] = []
     for name, entry, samples in indexed:

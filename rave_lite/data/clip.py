@@ -11,15 +11,19 @@ from rave_lite.data.silence import AUDIBLE_POWER, LevelMeter, sounding
 
 
 class Samples(Protocol):
-    """The samples of a whole recording, mono float32 at one rate, whether local or remote.
+    """The samples of a whole recording, float32 at one rate, whether local or remote.
 
-    `content`: the same for files that hold the same, whatever their names.
+    `content`: the same for files that hold the same, whatever their names. `channels`: 1, or 2 where a model is stereo.
     """
 
     @property
     def content(self) -> str: ...
 
-    def read(self, start: int, stop: int) -> np.ndarray: ...
+    @property
+    def channels(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """`(T,)`, or `(2, T)` of two channels."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,12 @@ class Clip:
         return self.stop - self.start
 
     def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Samples relative to the clip's own start. Raises InputError when a remote file fails."""
+        """The mix of `sound`, `(T,)`: figures and cuts are those of the mix."""
+        return audio.mix(self.sound(start, stop))
+
+    def sound(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples `(T,)`, or `(2, T)` of two channels, counted from the clip's start. Raises InputError when a remote file
+        fails."""
         stop = len(self) if stop is None else min(stop, len(self))
         return self.samples.read(self.start + start, self.start + stop)
 

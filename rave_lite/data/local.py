@@ -29,17 +29,24 @@ PACK_BYTES, PACK_FILES = 1 << 25, 2000  # most of the files that are decoded int
 
 @dataclass(frozen=True)
 class Decoded:
-    """The samples of a decoded recording, mono float32, in a file from number `first` on. `content`: hash of its source."""
+    """The samples of a decoded recording, float32, in a file from number `first` on, those of a moment side by side.
+
+    `content`: hash of its source.
+    """
 
     path: Path
     first: int = 0
     content: str = ""
+    channels: int = 1
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        return np.array(np.memmap(self.path, np.float32, "r")[self.first + start : self.first + stop])
+        first, last = (self.first + self.channels * at for at in (start, stop))
+        samples = np.memmap(self.path, np.float32, "r")[first:last]
+        return np.array(samples if self.channels == 1 else samples.reshape(-1, self.channels).T, order="C")
 
 
-def index(root: Path, sample_rate: int, folder: Path, foreign: bool = False) -> Iterator[tuple[str, Entry, Decoded]]:
+def index(root: Path, sample_rate: int, folder: Path, foreign: bool = False,
+          channels: int = 1) -> Iterator[tuple[str, Entry, Decoded]]:
     """Yields the name, entry and samples of each audio file of a folder tree (or of one file), decoding new files.
 
     What cannot be read has an entry, too; what rave_lite wrote is left out (`foreign`: see `outputs.leave_out`). `folder`:
@@ -48,7 +55,7 @@ def index(root: Path, sample_rate: int, folder: Path, foreign: bool = False) -> 
     """
     paths, left_out = find(root)
     paths = outputs.leave_out(paths, root, foreign)
-    cache = Cache(folder, sample_rate)
+    cache = Cache(folder, sample_rate, channels)
     for path, (entry, samples) in zip(paths, cache.fetch(paths), strict=True):
         yield str(path.relative_to(root)) if root.is_dir() else path.name, entry, samples
     for name, reason in left_out.items():
@@ -62,18 +69,20 @@ class StoppedError(Exception):
 class Cache:
     """Decoded recordings by content, many in one file, a pack; and a memo from path to hash.
 
-    A pack is `VERSION-RATE-HASH.f32`, with the places and entries of its recordings in a JSON file beside it. It is written
+    A pack is `VERSION-RATE-HASH.f32`, of two channels `VERSION-RATEx2-HASH.f32`, with the places and entries of its
+    recordings in a JSON file beside it. It is written
     once and never changed, and its name tells its content: processes may share the folder, and one that is killed leaves at
     most half a pack, which no JSON file speaks of.
     """
 
-    def __init__(self, folder: Path, sample_rate: int):
+    def __init__(self, folder: Path, sample_rate: int, channels: int = 1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             names = sorted(path.name for path in folder.iterdir())
         except OSError as error:
             raise InputError(f"{folder}: could not be made ({error.strerror}); say another", where="data.cache") from error
-        self.folder, self.sample_rate, self.prefix = folder, sample_rate, f"{VERSION}-{sample_rate}-"
+        self.folder, self.sample_rate, self.channels = folder, sample_rate, channels
+        self.prefix = f"{VERSION}-{sample_rate}{'x2' if channels == 2 else ''}-"
         self.recordings: dict[str, tuple[Entry, Decoded]] = {}
         for name in names:
             if name.startswith(self.prefix) and name.endswith(".json"):
@@ -134,20 +143,21 @@ class Cache:
             for content, source in claimed.items():
                 first = file.tell() // 4
                 places[content] = first, self._decode(source, file, progress)
-                file.seek(4 * (first + places[content][1].samples * (places[content][1].skipped is None)))
+                entry = places[content][1]
+                file.seek(4 * (first + self.channels * entry.samples * (entry.skipped is None)))
                 file.truncate()
                 progress.advance(0, 1)
             size = file.tell()
         write_json(path.with_suffix(".json"), {"bytes": size, "recordings": {
             content: [first, vars(entry)] for content, (first, entry) in places.items()}})
-        return {content: (entry, Decoded(path, first, content)) for content, (first, entry) in places.items()}
+        return {content: (entry, Decoded(path, first, content, self.channels)) for content, (first, entry) in places.items()}
 
     def _load(self, note: Path) -> None:
         """Adds the recordings of the pack that a JSON file describes, unless one of the two is damaged."""
         with suppress(OSError, ValueError, TypeError, KeyError):
             pack, path = json.loads(note.read_text()), note.with_suffix(".f32")
             if path.stat().st_size == pack["bytes"]:
-                self.recordings |= {content: (Entry(**fields), Decoded(path, first, content))
+                self.recordings |= {content: (Entry(**fields), Decoded(path, first, content, self.channels))
                                     for content, (first, fields) in pack["recordings"].items()}
 
     def _decode(self, source: "Source", file: BinaryIO, progress: Progress) -> Entry:
@@ -166,16 +176,16 @@ class Cache:
         try:
             with audio.opened(source.path, str(source.path)) as sound:
                 meter = LevelMeter(self.sample_rate)
-                for block in map(audio.mono, audio.decode(sound, self.sample_rate, str(source.path), watch=watch)):
-                    write(file, block)
-                    meter.add(block)
+                for block in audio.decode(sound, self.sample_rate, str(source.path), watch=watch):
+                    write(file, audio.folded(block, self.channels))
+                    meter.add(audio.mono(block))
                 correct, peak = level.correction(meter), meter.peak
         except audio.UnreadableError as error:
             return Entry(0, 0, 0, error.what)
         finally:
             progress.advance((1 - done) * source.size)
         if correct:
-            meter = corrected(file, first, correct, LevelMeter(self.sample_rate))
+            meter = corrected(file, first, correct, LevelMeter(self.sample_rate), self.channels)
         fault = audio.fault(meter.samples / self.sample_rate, meter.peak)
         return Entry(meter.samples, sound.samplerate, sound.channels, fault, [] if fault else meter.silent(),
                      [*sound.notes, *correct.notes(peak)], 0 if correct.bits else sum(clipped_counts))
@@ -189,14 +199,15 @@ def write(file: BinaryIO, block: np.ndarray) -> None:
         raise RuntimeError(error.strerror) from error
 
 
-def corrected(file: BinaryIO, first: int, correct: Callable[[np.ndarray], np.ndarray], meter: LevelMeter) -> LevelMeter:
+def corrected(file: BinaryIO, first: int, correct: Callable[[np.ndarray], np.ndarray], meter: LevelMeter,
+              channels: int = 1) -> LevelMeter:
     """Corrects the samples in `file` from byte `first` to its end, and measures them."""
     file.seek(first)
     while content := file.read(4 * audio.BLOCK):
         block = correct(np.frombuffer(content, np.float32))
         file.seek(-len(content), os.SEEK_CUR)
         file.write(block.tobytes())
-        meter.add(block)
+        meter.add(audio.mono(block.reshape(-1, channels)))
     return meter
 
 

@@ -17,7 +17,7 @@ from rave_lite.errors import InputError
 
 
 class Recordings(L.LightningDataModule):
-    """Endless training batches `(batch_size, 1, window)`; for validation, held-out and training pieces one by one.
+    """Endless training batches `(batch_size, channels, window)`; for validation, held-out and training pieces one by one.
 
     Batches depend on `seed` and the module's step alone: a resumed run goes on where it stopped. Several processes share
     each batch: together they train on the same windows as one alone. `gap`: s; `workers`: processes that compose windows
@@ -49,7 +49,7 @@ class Recordings(L.LightningDataModule):
         return Pieces(audible(match_lengths(held_out, train, self.seed), rate))
 
     def first(self, count: int) -> Tensor:
-        """The first `count` training windows, `(count, 1, window)`."""
+        """The first `count` training windows, `(count, channels, window)`."""
         return torch.stack([self.windows[i] for i in range(count)])
 
     def sources(self, step: int) -> list[str]:

@@ -76,7 +76,7 @@ class File:
 class Chunked:
     """A remote file's samples at `sample_rate` Hz, decoded on demand in chunks of `size` samples, which `store` keeps.
 
-    A chunk depends on the file and the chunk's number alone.
+    A chunk depends on the file and the chunk's number alone; of two channels the samples of a moment are side by side.
     """
 
     file: File
@@ -84,6 +84,7 @@ class Chunked:
     sample_rate: int
     store: Store
     size: int
+    channels: int = 1
 
     @property
     def content(self) -> str:
@@ -93,13 +94,15 @@ class Chunked:
         """Raises RemoteError naming the URL when the file is broken, changed or out of reach."""
         chunks = range(start // self.size, -(-stop // self.size))
         parts = (self._chunk(n)[max(0, start - n * self.size) : stop - n * self.size] for n in chunks)
-        return np.concatenate([np.zeros(0, np.float32), *parts])
+        samples = np.concatenate([np.zeros((0, self.channels), np.float32), *parts])
+        return samples[:, 0] if self.channels == 1 else samples.T.copy()
 
     def _chunk(self, number: int) -> np.ndarray:
         start, stop = number * self.size, min((number + 1) * self.size, self.samples)
-        name = f"{self.file.key}-{self.sample_rate}-{self.size}-{number}.f32"
+        name = f"{self.file.key}-{self.sample_rate}{'x2' if self.channels == 2 else ''}-{self.size}-{number}.f32"
         try:
-            return self.store.get(name, stop - start, lambda: retry(lambda: self._decode(start, stop), self.file.url))
+            count, decode = self.channels * (stop - start), lambda: retry(lambda: self._decode(start, stop), self.file.url)
+            return self.store.get(name, count, decode).reshape(-1, self.channels)
         except audio.UnreadableError as error:
             raise RemoteError(f"{error.what}; repair that file or take it away, and start again", error.where) from error
         except InputError as error:
@@ -109,14 +112,14 @@ class Chunked:
         with self.file.opened(BODY) as file:
             if audio.length(file, self.sample_rate) != self.samples:
                 raise audio.UnreadableError("changed since its header was read", where=self.file.url)
-            samples = audio.excerpt(file, self.sample_rate, self.file.url, start, stop)
+            samples = audio.excerpt(file, self.sample_rate, self.file.url, start, stop, self.channels).ravel()
         if level.scale_bits(audio.peak(samples)) != 0:
             raise audio.UnreadableError(f"peak of {audio.decibels(audio.peak(samples)):+.0f} dBFS", where=self.file.url)
         return samples
 
 
 def index(root: str, sample_rate: int, folder: Path, *, limit: float,
-          chunk: int = CHUNK, foreign: bool = False) -> Iterator[tuple[str, Entry, Chunked]]:
+          chunk: int = CHUNK, foreign: bool = False, channels: int = 1) -> Iterator[tuple[str, Entry, Chunked]]:
     """Yields the name, entry and samples of each audio file below a URL, or matching its pattern, or of the one file.
 
     `folder`: of the cache, for the headers and for `limit` bytes of samples, in chunks of `chunk` samples.
@@ -128,7 +131,7 @@ def index(root: str, sample_rate: int, folder: Path, *, limit: float,
     files, others = retry(lambda: find(root, foreign), root)
     memo = folder / f"headers-{digest(redact_url(root), sample_rate)}.json"
     for file, entry in zip(files, headers(connected(root)[0], files, sample_rate, memo), strict=True):
-        yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk)
+        yield file.name, entry, Chunked(file, entry.samples, sample_rate, store, chunk, channels)
     for name, reason in others.items():
         yield name, Entry(0, 0, 0, reason), Chunked(File(root, name, "", root, ""), 0, sample_rate, store, chunk)
 

@@ -13,11 +13,11 @@ from rave_lite.data.subset import select_training_subset
 
 
 def load_catalogue(root: str, settings: dict[str, Any], sample_rate: int,
-                   memory: dict[str, Any] | None = None, by_take: bool = True) -> Catalogue:
+                   memory: dict[str, Any] | None = None, by_take: bool = True, channels: int = 1) -> Catalogue:
     """All recordings at `root`, split into training and held-out clips; as `memory`, of a run that is resumed, says.
 
-    `by_take`: see `catalogue`. Writes to `settings` what a later evaluation needs: the resolved root and the manifest's
-    regions.
+    `by_take`, `channels`: see `catalogue`. Writes to `settings` what a later evaluation needs: the resolved root and the
+    manifest's regions.
     """
     root = resolve_root(root)
     settings["root"] = redact_url(root)
@@ -26,11 +26,11 @@ def load_catalogue(root: str, settings: dict[str, Any], sample_rate: int,
         settings["kept"] = manifest.load(Path(settings["manifest"]))
     return catalogue(root, sample_rate, held_out=settings["held_out"], seed=settings["split_seed"],
                      cache=settings["cache"], cache_gb=settings["cache_gb"], kept=settings.get("kept"), memory=memory,
-                     joins=True, by_take=by_take)
+                     joins=True, by_take=by_take, channels=channels)
 
 
 def load_training_catalogue(root: str, settings: dict[str, Any], sample_rate: int,
-                            resumed: dict[str, Any] | None = None) -> Catalogue:
+                            resumed: dict[str, Any] | None = None, channels: int = 1) -> Catalogue:
     """`load_catalogue`, with the training clips that the settings select.
 
     `resumed`: the settings of a run that goes on. It keeps its split, and with the same settings its share of the training
@@ -39,7 +39,7 @@ def load_training_catalogue(root: str, settings: dict[str, Any], sample_rate: in
     memory, without = resumed.get("split") if resumed else None, settings["without"]
     same_share = resumed is not None and share_settings(resumed) == share_settings(settings)
     everything = load_catalogue(root, settings, sample_rate, memory if same_share or not memory else widened(memory),
-                                by_take=resumed is None)
+                                by_take=resumed is None, channels=channels)
     sides = everything.sides
     if sides and sides.known and same_share:
         patterns = [without] if isinstance(without, str) else without

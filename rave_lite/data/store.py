@@ -16,7 +16,7 @@ ABANDONED = 600  # s after which a half-written chunk is taken for a dead proces
 
 @dataclass(frozen=True)
 class Store:
-    """Mono float32 chunks, at most `limit` bytes besides those being written; the least recently used are deleted.
+    """Float32 chunks, at most `limit` bytes besides those being written; the least recently used are deleted.
 
     Processes may share the folder: a deleted chunk is computed again, an open one stays readable.
     """

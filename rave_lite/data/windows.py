@@ -19,13 +19,13 @@ TRIES = 8  # draws of a stretch until one has sound
 
 
 class Windows(Dataset):
-    """Endless windows `(1, length)`: clips one after the other with random silence between, cut at a random place.
+    """Endless windows `(channels, length)`: clips one after the other with random silence between, cut at a random place.
 
     Window `i` depends on `seed` and `i` only, so that a resumed run goes on with the same data. A clip longer than the
     window is drawn in proportion to its length. A shorter one is likelier the shorter it is (by the inverse root of its
     length), or clicks would be too small a part of the loss to be learned. `gap`: the longest silence between clips, s. A
     clip not searched for silence yields a sounding part of a random 20 s stretch, drawn up to eight times until it has any.
-    `augmentation`: maps the composed samples `(length,)`, seed and number to the samples used.
+    `augmentation`: maps the composed samples, `(length,)` or `(2, length)`, seed and number to the samples used.
     """
 
     def __init__(self, clips: list[Clip], *, length: int, sample_rate: int, gap: float = 0.25, seed: int = 0,
@@ -43,18 +43,19 @@ class Windows(Dataset):
         window = self._composed(index)
         if self.augmentation:
             window = self.augmentation(window, self.seed, index)
-        return torch.from_numpy(window).unsqueeze(0)
+        return torch.from_numpy(np.atleast_2d(window))
 
     def recorded(self, index: int) -> Tensor:
         """Window `index` without augmentation."""
-        return torch.from_numpy(self._composed(index)).unsqueeze(0)
+        return torch.from_numpy(np.atleast_2d(self._composed(index)))
 
     def sources(self, index: int) -> set[str]:
         """The files of the clips in window `index`."""
         return {clip.source for clip, _ in self._layout(index)}
 
     def _composed(self, index: int) -> np.ndarray:
-        window = np.zeros(self.length, np.float32)
+        channels = self.clips[0].samples.channels
+        window = np.zeros(self.length if channels == 1 else (channels, self.length), np.float32)
         for clip, position in self._layout(index):
             lay(window, clip, position)
         return window
@@ -90,9 +91,8 @@ class Windows(Dataset):
 
 def lay(window: np.ndarray, clip: Clip, position: int) -> None:
     """Copies the visible part of `clip`, which starts at `position` (may be negative) and is faded at both ends."""
-    first, last = max(0, -position), min(len(clip), len(window) - position)
-    audio = clip.read(first, last)
-    window[position + first : position + last] = audio * fade(len(clip), first, last)
+    first, last = max(0, -position), min(len(clip), window.shape[-1] - position)
+    window[..., position + first : position + last] = clip.sound(first, last) * fade(len(clip), first, last)
 
 
 def fade(length: int, first: int = 0, last: int | None = None) -> np.ndarray:
@@ -102,7 +102,7 @@ def fade(length: int, first: int = 0, last: int | None = None) -> np.ndarray:
 
 
 class Pieces(Dataset):
-    """A dataset of clips, each as samples `(1, T)` and the name of its file."""
+    """A dataset of clips, each as samples `(channels, T)` and the name of its file."""
 
     def __init__(self, clips: list[Clip]):
         self.clips = clips
@@ -112,7 +112,7 @@ class Pieces(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:
         clip = self.clips[index]
-        return torch.from_numpy(clip.read()).unsqueeze(0), clip.source
+        return torch.from_numpy(np.atleast_2d(clip.sound())), clip.source
 
 
 def pieces(clips: list[Clip], sample_rate: int, seconds: float = PIECE) -> list[Clip]:

@@ -19,7 +19,8 @@ from rave_lite.model import RAVE
 from rave_lite.tables import make_table
 
 PICTURED = 6
-IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s", "high_in", "sharp_in", "sharp_out")  # a terminal has 80 columns
+IN_FILES_ONLY = ("slope_db", "body_db", "decay_db_s", "high_in", "sharp_in", "sharp_out", "pan_in", "pan_out",
+                 "corr_in", "corr_out")  # a terminal has 80 columns
 GESTURE = ("onset_f1", "loudness", "order")  # figures of foreign inputs, by folder
 
 
@@ -43,9 +44,9 @@ def evaluate(model: RAVE, clips: list[Clip], out: Path, *, compared: list[Clip] 
         files[name] = figures(x, y, rate)
         outputs.save(out / "wav" / wav, y, rate)
         if len(pairs) < PICTURED:
-            pairs.append((str(Path(name).with_suffix("")), x, y))
+            pairs.append((str(Path(name).with_suffix("")), audio.mix(x), audio.mix(y)))
         if compared:
-            held_out_hits.append(played(clip, y, rate))
+            held_out_hits.append(played(clip, audio.mix(y), rate))
     report: dict[str, Any] = {
         "files": files, "mean": mean(list(files.values())),
         "silence_dbfs": level_db(play(np.zeros((1, 4 * rate), np.float32)))}
@@ -68,7 +69,7 @@ def compare_with_training(play: Reconstruction, held_out_mean: dict[str, float],
     for clip in compared:
         x, y = played_through(play, clip, seed)
         rows.append(figures(x, y, play.sample_rate))
-        training_hits.append(played(clip, y, play.sample_rate))
+        training_hits.append(played(clip, audio.mix(y), play.sample_rate))
     training_mean = mean(rows)
     return {"training": training_mean, "gap": {k: held_out_mean[k] - training_mean[k] for k in training_mean},
             "clips": {"held_out": len(held_out_hits), "training": len(compared)},
@@ -77,17 +78,24 @@ def compare_with_training(play: Reconstruction, held_out_mean: dict[str, float],
 
 def played_through(play: Reconstruction, clip: Clip, seed: int,
                    sample_rate: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """A clip and its reconstruction, `(T,)` each. `sample_rate`: of the clip, Hz; by default the model's."""
-    x = clip.read()
+    """A clip and its reconstruction, `(T,)` each, or `(2, T)`. `sample_rate`: of the clip, Hz; by default the model's.
+
+    A model of one channel plays the mix of two, and in both.
+    """
+    x = clip.sound()
+    heard = x if play.model.channels == 2 else audio.mix(x)
     if sample_rate is None or sample_rate == play.sample_rate:
-        return x, play(x[None], seed=seed)[0]
-    output = play(at_rate(x, sample_rate, play.sample_rate)[None], seed=seed)[0]
-    y = at_rate(output, play.sample_rate, sample_rate)[: len(x)]
-    return x, np.pad(y, (0, len(x) - len(y)))
+        output = play(np.atleast_2d(heard), seed=seed)
+    else:
+        output = play(np.atleast_2d(at_rate(heard, sample_rate, play.sample_rate)), seed=seed)
+        output = at_rate(output, play.sample_rate, sample_rate)[:, : x.shape[-1]]
+        output = np.pad(output, ((0, 0), (0, x.shape[-1] - output.shape[1])))
+    return x, output[0] if x.ndim == 1 else np.broadcast_to(output, x.shape)
 
 
 def at_rate(x: np.ndarray, rate: int, to: int) -> np.ndarray:
-    return x if rate == to else soxr.resample(x, rate, to)
+    """A sound `(T,)` or `(channels, T)` at another rate."""
+    return x if rate == to else soxr.resample(x.T, rate, to).T
 
 
 def mean(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -25,7 +25,7 @@ HINT = "train with callbacks.checkpoints.keep=1000 to keep one of every so many 
 
 @dataclass(frozen=True)
 class Moment:
-    """The model after `step` steps: `reconstructions` `(T,)`, one of each hit; `names`: the checkpoints of that step."""
+    """The model after `step` steps: `reconstructions` `(T,)` or `(2, T)`, one of each hit; `names`: its checkpoints."""
 
     step: int
     names: list[str]
@@ -40,7 +40,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class History:
-    """Moments in the order of steps, for the `hits` `(T,)` called `names`.
+    """Moments in the order of steps, for the `hits` `(T,)` or `(2, T)` called `names`.
 
     `boundary`: first step of phase 2, if any. `note`: a sentence on how to get a better history, if there is one.
     """
@@ -103,8 +103,8 @@ def read_history(folder: Path, root: str | None = None, cache: str | None = None
     steps = sorted({*evenly(list(paths), columns), *always_shown})
     newest = read_checkpoint(paths[steps[-1]][0])
     rate = newest.sample_rate
-    clips = some_hits(to_judge(newest.settings, rate, root, cache)[1], rate, files)
-    originals = [clip.read(0, round(seconds * rate)) for clip in clips]
+    clips = some_hits(to_judge(newest.settings, rate, root, cache, newest.architecture["channels"])[1], rate, files)
+    originals = [clip.sound(0, round(seconds * rate)) for clip in clips]
     moments = [_reconstructed(step, paths[step], originals, rate, seed)
                for step in track(steps, "listening", transient=True)]
     note = "" if kept else f"This run kept no checkpoints on the way: {HINT}. Here are those that every run has."
@@ -128,7 +128,7 @@ def _reconstructed(step: int, paths: list[Path], originals: list[np.ndarray], sa
     for warning in vital_signs.warnings(model, paths[0].name):
         print(f"warning: {warning}")
     reconstruct = Reconstruction(model)
-    outputs = [reconstruct(x[None], seed=seed)[0] for x in originals]
+    outputs = [reconstruct(np.atleast_2d(x), seed=seed).reshape(x.shape) for x in originals]
     return moment(step, [p.stem for p in paths if not p.stem.startswith(STEP_PREFIX)], originals, outputs, sample_rate)
 
 
@@ -145,7 +145,7 @@ def _from_sounds(sounds: dict[int, Path], files: int, seconds: float, columns: i
     earliest = min(sounds[max(sounds)].parent.iterdir())  # holds the originals
     paths = sorted((earliest / "original").glob("*.wav"), key=lambda path: int(path.name.partition("_")[0]))[:files]
     rate = soundfile.info(paths[0]).samplerate
-    read = lambda path: audio.load(path, rate)[0, : round(seconds * rate)]
+    read = lambda path: np.squeeze(audio.load(path, rate)[:, : round(seconds * rate)])
     originals = [read(path) for path in paths]
     steps = [step for step, path in sorted(sounds.items()) if all((path / "held_out" / p.name).exists() for p in paths)]
     moments = [moment(step, [], originals, [read(sounds[step] / "held_out" / p.name) for p in paths], rate)

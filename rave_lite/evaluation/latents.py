@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from rave_lite.data import Windows
-from rave_lite.evaluation.reconstruct import padded
+from rave_lite.evaluation.reconstruct import as_heard, padded
 from rave_lite.layers import reset, seed_noise, stream
 from rave_lite.model import RAVE
 
@@ -30,36 +30,39 @@ def carrying(model: RAVE) -> int:
 
 @torch.no_grad()
 def walk(model: RAVE, sound: np.ndarray) -> np.ndarray:
-    """The latent over time along the audible principal directions, the strongest first: `(T,) -> (carrying, ceil(T / hop))`.
+    """The latent over time along the audible principal directions, the strongest first: `(carrying, ceil(T / hop))`.
+
+    `sound`: `(T,)`, or `(2, T)`.
 
     In standard deviations of the training set, relative to its mean. The encoder's delay is compensated: frame k belongs to
     the samples from k * hop on.
     """
-    frames, delay, count = -(-len(sound) // model.hop), max(0, model.encoder.delay), carrying(model)
-    x = torch.from_numpy(np.pad(sound.astype(np.float32), (0, (frames + delay) * model.hop - len(sound))))
-    p = model.principal(model.encode(x.to(model.principal.mean.device)[None, None]))[0, :count, delay:]
+    rows = as_heard(model, np.atleast_2d(sound)).astype(np.float32)
+    frames, delay, count = -(-rows.shape[1] // model.hop), max(0, model.encoder.delay), carrying(model)
+    x = torch.from_numpy(np.pad(rows, ((0, 0), (0, (frames + delay) * model.hop - rows.shape[1]))))
+    p = model.principal(model.encode(x.to(model.principal.mean.device)[None]))[0, :count, delay:]
     return (p / model.principal.variance[:count, None].sqrt()).cpu().numpy()
 
 
 @torch.no_grad()
 def moved(model: RAVE, sound: np.ndarray, moves: Sequence[float] = MOVES, *, directions: int = FIRST,
           seed: int = 0) -> list[list[np.ndarray]]:
-    """Reconstructions of a sound `(T,)` with the whole latent shifted: a row per direction, a column per move.
+    """Reconstructions of a sound `(T,)`, or `(2, T)`, with the whole latent shifted: a row per direction, a column per move.
 
     `moves`: shifts in standard deviations; 0 is the plain reconstruction. An exported file plays the same with `bias_N` set
     to the shift. `directions`: how many at most, the strongest first; inaudible ones are left out. `seed`: of the decoder's
     noise, which is the same in all reconstructions.
     """
     principal, live = model.principal, stream(model)
-    z = live.encode(padded(model, sound[None]).to(principal.mean.device))
+    z = live.encode(padded(model, np.atleast_2d(sound)).to(principal.mean.device))
     count = min(directions, carrying(model))
     steps = principal.directions[:count] * principal.variance[:count, None].sqrt()
 
     def decode(shift: torch.Tensor) -> np.ndarray:
         reset(live)
         seed_noise(live, seed)
-        y = live.decode(z + shift[:, None])[0, 0, model.latency :][: len(sound)]
-        return y.cpu().numpy()
+        y = live.decode(z + shift[:, None])[0, :, model.latency :][:, : sound.shape[-1]].cpu().numpy()
+        return y[0] if len(y) == 1 else y
 
     plain = decode(torch.zeros_like(principal.mean))
     return [[decode(move * step) if move else plain for move in moves] for step in steps]

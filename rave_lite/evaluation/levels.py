@@ -12,7 +12,7 @@ MAX_GAIN_DB = 30.0  # largest gain, up or down, so that a nearly silent output i
 
 
 def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
-    """Loudness of a mono sound `(T,)`, LKFS, by ITU-R BS.1770-4; None if it is inaudible (a peak below -80 dBFS, or DC).
+    """Loudness of a sound `(T,)` or `(2, T)`, LKFS, by ITU-R BS.1770-4; None if inaudible (a peak below -80 dBFS, or DC).
 
     The end is padded to whole steps of 100 ms, and to at least one block of 400 ms, so that sounds of the same length are
     comparable. The absolute gate has no effect, only the relative one: quiet recordings have a loudness, too.
@@ -21,9 +21,10 @@ def integrated(sound: np.ndarray, sample_rate: int) -> float | None:
     if peak < audio.SILENCE:
         return None
     block, step = round(BLOCK * sample_rate), round(STEP * sample_rate)
-    length = block + -(-max(0, len(sound) - block) // step) * step
-    quarter = torch.from_numpy(np.pad(sound / (4 * peak), (0, length - len(sound))))  # torchaudio's filters clip at 1
-    level = float(F.loudness(quarter[None].double(), sample_rate))
+    length = block + -(-max(0, sound.shape[-1] - block) // step) * step
+    rows = np.atleast_2d(sound / (4 * peak))
+    quarter = torch.from_numpy(np.pad(rows, ((0, 0), (0, length - rows.shape[1]))))  # torchaudio's filters clip at 1
+    level = float(F.loudness(quarter.double(), sample_rate))
     return level + audio.decibels(4 * peak) if np.isfinite(level) else None
 
 

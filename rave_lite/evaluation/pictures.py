@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from rave_lite.data import audio
 from rave_lite.evaluation import latents
 from rave_lite.evaluation.learning_curve import Point, amount
 from rave_lite.model import RAVE
@@ -43,16 +44,16 @@ def spectrograms(rows: dict[str, list[np.ndarray]], titles: list[str], sample_ra
 
 
 def latent_walk(model: RAVE, sound: np.ndarray, title: str = "") -> Figure:
-    """The spectrogram of a sound `(T,)`, and below it the course of its latent over the same time.
+    """The spectrogram of a sound `(T,)` or `(2, T)`, and below it the course of its latent over the same time.
 
     A row per audible principal direction, at most 16, the strongest first, labelled with its share of the variance; all on
     one scale, in standard deviations of the training set.
     """
     walk, shares, sample_rate = latents.walk(model, sound)[:WALKS], model.principal.shares().tolist(), model.sample_rate
-    rows, seconds = len(walk), len(sound) / sample_rate
+    rows, seconds = len(walk), sound.shape[-1] / sample_rate
     figure = Figure(figsize=(4.2, 1.7 + 0.34 * rows), layout=ConstrainedLayoutEngine(h_pad=0.01, hspace=0))
     top, *axes = figure.subplots(1 + rows, 1, sharex=True, squeeze=False, height_ratios=[4] + [1] * rows)[:, 0]
-    top.imshow(log_mel(sound, sample_rate), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=20,
+    top.imshow(log_mel(audio.mix(sound), sample_rate), origin="lower", aspect="auto", cmap="magma", vmin=-80, vmax=20,
                extent=(0, seconds, 0, 96))
     label_hertz(top, sample_rate)
     top.set_title(title, fontsize=9, parse_math=False)

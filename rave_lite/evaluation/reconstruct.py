@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rave_lite.data import level, outputs
+from rave_lite.data import audio, level, outputs
 from rave_lite.errors import InputError
 from rave_lite.layers import LevelFollower, reset, seed_noise, stream
 from rave_lite.model import RAVE
@@ -19,23 +19,27 @@ LONG = 1 << 19  # samples per pass, so that memory does not grow with the record
 class Reconstruction:
     """`reconstruct` for many signals with `channels` channels: the model is prepared once, with its present weights.
 
+    A stereo model plays each signal as one, in two channels: see `as_heard`.
     `calibration`: of the latents, as the function of that name returns it. `envelope`: how far the short-time level of the
     output follows the signal's, 0 to 1.
     """
 
     def __init__(self, model: RAVE, channels: int = 1, calibration: Calibration | None = None, envelope: float = 0.0):
-        self.model, self.live, self.calibration, self.envelope = model, stream(model, channels), calibration, envelope
+        channels = channels if model.channels == 1 else 2
+        self.model, self.live = model, stream(model, channels // model.channels)
+        self.calibration, self.envelope = calibration, envelope
         self.follower = LevelFollower(model.pqmf.n_bands, model.sample_rate, channels)
         self.sample_rate = model.sample_rate
 
     @torch.no_grad()
     def __call__(self, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
-        hop, latency, length = self.model.hop, self.model.latency, signal.shape[1]
+        hop, latency, signal = self.model.hop, self.model.latency, as_heard(self.model, signal)
+        length = signal.shape[1]
         if block is not None and (block <= 0 or block % hop):
             raise InputError(f"{block} is no multiple of this model's hop, {hop}", where="block")
         reset(self.live)
         seed_noise(self.live, seed)
-        blocks = [self._play(x).squeeze(1).cpu().numpy() for x in split(self.model, signal, block)]
+        blocks = [self._play(x).flatten(0, 1).cpu().numpy() for x in split(self.model, signal, block)]
         output = np.concatenate(blocks, axis=1)
         if self.envelope:
             output = self._follow(output, np.pad(signal, ((0, 0), (latency, output.shape[1])))[:, : output.shape[1]])
@@ -64,7 +68,8 @@ def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Ca
     if not amount:
         return None
     source, live = SourceMoments(model), stream(model)
-    for signal in (channel[None] for channels in signals for channel in channels):
+    heard = (as_heard(model, signal) for signal in signals)
+    for signal in (part for sound in heard for part in np.split(sound, len(sound) // model.channels)):
         reset(live)
         for x in split(model, signal):
             source(model.principal(live.encode(x)))
@@ -73,7 +78,7 @@ def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Ca
 
 def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, seed: int = 0,
                 calibrate: float = 0.0, envelope: float = 0.0) -> np.ndarray:
-    """Reconstruction of `signal` `(channels, samples)`, same shape, each channel by itself.
+    """Reconstruction of `signal` `(channels, samples)`, same shape, each channel by itself; a stereo model's has two.
 
     Streamed in blocks of `block` samples, a multiple of hop (InputError otherwise); by default of up to 2^19. The result is
     the same for every block size. `seed`: of the decoder's noise. `calibrate`: how far the signal's latents are moved onto
@@ -83,10 +88,16 @@ def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, se
 
 
 def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
-    """Signal followed by silence for the latency, up to whole hops: `(channels, T) -> (channels, 1, T')`."""
-    length = signal.shape[1]
+    """Signal followed by silence for the latency, up to whole hops: `(channels, T) -> (streams, model's channels, T')`."""
+    signal, length = as_heard(model, signal), signal.shape[1]
     whole = -(-(length + model.latency) // model.hop) * model.hop
-    return torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length)))).unsqueeze(1)
+    rows = torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length))))
+    return rows.unflatten(0, (-1, model.channels))
+
+
+def as_heard(model: RAVE, signal: np.ndarray) -> np.ndarray:
+    """A signal `(channels, T)` as a model takes it: for a stereo model in two channels, by `audio.folded`."""
+    return signal if model.channels == 1 else audio.folded(signal.T, 2).T
 
 
 def split(model: RAVE, signal: np.ndarray, block: int | None = None) -> Iterator[torch.Tensor]:
@@ -97,7 +108,10 @@ def split(model: RAVE, signal: np.ndarray, block: int | None = None) -> Iterator
 
 def reconstruct_file(model: RAVE, path: Path, out: Path, block: int | None = None, *, seed: int = 0,
                      calibration: Calibration | None = None, envelope: float = 0.0) -> tuple[float, list[str]]:
-    """Writes the reconstruction of `path` to `out` (wav, the model's rate, the file's channels): its seconds, and notes."""
+    """Writes the reconstruction of `path` to `out` (wav, the model's rate, the file's channels, or two of a stereo model).
+
+    Returns its seconds, and notes.
+    """
     signal, notes = level.load(path, model.sample_rate)
     output = Reconstruction(model, len(signal), calibration, envelope)(signal, block, seed=seed)
     outputs.save(out, output, model.sample_rate)

@@ -18,7 +18,7 @@ HELD_OUT, TRAINED_ON, ELSEWHERE, UNKNOWN = "held out", "trained on", "not of its
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """A model's output `(T,)`, its figures, and the `mark` of the recording: held out, trained on, ...?"""
+    """A model's output `(T,)`, or `(2, T)`, its figures, and the `mark` of the recording: held out, trained on, ...?"""
 
     sound: np.ndarray
     figures: dict[str, float]
@@ -27,7 +27,7 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A recording `(T,)` and the models' `outputs`. `start`: in its file, s; `whole`: length before shortening, s."""
+    """A recording `(T,)`, or `(2, T)`, and the models' `outputs`. `start`: in its file, s; `whole`: its whole length, s."""
 
     name: str
     original: np.ndarray
@@ -66,7 +66,7 @@ def foreign(models: list[RAVE], inputs: list[Clip], known: list[Catalogue | None
                         catalogue.held_out if catalogue else [], outputs.__setitem__, seed=seed, sample_rate=sample_rate,
                         calibrate=calibrate, envelope=envelope)
                for model, catalogue, outputs in zip(models, known, sounds, strict=True)]
-    shown = [SideBySide(name, clip.read(), [ModelOutput(outputs[name], report["files"][name])
+    shown = [SideBySide(name, clip.sound(), [ModelOutput(outputs[name], report["files"][name])
                                             for outputs, report in zip(sounds, reports, strict=True)],
                         whole=len(whole) / sample_rate)
              for name, clip, whole in zip(names_of(inputs), clips, inputs, strict=True)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rave_lite.data import Clip, subsample
+from rave_lite.data import Clip, audio, subsample
 from rave_lite.evaluation.attacks import sharpness
 from rave_lite.evaluation.evaluate import at_rate, mean, names_of, played_through
 from rave_lite.evaluation.metrics import high_share, level_order, loudness_correlation, onset_f1
@@ -23,7 +23,8 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
              calibrate: float = 0.0, envelope: float = 0.0) -> dict[str, Any]:
     """Play the inputs through the model: `{"files": {name: figures}, "mean": figures, "together": ...}`.
 
-    `keep` is called with each name and the model's output `(T,)`. `sample_rate`: of all clips, Hz; by default the model's.
+    `keep` is called with each name and the model's output `(T,)`, or `(2, T)`; all figures are of the mix.
+    `sample_rate`: of all clips, Hz; by default the model's.
     `calibrate`: how far the latents of the inputs of a folder are moved onto those of the training set, 0 to 1. `envelope`:
     how far the outputs' short-time levels follow the inputs', 0 to 1.
 
@@ -42,11 +43,13 @@ def transfer(model: RAVE, inputs: list[Clip], sets: dict[str, list[Clip]], held_
     for name, clip in zip(names_of(inputs), inputs, strict=True):
         groups.setdefault(str(PurePath(name).parent), []).append((name, clip))
     for group in groups.values():
-        sounds = (at_rate(clip.read(), rate, model.sample_rate)[None] for _, clip in group)
+        sounds = (np.atleast_2d(at_rate(clip.sound() if model.channels == 2 else clip.read(), rate, model.sample_rate))
+                  for _, clip in group)
         play = Reconstruction(model, 1, calibration(model, sounds, calibrate), envelope)
         for name, clip in group:
             x, y = played_through(play, clip, seed, rate)
             keep(name, y)
+            x, y = audio.mix(x), audio.mix(y)
             timbres[name] = _clip_timbre((clip,), rate, seed), timbre([y], rate, seed)
             distances = {f"{side}_to_{of}": kernel_distance(points, target) for of, target in targets.items()
                          for side, points in zip(("in", "out"), timbres[name], strict=True)}

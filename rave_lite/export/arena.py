@@ -169,7 +169,7 @@ class Arena(nn.Module):
         self.steps = [(number[id(s.source)], number[id(s.target)], number.get(id(s.skip), -1), s.skip_delay)
                       for s in plan.steps]
         self.shapes, self.reach = [s.shape for s in plan.steps], [s.reach for s in plan.steps]
-        self.in_place = [in_place(s) for s in plan.steps]
+        self.parts, self.in_place = [s.parts for s in plan.steps], [in_place(s) for s in plan.steps]
         self.first_tap = 10 + len(plan.regions)
         self.first_step = self.first_tap + len(self.taps)
         self.batch_size = batch_size
@@ -225,27 +225,27 @@ class Arena(nn.Module):
             views.append(self._frames(region, frames * self.rates[region], streams, delay))
         for i in range(len(self.steps)):
             (source, target, skip, skip_delay), (kernel, stride, dilation, ratio) = self.steps[i], self.shapes[i]
-            steps, c, out = frames * self.rates[source] // stride, self.channels[source], self.channels[target]
-            frame = streams * c
+            steps, parts, frame = frames * self.rates[source] // stride, self.parts[i], streams * self.channels[source]
+            rows, c, out = streams * parts, self.channels[source] // parts, self.channels[target] // parts
             start = self._start(source, streams) - self.reach[i] * frame
-            views.append(self._view(source, [steps, streams, kernel, c], [stride * frame, c, dilation * frame, 1], start))
+            views.append(self._view(source, [steps, rows, kernel, c], [stride * frame, c, dilation * frame, 1], start))
             if self.in_place[i]:
                 views.append(views[-1])
-                views.append(self._view(source, [steps * streams, c], [c, 1], start))
+                views.append(self._view(source, [steps * rows, c], [c, 1], start))
             else:
                 memory = self.wide.work if self.is_wide[source] and self.is_wide[target] else self.main.work
                 at = self.wide.scratch if self.is_wide[source] and self.is_wide[target] else self.main.scratch
-                views.append(memory.as_strided([steps, streams, kernel, c], [kernel * frame, kernel * c, c, 1], at))
-                views.append(memory.as_strided([steps * streams, kernel * c], [kernel * c, 1], at))
+                views.append(memory.as_strided([steps, rows, kernel, c], [kernel * frame, kernel * c, c, 1], at))
+                views.append(memory.as_strided([steps * rows, kernel * c], [kernel * c, 1], at))
             start = self._start(target, streams)
-            if streams == 1 or ratio == 1:
-                rows = self._view(target, [steps * streams, ratio * out], [ratio * out, 1], start)
+            if rows == 1 or ratio == 1:
+                written = self._view(target, [steps * rows, ratio * out], [ratio * out, 1], start)
             else:
-                strides = [ratio * streams * out, out, streams * out, 1]
-                rows = self._view(target, [steps, streams, ratio, out], strides, start)
-            views.append(self._view(skip, [steps * streams, out], [out, 1], self._start(skip, streams)
-                                    - skip_delay * streams * out) if skip >= 0 else rows)
-            views.append(rows)
+                strides = [ratio * rows * out, out, rows * out, 1]
+                written = self._view(target, [steps, rows, ratio, out], strides, start)
+            views.append(self._view(skip, [steps * rows, out], [out, 1], self._start(skip, streams)
+                                    - skip_delay * rows * out) if skip >= 0 else written)
+            views.append(written)
         return views
 
     def _start(self, region: int, streams: int) -> int:

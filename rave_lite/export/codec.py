@@ -53,7 +53,7 @@ class Codec(nn.Module):
 
 
 class StreamingCodec(nn.Module):
-    """Samples to principal directions and back, in blocks; every channel is a stream of its own.
+    """Samples to principal directions and back, in blocks.
 
     Encoder and decoder may be in another precision; audio and principal directions are float32. `dry_delay`: samples by
     which `encode` delays its input, beside encoding it. What `encode` and `decode` return holds until the next block.
@@ -69,12 +69,14 @@ class StreamingCodec(nn.Module):
 
     @torch.jit.export
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`(B, 1, T) -> (B, size, T / hop)`, and the delayed input `(B, T / n_bands, n_bands)`, samples in their order."""
+        """`(B, channels, T) -> (B, size, T / hop)`, and the delayed input `(B * channels, T / n_bands, n_bands)`, samples in
+        their order."""
         return self.encoder(x)
 
     @torch.jit.export
     def decode(self, p: Tensor) -> Tensor:
-        """`(B, n, T / hop) -> (B, T / n_bands, n_bands)`, samples in their order; p may be the first directions only."""
+        """`(B, n, T / hop) -> (B * channels, T / n_bands, n_bands)`, samples in their order; p may be the first directions
+        only."""
         return self.decoder(p)
 
     @torch.jit.export
@@ -127,11 +129,11 @@ class StreamingEncoder(nn.Module):
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
         super().__init__()
-        self.hop, self.n_bands, plan = rave.hop, rave.pqmf.n_bands, Plan()
+        self.hop, self.n_bands, self.channels, plan = rave.hop, rave.pqmf.n_bands, rave.channels, Plan()
         rate = self.hop // self.n_bands
-        samples, bands = (plan.region(self.n_bands, rate, wide=True) for _ in range(2))
+        samples, bands = (plan.region(self.channels * self.n_bands, rate, wide=True) for _ in range(2))
         self.dry = plan.tap(samples, dry_delay // self.n_bands)
-        plan.step(rave.pqmf.analysis, samples, bands)
+        plan.step(rave.pqmf.analysis, samples, bands, parts=self.channels)
         shifts = {conv: shift(norm) for conv, norm in normalised_products(rave)}
         x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate),
                       bias=shifts.get(rave.encoder.first))
@@ -156,17 +158,17 @@ class StreamingEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         views = self.arena.start(x.shape[2] // self.hop, x.shape[0], x)
-        frames = x.view(x.shape[0], -1, self.n_bands).transpose(0, 1)
-        torch.clamp(frames, -self.limit, self.limit, out=self.arena.fresh(views, 0))
+        frames = x.view(x.shape[0] * self.channels, -1, self.n_bands).transpose(0, 1)
+        torch.clamp(frames, -self.limit, self.limit, out=self.arena.fresh(views, 0).view(frames.shape))
         self.arena.run(views)
         self.arena.finish(views)
-        p = self.arena.fresh(views, self.latents).float()
+        p, dry = self.arena.fresh(views, self.latents).float(), self.arena.tapped(views, self.dry).view(frames.shape)
         if self.spherical:
             p = F.normalize(p, dim=2) + self.centre
         if self.quantiser is not None:
             self.codes = self.quantiser.codes(p.permute(1, 2, 0))
-            return self.rotated(self.codes), self.arena.tapped(views, self.dry).transpose(0, 1)
-        return p.permute(1, 2, 0), self.arena.tapped(views, self.dry).transpose(0, 1)
+            return self.rotated(self.codes), dry.transpose(0, 1)
+        return p.permute(1, 2, 0), dry.transpose(0, 1)
 
     def rotated(self, codes: Tensor) -> Tensor:
         if self.quantiser is None:
@@ -185,7 +187,7 @@ class StreamingDecoder(nn.Module):
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
         super().__init__()
-        plan, decoder, n_bands = Plan(), rave.decoder, rave.pqmf.n_bands
+        plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, rave.channels * rave.pqmf.n_bands
         self.size, self.narrow = rave.latent.size, dtype != torch.float32
         self.register_buffer("mean", rave.principal.mean.clone(), persistent=False)
         self.register_buffer("directions", rave.principal.directions.clone(), persistent=False)
@@ -213,7 +215,8 @@ class StreamingDecoder(nn.Module):
             self.plan_noise(plan, decoder, self.filter.reach, x)
         self.noise = BlockNoise(sources, gain, batch_size) if sources else None
         self.bands = len(plan.regions)
-        plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True))
+        plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True),
+                  parts=self.channels)
         self.arena = Arena(plan, batch_size, dtype)
 
     @torch.jit.unused
@@ -262,4 +265,5 @@ class StreamingDecoder(nn.Module):
         else:
             torch.tanh(y, out=self.arena.fresh(views, self.bands))
         self.arena.finish(views)
-        return self.arena.fresh(views, self.bands + 1).transpose(0, 1)
+        sound = self.arena.fresh(views, self.bands + 1)
+        return sound.view(sound.shape[0], streams * self.channels, -1).transpose(0, 1)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 FLOAT = 2  # nn~'s code. It takes Pure Data's "0.000000" for no bool, and throws for an int that is nan or exceeds 32 bits
 FACTS = ("sample_rate", "sampling_rate", "hop", "regular", "latency", "receptive_field", "precision", "batch_size",
-         "channels", "stereo", "codebooks", "entries", "latent_size", "full_latent_size", "attributes")
+         "channels", "voices", "stereo", "codebooks", "entries", "latent_size", "full_latent_size", "attributes")
 
 
 @torch.jit.interface
@@ -64,6 +64,7 @@ class HostFile(nn.Module):
     live: Instrument
     forward_params: Tensor
     channels: int
+    voices: int
     hop: int
     methods: list[str]
     attributes: list[str]
@@ -72,15 +73,16 @@ class HostFile(nn.Module):
         super().__init__()
         for name in FACTS:
             setattr(self, name, getattr(live, name))
-        channels = ["audio"] if live.channels == 1 else [f"audio {c + 1}" for c in range(live.channels)]
-        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in channels for i in range(live.latent_size)]
+        channels, voices = (["audio"] if count == 1 else [f"audio {c + 1}" for c in range(count)]
+                            for count in (live.channels, live.voices))
+        latents = [f"{name} latent {i + 1}".removeprefix("audio ") for name in voices for i in range(live.latent_size)]
         methods = {"encode": (channels, 1, latents, live.hop), "decode": (latents, live.hop, channels, 1),
                    "forward": (channels, 1, channels, 1)}
         if live.player is not None:
-            temperatures = [f"{name} temperature".removeprefix("audio ") for name in channels]
+            temperatures = [f"{name} temperature".removeprefix("audio ") for name in voices]
             methods |= {"prior": (temperatures, live.hop, latents, live.hop),
                         "generate": (temperatures, live.hop, channels, 1)}
-        codes = [f"{name} code {i + 1}".removeprefix("audio ") for name in channels for i in range(live.codebooks)]
+        codes = [f"{name} code {i + 1}".removeprefix("audio ") for name in voices for i in range(live.codebooks)]
         if codes:
             methods |= {"encode_codes": (channels, 1, codes, live.hop), "decode_codes": (codes, live.hop, channels, 1)}
         self.methods = list(methods)
@@ -148,7 +150,7 @@ def host_interface(methods: list[str], attributes: list[str]) -> type:
 CODES = {"encode_codes": "x", "decode_codes": "codes"}  # methods of a discrete latent, and what they take
 PLAY_CODES = "            host.decode_codes(host.encode_codes(silence))\n"
 ALONE = {"prior": "temperature", "generate": "temperature"}  # of a file with a prior
-PLAY_ALONE = "".join(f"            host.{name}(silence[:, :, :1])\n" for name in ALONE)
+PLAY_ALONE = "".join(f"            host.{name}(silence[:, : self.voices, :1])\n" for name in ALONE)
 # Also plays some silence, unless the file has played before: that compiles. In a loop, else `host` counts as a HostFile.
 GET_METHODS = """
 def get_methods(self) -> List[str]:

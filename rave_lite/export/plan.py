@@ -29,7 +29,8 @@ class Region:
 class Step:
     """A layer between two regions: a convolution, a Snake, or a normalisation in place. `leaky`: after leaky ReLU.
 
-    `skip`: a region added `skip_delay` frames late. `shape`: kernel, stride, dilation, output frames of a row.
+    `skip`: a region added `skip_delay` frames late. `shape`: kernel, stride, dilation, output frames of a row. `parts`: of
+    a frame that go through the layer side by side, each as a stream of its own.
     """
 
     layer: MatrixConv | Snake | StreamingNorm
@@ -39,6 +40,7 @@ class Step:
     skip: Region | None = None
     skip_delay: int = 0
     bias: Tensor | None = None
+    parts: int = 1
 
     def __post_init__(self) -> None:
         self.source.remember(self.reach)
@@ -54,7 +56,7 @@ class Step:
         if not isinstance(self.layer, MatrixConv):
             return 1, 1, 1, 1
         kernel, rows = (self.layer.span - 1) // self.layer.dilation + 1, self.layer.product.out_features
-        return kernel, self.layer.stride, self.layer.dilation, rows // self.target.channels
+        return kernel, self.layer.stride, self.layer.dilation, self.parts * rows // self.target.channels
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Plan:
         return self.regions[-1]
 
     def step(self, conv: MatrixConv, source: Region, target: Region, *, activation: nn.Module | None = None,
-             skip: Region | None = None, skip_delay: int = 0, bias: Tensor | None = None) -> Region:
+             skip: Region | None = None, skip_delay: int = 0, bias: Tensor | None = None, parts: int = 1) -> Region:
         """Add a layer, after its activation; returns its target. A layer without past is its source's only reader."""
         if isinstance(activation, Snake):
             if activation not in self.snakes:
@@ -79,7 +81,8 @@ class Plan:
                 self.steps.append(Step(activation, source, place))
                 self.snakes[activation] = place
             source = self.snakes[activation]
-        self.steps.append(Step(conv, source, target, isinstance(activation, nn.LeakyReLU), skip, skip_delay, bias))
+        self.steps.append(Step(conv, source, target, isinstance(activation, nn.LeakyReLU), skip, skip_delay, bias,
+                               parts))
         return target
 
     def units(self, units: Iterable[Any], x: Region) -> Region:

@@ -129,7 +129,7 @@ def check_equivalence(live: Any, model: RAVE | None) -> Iterator[Finding]:
 def plays_by_itself(live: Any) -> Iterator[Finding]:
     """The prior, of a file that has one, must draw the same latents in all block sizes."""
     if "prior" in live.get_methods():
-        temperature, drawn = torch.ones(min(4, live.batch_size), live.channels, PROBE_HOPS), []
+        temperature, drawn = torch.ones(min(4, live.batch_size), getattr(live, "voices", live.channels), PROBE_HOPS), []
         for hops in ([PROBE_HOPS], [1], IRREGULAR):
             live.reset()
             drawn.append(stream_blocks(live.prior, temperature, hops))
@@ -146,9 +146,10 @@ def offline(model: RAVE, live: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     exact = copy.deepcopy(model).double()
     to_model, to_host, hop, _ = host_rate(model.sample_rate, live.sample_rate, hop=model.hop, latency=model.latency,
                                           latent_size=model.latent_size, batch_size=len(x) * live.channels)
-    z = exact.encode(to_model(x.reshape(-1, 1, x.shape[2])).double())
+    sound = to_model(x.reshape(-1, 1, x.shape[2]))
+    z = exact.encode(sound.reshape(-1, model.channels, sound.shape[2]).double())
     p = to_model.newest(exact.principal(z).float(), x.shape[2] // hop)[:, : live.latent_size]
-    return to_host(exact.decode(z).float(), x.shape[2]).reshape(x.shape), p
+    return to_host(exact.decode(z).float().reshape(sound.shape), x.shape[2]).reshape(x.shape), p
 
 
 def fresh_start(live: Any) -> Iterator[Finding]:

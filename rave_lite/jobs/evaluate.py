@@ -23,8 +23,9 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     model = RAVE.from_checkpoint(checkpoint)
     run, root, rate = checkpoint.settings, config.data.root, model.sample_rate
     cache = config.data.cache or run["data"]["cache"]
-    inputs, other_clips = (listed(config[key], key, rate, cache) for key in ("inputs", "reference_set"))
-    run_catalogue, clips = to_judge(run, rate, root, cache)
+    inputs, other_clips = (listed(config[key], key, rate, cache, channels=model.channels)
+                           for key in ("inputs", "reference_set"))
+    run_catalogue, clips = to_judge(run, rate, root, cache, model.channels)
     own_clips = run_catalogue is not None and clips is run_catalogue.held_out
     compared_clips = to_compare(run_catalogue, config.max_train_clips, config.seed) if run_catalogue and own_clips else []
     training_clips = subsample(run_catalogue.train, rate, config.seed) if run_catalogue and compared_clips else []
@@ -34,7 +35,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     if inputs:
         wav = dict(zip(names := names_of(inputs), audio.as_wav(names), strict=True))
         keep = lambda name, output: outputs.save(out / "transfer" / wav[name], output, rate)
-        reference = run_catalogue or catalogue(root, rate, cache=cache)
+        reference = run_catalogue or catalogue(root, rate, cache=cache, channels=model.channels)
         sets = {"target": reference.train} | ({"others": other_clips} if other_clips else {})
         report["transfer"] = transfer(model, inputs, sets, reference.held_out, keep, seed=config.seed,
                                       calibrate=config.calibrate, envelope=config.envelope)

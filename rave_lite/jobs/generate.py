@@ -9,7 +9,7 @@ from rich import print as show
 
 from rave_lite.data import audio, outputs, search_and_cut
 from rave_lite.errors import InputError
-from rave_lite.evaluation.reconstruct import Reconstruction
+from rave_lite.evaluation.reconstruct import Reconstruction, as_heard
 from rave_lite.evaluation.recordings import known
 from rave_lite.layers import stream
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
@@ -41,9 +41,9 @@ def generate(config: DictConfig) -> list[Path]:
     near = nearness(model, checkpoint, config.data)
     figures = {}
     for take, sound in sounds.items():
-        figures[take] = {"strokes_per_s": rhythm([sound], model.sample_rate)[0]}
+        figures[take] = {"strokes_per_s": rhythm([audio.mix(sound)], model.sample_rate)[0]}
         if near:
-            figures[take]["memorised"] = memorised(embedded_strokes([sound], model.sample_rate), *near)
+            figures[take]["memorised"] = memorised(embedded_strokes([audio.mix(sound)], model.sample_rate), *near)
     columns = list(figures[next(iter(sounds))])
     rows = [(take, *(f"{value:.2f}" for value in row.values())) for take, row in figures.items()]
     show(make_table(("take", *columns), rows))
@@ -59,7 +59,8 @@ def recording(model: RAVE, path: str | None, key: str) -> Sequence | None:
     """Latents and strokes of a recording, None for None. Raises InputError if it has no strokes although it is a groove."""
     if path is None:
         return None
-    row = sequence(model, stream(model), audio.load(Path(path).expanduser(), model.sample_rate).mean(0), Path(path).name)
+    sound = audio.load(Path(path).expanduser(), model.sample_rate)
+    row = sequence(model, stream(model), sound.mean(0) if model.channels == 1 else as_heard(model, sound), Path(path).name)
     if key == "groove" and not row.strokes:
         raise InputError(f"{path} has no strokes to follow; say another", where=key)
     return row
@@ -68,10 +69,11 @@ def recording(model: RAVE, path: str | None, key: str) -> Sequence | None:
 def nearness(model: RAVE, checkpoint: Checkpoint, data: DictConfig) -> tuple[np.ndarray, np.ndarray] | None:
     """The strokes of reconstructed held-out recordings and of training recordings, embedded; None if they are not known."""
     run, rate = checkpoint.settings, model.sample_rate
-    own = known(run, rate, root=data.root, cache=data.cache or run["data"]["cache"])
+    own = known(run, rate, root=data.root, cache=data.cache or run["data"]["cache"], channels=model.channels)
     if own is None:
         return None
     reconstruct = Reconstruction(model)
-    held_out, training = ([clip.read() for clip in search_and_cut(side, rate)[:MOST]] for side in (own.held_out, own.train))
-    points = (embedded_strokes([reconstruct(sound[None])[0] for sound in held_out], rate), embedded_strokes(training, rate))
+    held_out, training = ([clip.sound() for clip in search_and_cut(side, rate)[:MOST]] for side in (own.held_out, own.train))
+    outputs = [reconstruct(np.atleast_2d(sound)).mean(0) for sound in held_out]
+    points = embedded_strokes(outputs, rate), embedded_strokes([*map(audio.mix, training)], rate)
     return points if all(map(len, points)) else None

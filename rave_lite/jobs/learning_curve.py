@@ -23,7 +23,8 @@ def learning_curve(config: DictConfig) -> dict[str, Any] | None:
     prepare(config.seed)
     module = build_or_transfer(copy.deepcopy(config), typed())
     warning = check_window(module.model, module.distance, module.bands_distance, config.data.window)
-    catalogue = load_catalogue(config.data.root, module.config["data"], module.model.sample_rate)
+    catalogue = load_catalogue(config.data.root, module.config["data"], module.model.sample_rate,
+                               channels=module.model.channels)
     plan = curve.planned(module.config, catalogue)
     curve.comparable(module.config, catalogue, keep=not config.plan_only)
     todo = [run for run in plan.runs if any(run.remaining())]

@@ -24,14 +24,14 @@ def listen(config: DictConfig) -> Path:
     paths = [checkpoint_file(path) for path in ([config.ckpt] if isinstance(config.ckpt, str) else config.ckpt)]
     checkpoints = [read_checkpoint(path) for path in paths]
     models = [RAVE.from_checkpoint(saved) for saved in checkpoints]
-    rate = max(model.sample_rate for model in models)
+    rate, channels = max(model.sample_rate for model in models), max(model.channels for model in models)
     runs = [saved.settings for saved in checkpoints]
     root, cache = config.data.root, config.data.cache or runs[0]["data"]["cache"]
-    all_inputs = listed(config.inputs, "inputs", rate, cache)
+    all_inputs = listed(config.inputs, "inputs", rate, cache, channels=channels)
     inputs = draw(all_inputs, config.files, config.seed)
-    catalogues = run_catalogues(runs, rate, root, cache)
+    catalogues = run_catalogues(runs, rate, root, cache, channels)
     clips = choose_clips(catalogues, rate, root, cache, files=config.files, training=config.max_train_clips,
-                         seed=config.seed)
+                         seed=config.seed, channels=channels)
     if not clips and not inputs:
         raise InputError(f"{IMPORTED} or inputs=DIR", where=paths[0])
     shown_names = names_of([clip for _, clip in clips] or inputs)

@@ -47,10 +47,11 @@ def recordings_to_learn(checkpoint: Checkpoint, data: DictConfig, seed: int) -> 
     """The recordings of the checkpoint's run, split as it was; or those at data.root, unless they are the run's."""
     run, rate = checkpoint.settings, checkpoint.sample_rate
     cache = data.cache or run["data"]["cache"]
-    own = known(run, rate, root=data.root, cache=cache)
+    channels = checkpoint.architecture["channels"]
+    own = known(run, rate, root=data.root, cache=cache, channels=channels)
     if own is not None and are_at(data.root, own):
         return own
     if not data.root:
         raise InputError(IMPORTED, where=run["name"])
     held_out: Any = OmegaConf.to_object(data.held_out) if OmegaConf.is_list(data.held_out) else data.held_out
-    return catalogue(data.root, rate, held_out=held_out, seed=seed, cache=cache)
+    return catalogue(data.root, rate, held_out=held_out, seed=seed, cache=cache, channels=channels)

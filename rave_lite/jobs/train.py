@@ -29,11 +29,12 @@ def train(config: DictConfig, brief: bool = False) -> float:
         return saved.best_distance
     prepare(config.seed)
     module = build_or_transfer(config, typed(), saved)
-    settings, rate = module.config["data"], module.model.sample_rate
+    settings, rate, channels = module.config["data"], module.model.sample_rate, module.model.channels
     warning = check_window(module.model, module.distance, module.bands_distance, settings["window"])
-    augment = build_augmentation(module.config["augmentation"], rate)
+    augment = build_augmentation(module.config["augmentation"], rate, channels)
     loggers, callbacks = (list(instantiate(group).values()) for group in (config.logger, config.callbacks))
-    recordings = load_training_catalogue(config.data.root, settings, rate, saved.settings["data"] if saved else None)
+    recordings = load_training_catalogue(config.data.root, settings, rate, saved.settings["data"] if saved else None,
+                                         channels)
     module.config["minutes"] = recordings.minutes(recordings.train)
     if not brief:
         show(recordings.table())

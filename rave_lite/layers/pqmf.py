@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from rave_lite.errors import InputError
 from rave_lite.layers.conv import MatrixConv
-from rave_lite.layers.padding import CausalPad
+from rave_lite.layers.padding import CausalPad, StreamingPad
 
 NEWTON_STEPS = 16  # the residual stops falling well before
 
 
 class PQMF(nn.Module):
-    """Analysis `(B, 1, T) -> (B, n_bands, T / n_bands)`, `inverse` back, exact after `delay` samples.
+    """Analysis `(B, channels, T) -> (B, channels * n_bands, T / n_bands)`, `inverse` back, exact after `delay` samples.
+
+    The bands of the first channel come first.
 
     `n_bands`: a power of two; others raise InputError. `attenuation`: stop-band, dB. `taps`: filter length, a multiple of
     `2 * n_bands`; default from the attenuation. The filters are buffers `(n_bands, taps)` in time order, part of the
@@ -35,13 +37,15 @@ class PQMF(nn.Module):
     signs: Tensor
 
     def __init__(self, n_bands: int, attenuation: float, taps: int | None = None, *, alternate: bool = False,
-                 skew: int = 0):
+                 skew: int = 0, channels: int = 1):
         super().__init__()
         if n_bands < 1 or n_bands & (n_bands - 1):
             raise InputError(f"{n_bands} bands; say a power of two, as in 16", where="model.n_bands")
+        if channels not in (1, 2):
+            raise InputError(f"{channels}; say 1 or 2", where="model.channels")
         taps = taps or default_taps(n_bands, attenuation)
         bank = torch.from_numpy(design(n_bands, attenuation, taps)).to(torch.get_default_dtype())
-        self.n_bands = n_bands
+        self.n_bands, self.channels = n_bands, channels
         self.delay = taps - n_bands
         self.register_buffer("analysis", bank)
         self.register_buffer("synthesis", bank.flip(1).clone())
@@ -51,14 +55,16 @@ class PQMF(nn.Module):
         self.past_bands = CausalPad(n_bands, taps // n_bands - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2)  # (B, phase, block)
+        blocks = x.reshape(x.shape[0] * self.channels, -1, self.n_bands).transpose(1, 2)  # (B * channels, phase, block)
         bands = F.conv1d(self.past_samples(blocks), self.analysis_taps())
-        return alternate_signs(bands, self.signs) if self.alternate else bands
+        bands = alternate_signs(bands, self.signs) if self.alternate else bands
+        return bands.reshape(x.shape[0], -1, bands.shape[2])
 
     def inverse(self, bands: Tensor) -> Tensor:
+        batch, bands = bands.shape[0], bands.reshape(-1, self.n_bands, bands.shape[2])
         bands = alternate_signs(bands, self.signs) if self.alternate else bands
         blocks = F.conv1d(self.past_bands(bands), self.synthesis_taps())
-        return blocks.transpose(1, 2).flatten(1).unsqueeze(1)
+        return blocks.transpose(1, 2).reshape(batch, self.channels, -1)
 
     def analysis_taps(self) -> Tensor:
         """The analysis filters as a convolution over blocks: `(band, phase, block)`."""
@@ -69,7 +75,7 @@ class PQMF(nn.Module):
         return self.synthesis.unflatten(1, (-1, self.n_bands)).permute(2, 0, 1).flip(2)
 
     def streaming(self, batch_size: int) -> nn.Module:
-        return StreamingPQMF(self)
+        return StreamingPQMF(self, batch_size)
 
 
 class StreamingPQMF(nn.Module):
@@ -77,21 +83,25 @@ class StreamingPQMF(nn.Module):
 
     signs: Tensor
 
-    def __init__(self, bank: PQMF):
+    def __init__(self, bank: PQMF, batch_size: int):
         super().__init__()
-        self.n_bands, self.alternate = bank.n_bands, bank.alternate
+        self.n_bands, self.channels, self.alternate = bank.n_bands, bank.channels, bank.alternate
         self.register_buffer("signs", bank.signs, persistent=False)
         blocks = bank.analysis.shape[1] // bank.n_bands
-        self.analysis = MatrixConv(bank.analysis_taps().transpose(1, 2).flatten(1), bank.past_samples, kernel_size=blocks)
-        self.synthesis = MatrixConv(bank.synthesis_taps().transpose(1, 2).flatten(1), bank.past_bands, kernel_size=blocks,
+        past = [StreamingPad(bank.n_bands, blocks - 1, batch_size * bank.channels) for _ in range(2)]
+        self.analysis = MatrixConv(bank.analysis_taps().transpose(1, 2).flatten(1), past[0], kernel_size=blocks)
+        self.synthesis = MatrixConv(bank.synthesis_taps().transpose(1, 2).flatten(1), past[1], kernel_size=blocks,
                                     ratio=bank.n_bands)
 
     def forward(self, x: Tensor) -> Tensor:
-        bands = self.analysis(x.unflatten(2, (-1, self.n_bands)).squeeze(1).transpose(1, 2))
-        return alternate_signs(bands, self.signs) if self.alternate else bands
+        bands = self.analysis(x.reshape(x.shape[0] * self.channels, -1, self.n_bands).transpose(1, 2))
+        bands = alternate_signs(bands, self.signs) if self.alternate else bands
+        return bands.reshape(x.shape[0], -1, bands.shape[2])
 
     def inverse(self, bands: Tensor) -> Tensor:
-        return self.synthesis(alternate_signs(bands, self.signs) if self.alternate else bands)
+        batch, bands = bands.shape[0], bands.reshape(-1, self.n_bands, bands.shape[2])
+        x = self.synthesis(alternate_signs(bands, self.signs) if self.alternate else bands)
+        return x.reshape(batch, self.channels, -1)
 
 
 def alternating(n_bands: int) -> Tensor:

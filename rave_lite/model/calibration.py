@@ -94,5 +94,5 @@ class SourceMoments(nn.Module):
 @torch.no_grad()
 def latent_of_silence(model: RAVE) -> Tensor:
     """What silence is encoded to, in principal directions, `(size, 1)`."""
-    z = model.encode(model.principal.mean.new_zeros(1, 1, -(-model.receptive_field // model.hop) * model.hop))
+    z = model.encode(model.principal.mean.new_zeros(1, model.channels, -(-model.receptive_field // model.hop) * model.hop))
     return model.principal(z)[0, :, -1:].nan_to_num().contiguous()

@@ -26,10 +26,11 @@ MIN_BAND_LEVEL = 1e-4  # relative to the level of all bands, for empty bands
 
 
 class RAVE(nn.Module):
-    """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, 1, T) -> (B, 1, T)`, T a multiple of `hop`.
+    """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, channels, T) -> (B, channels, T)`, T a multiple of `hop`.
 
-    `hop`: samples per latent frame; `latency`: samples by which the output trails the input; `receptive_field`: samples
-    back from an output sample to the earliest input it depends on. `alignment`: "causal" needs no future input, "centered"
+    `channels`: 1, or 2 for stereo, both in one latent. `hop`: samples per latent frame; `latency`: samples by which the
+    output trails the input; `receptive_field`: samples back from an output sample to the earliest input it depends on.
+    `alignment`: "causal" needs no future input, "centered"
     delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
     import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
     `{"name": one of LATENTS, ...its arguments}`; `encoder`, `decoder`: likewise, of ENCODERS and DECODERS;
@@ -42,7 +43,7 @@ class RAVE(nn.Module):
                  dilations: list[list[Dilation]], latent: dict[str, Any], encoder: dict[str, Any] | None = None,
                  decoder: dict[str, Any] | None = None, noise: dict[str, Any] | None = None,
                  activation: str = "leaky_relu", alignment: str = "causal", adaptive_norm: bool = False,
-                 bank: dict[str, Any] | None = None, limit: float = 1.0):
+                 bank: dict[str, Any] | None = None, limit: float = 1.0, channels: int = 1):
         super().__init__()
         self.config = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         if len(ratios) != len(dilations):
@@ -53,28 +54,28 @@ class RAVE(nn.Module):
                 raise InputError(f"{value!r} is none of {', '.join(known)}", where=f"model.{key}")
         stack: dict[str, Any] = {"capacity": capacity, "ratios": ratios, "dilations": dilations, "activation": activation,
                                  "alignment": alignment, "adaptive_norm": adaptive_norm}
-        self.pqmf = PQMF(n_bands, attenuation, **bank or {})
+        self.pqmf = PQMF(n_bands, attenuation, **bank or {}, channels=channels)
         self.latent = LATENTS[latent["name"]](**named(latent))
-        encoder, decoder = encoder or {"name": "residual"}, decoder or {"name": "amplitude"}
-        self.encoder = ENCODERS[encoder["name"]](n_bands, self.latent.encoder_channels, **stack, **named(encoder),
+        encoder, decoder, bands = encoder or {"name": "residual"}, decoder or {"name": "amplitude"}, channels * n_bands
+        self.encoder = ENCODERS[encoder["name"]](bands, self.latent.encoder_channels, **stack, **named(encoder),
                                                  delay=self.pqmf.skew)
-        self.decoder = DECODERS[decoder["name"]](n_bands, self.latent.decoder_channels, **stack, **named(decoder),
+        self.decoder = DECODERS[decoder["name"]](bands, self.latent.decoder_channels, **stack, **named(decoder),
                                                  noise=noise, limit=limit, delay=self.encoder.delay)
         self.decoder.delay -= self.pqmf.skew  # counted from the bands
         self._scale_noise_weights()
         self.principal = Principal(self.latent.size)
-        self.sample_rate = sample_rate
+        self.sample_rate, self.channels = sample_rate, channels
         self.hop = n_bands * math.prod(ratios)
         self.latency = max(0, n_bands * self.decoder.delay + self.pqmf.delay)  # imported causal models: below 0
         self.latent_size = self.latent.size
         self.receptive_field = self._receptive_field()
 
     def encode(self, x: Tensor) -> Tensor:
-        """`(B, 1, T) -> (B, latent_size, T / hop)`, the posterior's mean."""
+        """`(B, channels, T) -> (B, latent_size, T / hop)`, the posterior's mean."""
         return self.latent.mean(self.encoder(self.pqmf(x)))
 
     def decode(self, z: Tensor) -> Tensor:
-        """`(B, latent_size, T / hop) -> (B, 1, T)`."""
+        """`(B, latent_size, T / hop) -> (B, channels, T)`."""
         return self.pqmf.inverse(self.decoder(self.latent.widen(z)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,9 +90,9 @@ class RAVE(nn.Module):
     @torch.jit.unused
     @torch.no_grad()
     def fit_principal(self, x: Tensor) -> None:
-        """Set `principal` from recordings `(B, 1, T)`, T a multiple of `hop`; louder is positive along each direction."""
+        """Set `principal` from recordings `(B, channels, T)`, T a multiple of `hop`; louder is positive in each."""
         z = torch.cat([self.encode(window) for window in x.split(1)])  # one by one to save memory
-        level = 10 * torch.log10(x.unflatten(2, (-1, self.hop)).square().mean(3) + 1e-8).squeeze(1)  # (B, T / hop), dB
+        level = 10 * torch.log10(x.unflatten(2, (-1, self.hop)).square().mean(3).mean(1) + 1e-8)  # (B, T / hop), dB
         level = F.pad(level, (max(0, self.encoder.delay), 0), mode="replicate")[:, : z.shape[2]]
         self.principal.fit(z.transpose(1, 2).flatten(0, 1), level.flatten())
 
@@ -107,7 +108,7 @@ class RAVE(nn.Module):
     @torch.jit.unused
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:
-        """Initialise levels from recordings `(B, 1, T)`, T a multiple of `hop`.
+        """Initialise levels from recordings `(B, channels, T)`, T a multiple of `hop`.
 
         Sets the latents' RMS to 1, and the RMS of each band of the output to `OUTPUT_START` of the recordings' in that
         band (after Salimans and Kingma, Weight Normalization, 2016, section 3); a variational posterior starts narrow.
@@ -130,7 +131,7 @@ class RAVE(nn.Module):
 
     @torch.jit.unused
     def reconstruct(self, x: Tensor) -> Tensor:
-        """`(B, 1, T) -> (B, 1, T)` for any T: pads to whole blocks and removes the latency."""
+        """`(B, channels, T)` to the same for any T: pads to whole blocks and removes the latency."""
         length = x.shape[-1]
         padded = F.pad(x, (0, self.latency + -(length + self.latency) % self.hop))
         return self(padded)[..., self.latency : self.latency + length]

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rave_lite.data import audio
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.history import History, Moment
 from rave_lite.pages import page
@@ -43,7 +44,7 @@ def classes(moment: Moment, history: History) -> str:
 def rows(history: History) -> Iterator[dict[str, Any]]:
     """The rows of the table: a recording, and a cell per step."""
     for number, (name, hit) in enumerate(zip(history.names, history.hits, strict=True)):
-        top = pictures.brightest(hit, history.sample_rate)
+        top = pictures.brightest(audio.mix(hit), history.sample_rate)
         recording, *cells = (page.playable(sound, history.sample_rate, WIDTH, top=top, gain=history.gain)
                              for sound in (hit, *(moment.reconstructions[number] for moment in history.moments)))
-        yield {"name": name, "seconds": len(hit) / history.sample_rate, "recording": recording, "cells": cells}
+        yield {"name": name, "seconds": hit.shape[-1] / history.sample_rate, "recording": recording, "cells": cells}

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-import soxr
 
 from rave_lite.data import audio
 from rave_lite.evaluation import latents, pictures
+from rave_lite.evaluation.evaluate import at_rate
 from rave_lite.evaluation.latents import MOVES, percent
 from rave_lite.evaluation.side_by_side import SideBySide
 from rave_lite.model import RAVE
@@ -20,15 +20,15 @@ WIDTH = 120  # pixels of a cell's picture
 def section(model: RAVE, name: str, sounds: dict[str, np.ndarray], chosen: tuple[str, np.ndarray]) -> Iterator[str]:
     """`<section class="latents">` about a model called `name`: the walks of `sounds`, and the grid of the hit `chosen`.
 
-    Sounds, `(T,)`, are at the rate of the model. A walk shows 3 s, a cell plays 1.5 s. The page needs
+    Sounds, `(T,)` or `(2, T)`, are at the rate of the model. A walk shows 3 s, a cell plays 1.5 s. The page needs
     the part "latents" of `page.write`.
     """
     principal, count, rate = model.principal, min(latents.carrying(model), latents.FIRST), model.sample_rate
-    walks = ((title, pictures.webp(pictures.latent_walk(model, sound[: round(WALK_SECONDS * rate)])))
+    walks = ((title, pictures.webp(pictures.latent_walk(model, sound[..., : round(WALK_SECONDS * rate)])))
              for title, sound in sounds.items())
     hit, sound = chosen
-    outputs = latents.moved(model, sound[: round(CELL_SECONDS * rate)])
-    top = max((pictures.brightest(output, rate) for row in outputs for output in row), default=0.0)
+    outputs = latents.moved(model, sound[..., : round(CELL_SECONDS * rate)])
+    top = max((pictures.brightest(audio.mix(output), rate) for row in outputs for output in row), default=0.0)
     peak = max([1.0, *(audio.peak(output) for row in outputs for output in row)])  # one gain for all
     rows = ((percent(share), [page.playable(output, rate, WIDTH, top=top, gain=1 / peak) for output in row])
             for share, row in zip(principal.shares().tolist(), outputs, strict=False))
@@ -45,6 +45,6 @@ def sections(models: list[RAVE], names: list[str], shown: list[SideBySide], hit:
     """
     for model, name in zip(models, names, strict=True) if walks else ():
         originals = {row.name: row.original for number, row in enumerate(shown) if number < walks or row.name == hit}
-        sounds = {title: sound if model.sample_rate == sample_rate else soxr.resample(sound, sample_rate, model.sample_rate)
+        sounds = {title: at_rate(sound if model.channels == 2 else audio.mix(sound), sample_rate, model.sample_rate)
                   for title, sound in originals.items()}
         yield from section(model, name, dict(list(sounds.items())[:walks]), (hit, sounds[hit]))

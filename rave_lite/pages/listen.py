@@ -16,7 +16,8 @@ from rave_lite.pages import page
 WIDTH, HEIGHT = 640, 96  # pixels of the longest spectrogram
 COLUMNS = 320  # of the outline of a waveform
 # figures where lower is better
-LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target")
+LOWER = ("spectral", "mel_db", "loud_db", "attack_db", "slope_db", "body_db", "decay_db_s", "out_to_target", "pan_db",
+         "corr")
 HIGHER = ("onset_f1", "loudness", "order")
 
 
@@ -76,7 +77,7 @@ def article(group: str, recording: SideBySide, models: list[str], sample_rate: i
     """One recording: a player and a row per version. The mark is in the heading if all models share it, else in each row."""
     sounds = [recording.original, *(output.sound for output in recording.outputs)]
     equal_gains, original_gains = levels.matched(sounds, sample_rate), levels.unclipped(sounds, [1.0] * len(sounds))
-    loud = [gain * sound for gain, sound in zip(equal_gains, sounds, strict=True)]
+    loud = [gain * audio.mix(sound) for gain, sound in zip(equal_gains, sounds, strict=True)]
     scale = max(1e-6, *map(audio.peak, loud))
     top = pictures.brightest(loud[0], sample_rate)
     marks = {output.mark for output in recording.outputs}
@@ -87,7 +88,7 @@ def article(group: str, recording: SideBySide, models: list[str], sample_rate: i
                      "flac": page.flac(sounds[number], sample_rate), "mark": output.mark if output else "",
                      "figures": output.figures if output else None, **picture(loud[number], scale, top, sample_rate)})
     return Markup("".join(page.render("article.html", group=group, name=recording.name, start=recording.start, rows=rows,
-                                      seconds=len(recording.original) / sample_rate, whole=recording.whole,
+                                      seconds=recording.original.shape[-1] / sample_rate, whole=recording.whole,
                                       mark=marks.pop() if len(marks) == 1 else "")))
 
 

@@ -40,30 +40,34 @@ def render(template: str, /, **values: Any) -> Iterator[str]:
 
 def playable(sound: np.ndarray, sample_rate: int, width: int, *, top: float | None = None,
              gain: float = 1.0) -> dict[str, Any]:
-    """A sound `(T,)` for the macro `play`: its picture `width` pixels wide, and its MP3, played with `gain`.
+    """A sound `(T,)` or `(2, T)` for the macro `play`: its picture `width` pixels wide, and its MP3, played with `gain`.
 
     `top`: dB of the picture at full brightness; by default of the loudest bin.
     """
-    picture = pictures.thumbnail(sound, sample_rate, width, height=HEIGHT, top=top)
+    picture = pictures.thumbnail(audio.mix(sound), sample_rate, width, height=HEIGHT, top=top)
     return {"picture": picture, "mp3": mp3(gain * sound, sample_rate), "width": width, "height": HEIGHT}
 
 
 def mp3(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono MP3, about 10 kB a second: divided by its peak if above 1, faded out; at 48 kHz if MP3 lacks the rate."""
+    """MP3 of `(T,)` or `(2, T)`, about 10 kB a second: divided by its peak if above 1, faded out; at 48 kHz if MP3 lacks the
+    rate."""
     if sample_rate not in MP3:
-        sound, sample_rate = soxr.resample(sound, sample_rate, MP3[-1]), MP3[-1]
+        sound, sample_rate = soxr.resample(sound.T, sample_rate, MP3[-1]).T, MP3[-1]
     return _encoded(sound, sample_rate, format="MP3")
 
 
 def flac(sound: np.ndarray, sample_rate: int) -> bytes:
-    """Mono FLAC, 16 bits, about 50 kB a second, which browsers decode sample by sample; scaled and faded as `mp3`."""
+    """FLAC of `(T,)` or `(2, T)`, 16 bits, about 50 kB a second and channel, which browsers decode sample by sample.
+
+    Scaled and faded as `mp3`.
+    """
     return _encoded(sound, sample_rate, format="FLAC", subtype="PCM_16")
 
 
 def _encoded(sound: np.ndarray, sample_rate: int, **options: str) -> bytes:
     faded = sound / max(1.0, audio.peak(sound))
-    count = min(len(sound), round(FADE * sample_rate))
-    faded[len(sound) - count :] *= np.linspace(1, 0, count, dtype=np.float32)
+    count = min(sound.shape[-1], round(FADE * sample_rate))
+    faded[..., sound.shape[-1] - count :] *= np.linspace(1, 0, count, dtype=np.float32)
     out = io.BytesIO()
-    soundfile.write(out, faded, sample_rate, **options)
+    soundfile.write(out, faded.T, sample_rate, **options)
     return out.getvalue()

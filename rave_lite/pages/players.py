@@ -9,7 +9,7 @@ from rave_lite.pages import page
 
 
 class AudioPlayers:
-    """A named player for each sound `(T,)`; all play at one gain, so their relative loudness is kept."""
+    """A named player for each sound `(T,)` or `(2, T)`; all play at one gain, so their relative loudness is kept."""
 
     def __init__(self, sounds: Mapping[str, np.ndarray], sample_rate: int):
         self.sounds, self.sample_rate = sounds, sample_rate

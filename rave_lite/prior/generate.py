@@ -30,7 +30,8 @@ class Performance:
 
 @torch.no_grad()
 def generate(model: RAVE, prior: Prior, performance: Performance) -> np.ndarray:
-    """The sound `(T,)`: what an exported file's method `generate` plays with the same seed, after the opening."""
+    """The sound, `(T,)` or `(2, T)`: what an exported file's method `generate` plays with the same seed, after the opening.
+    """
     frames = max(1, round(performance.seconds * model.sample_rate / model.hop))
     latents = draw(prior, performance, frames)
     if performance.opening:
@@ -38,7 +39,8 @@ def generate(model: RAVE, prior: Prior, performance: Performance) -> np.ndarray:
     live = stream(model)
     seed_noise(live, performance.seed)
     blocks = [live.decode(model.principal.inverse(block)) for block in latents[None].split(256, -1)]
-    return torch.cat(blocks, -1)[0, 0].cpu().numpy()
+    sound = torch.cat(blocks, -1)[0].cpu().numpy()
+    return sound if len(sound) == 2 else sound[0]
 
 
 def draw(prior: Prior, performance: Performance, frames: int) -> Tensor:

@@ -44,19 +44,20 @@ def sequences(model: RAVE, clips: Iterable[Clip]) -> list[Sequence]:
     live, rows = stream(model), []
     for clip in clips:
         reset(live)
-        rows.append(sequence(model, live, clip.read(), clip.source))
+        rows.append(sequence(model, live, clip.sound(), clip.source))
     return rows
 
 
 def sequence(model: RAVE, live: RAVE, sound: np.ndarray, name: str = "") -> Sequence:
-    """A sound `(T,)`, encoded by `live`, which is the model's streaming form and has forgotten what it played before."""
+    """A sound `(T,)`, or `(2, T)`, encoded by `live`, which is the model's streaming form, after a reset."""
     hop, delay = model.hop, max(0, model.encoder.delay)
-    counted, tail = -(-len(sound) // hop), -(-round(TAIL * model.sample_rate) // hop)
-    padded = np.pad(sound.astype(np.float32), (0, (counted + tail + delay) * hop - len(sound)))
-    blocks = torch.from_numpy(padded)[None, None].split(BLOCK // hop * hop, -1)
+    counted, tail = -(-sound.shape[-1] // hop), -(-round(TAIL * model.sample_rate) // hop)
+    rows = np.atleast_2d(sound).astype(np.float32)
+    padded = np.pad(rows, ((0, 0), (0, (counted + tail + delay) * hop - rows.shape[1])))
+    blocks = torch.from_numpy(padded)[None].split(BLOCK // hop * hop, -1)
     latents = torch.cat([model.principal(live.encode(block)) for block in blocks], 2)[0, :, delay:].T.contiguous()
     levels = torch.full((len(latents),), torch.nan)
-    for at, level in strokes(sound, model.sample_rate):
+    for at, level in strokes(audio.mix(sound), model.sample_rate):
         levels[at // hop] = torch.fmax(levels[at // hop], torch.tensor(level))
     return Sequence(name, latents, levels, counted)
 

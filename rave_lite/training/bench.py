@@ -39,7 +39,7 @@ def measure(module: RAVETraining, *, window: int, batch_size: int, steps: int, w
     """
     module.to(device).train()
     generator, discriminator = module.configure_optimizers()
-    x = 0.1 * torch.randn(batch_size, 1, window, device=device)
+    x = 0.1 * torch.randn(batch_size, module.model.channels, window, device=device)
     warm_up += WARM_UP + module.discriminator_every if module.run.records(x) else 0
     phases = []
     for phase in (1, 2):
@@ -125,7 +125,7 @@ def measure_validation(module: RAVETraining, clips: list[Clip], every: int, devi
     with torch.no_grad():
         for _ in range(2):  # the first warms up
             start = now(device)
-            reconstruction_distance(distance, model, 0.1 * torch.randn(1, 1, length, device=device))
+            reconstruction_distance(distance, model, 0.1 * torch.randn(1, model.channels, length, device=device))
             seconds = now(device) - start
     return Validations(every, seconds * len(clips))
 

@@ -210,8 +210,8 @@ def judge(run: Run, catalogue: Catalogue, module: RAVETraining, device: torch.de
         rate = catalogue.sample_rate
         cut = bounded(judged(clips, rate), rate) if max_pieces is None else pieces(clips, rate)
         chosen = cut if max_pieces is None else audible(search_and_cut(cut[:: -(-len(cut) // max_pieces)], rate), rate)
-        distances = [reconstruction_distance(metric, model, torch.from_numpy(clip.read()).to(device)[None, None])
-                     for clip in chosen]
+        sounds = (torch.from_numpy(clip.sound()).to(device).view(1, model.channels, -1) for clip in chosen)
+        distances = [reconstruction_distance(metric, model, x) for x in sounds]
         return float(torch.stack(distances).mean())
 
     report = {"step": checkpoint.step, "held_out": distance(catalogue.held_out), "train": distance(run.clips, PIECES)}

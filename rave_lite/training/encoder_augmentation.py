@@ -34,7 +34,7 @@ def encoder_augmentation(settings: Any) -> "EncoderAugmentation | None":
 
 
 class EncoderAugmentation:
-    """Changes the timbre of what the encoder hears, `(B, 1, T)`, and keeps its level and all its times.
+    """Changes the timbre of what the encoder hears, `(B, channels, T)`, and keeps its level and all its times.
 
     With probability `p` each: a tone with the window's envelope in its place, an equaliser, the spectrum of another window
     of the batch, a shift of all partials, and noise. `p` is also the share of windows that are decoded as changed.
@@ -46,16 +46,16 @@ class EncoderAugmentation:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        y = torch.where(self._chance(x), self._tone(x), x.squeeze(1))
+        y = torch.where(self._chance(x).unsqueeze(2), self._tone(x), x)
         spectrum = torch.fft.rfft(y)
-        w = 2 * math.pi / x.shape[-1] * torch.arange(spectrum.shape[1], device=x.device)
+        w = 2 * math.pi / x.shape[-1] * torch.arange(spectrum.shape[-1], device=x.device)
         level = self._drawn(x, -MAX_EQ_DB, MAX_EQ_DB, KNOTS) + self._chance(x) * self._spectrum_db(spectrum, w)
-        spectrum = self._shifted(spectrum * 10 ** (equaliser_db(level, w) / 20), x.shape[-1])
+        spectrum = self._shifted(spectrum * 10 ** (equaliser_db(level, w).unsqueeze(1) / 20), x.shape[-1])
         y = torch.fft.irfft(spectrum, x.shape[-1])
-        y = y * (rms(x.squeeze(1)) / rms(y).clamp_min(1e-6))
-        noise_db = NOISE_DB[0] + (NOISE_DB[1] - NOISE_DB[0]) * torch.rand_like(y[:, :1])
-        noise = self._chance(x) * 10 ** (noise_db / 20) * rms(y) * torch.randn_like(y)
-        return (y + noise).unsqueeze(1)
+        y = y * (rms(x) / rms(y).clamp_min(1e-6)).unsqueeze(2)
+        noise_db = NOISE_DB[0] + (NOISE_DB[1] - NOISE_DB[0]) * torch.rand_like(y[:, 0, :1])
+        level = self._chance(x) * 10 ** (noise_db / 20) * rms(y)
+        return y + level.unsqueeze(2) * torch.randn_like(y)
 
     def choose(self, h: Tensor) -> Tensor:
         """Of latents `(2 * B, C, T)` of unchanged and changed windows, those that are decoded, `(B, C, T)`."""
@@ -70,7 +70,7 @@ class EncoderAugmentation:
         return self._chance(x) * (low + (high - low) * torch.rand(len(x), count, device=x.device))
 
     def _tone(self, x: Tensor) -> Tensor:
-        """`(B, T)`: a gliding tone, every other one with harmonics, with the short-time level of the window."""
+        """`(B, channels, T)`: a gliding tone, every other one with harmonics, with each channel's short-time level."""
         start, glide, rich = torch.rand(3, len(x), 1, device=x.device)
         time = torch.arange(x.shape[-1], device=x.device)
         frequency = TONES[0] * (TONES[1] / TONES[0]) ** start * 2 ** ((glide - 0.5) * time / x.shape[-1])
@@ -78,22 +78,22 @@ class EncoderAugmentation:
         tone = torch.sin(phase)
         for k in range(2, HARMONICS + 1):
             tone = tone + (rich > 0.5) * (k * frequency < 0.5) * torch.sin(k * phase) / k
-        power = F.avg_pool1d(x.square(), ENVELOPE + 1, 1, ENVELOPE // 2).squeeze(1)
-        return tone * (2 * power).sqrt()
+        power = F.avg_pool1d(x.square(), ENVELOPE + 1, 1, ENVELOPE // 2)
+        return tone.unsqueeze(1) * (2 * power).sqrt()
 
     def _spectrum_db(self, spectrum: Tensor, w: Tensor) -> Tensor:
         """`(B, KNOTS)`: the next window's level against each window's own, dB, at the knots of the equaliser."""
         knots = torch.eye(KNOTS, device=w.device)
         weight = equaliser_db(knots, w)  # of each bin at each knot
-        level = 10 * torch.log10(spectrum.abs().square() @ weight.T + 1e-8)
+        level = 10 * torch.log10(spectrum.abs().square().mean(1) @ weight.T + 1e-8)
         return (level.roll(1, 0) - level).clamp(-MAX_SPECTRUM_DB, MAX_SPECTRUM_DB)
 
     def _shifted(self, spectrum: Tensor, length: int) -> Tensor:
         """The spectrum, all partials moved by the same number of Hz."""
-        bins = torch.arange(spectrum.shape[1], device=spectrum.device)
+        bins = torch.arange(spectrum.shape[-1], device=spectrum.device)
         source = bins - (self._drawn(spectrum, -MAX_SHIFT, MAX_SHIFT) * length).long()
         inside = (source >= 0) & (source < len(bins))
-        return spectrum.gather(1, source.clamp(0, len(bins) - 1)) * inside
+        return spectrum.gather(2, source.clamp(0, len(bins) - 1).unsqueeze(1).expand_as(spectrum)) * inside.unsqueeze(1)
 
 
 def agreement(plain: Tensor, changed: Tensor) -> Tensor:
@@ -106,4 +106,5 @@ def agreement(plain: Tensor, changed: Tensor) -> Tensor:
 
 
 def rms(x: Tensor) -> Tensor:
-    return x.square().mean(1, keepdim=True).sqrt()
+    """Of both channels together, `(B, channels, T) -> (B, 1)`."""
+    return x.square().mean(2).mean(1, keepdim=True).sqrt()

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from matplotlib.figure import Figure
 
-from rave_lite.data import subsample
+from rave_lite.data import audio, subsample
 from rave_lite.evaluation import pictures
 from rave_lite.evaluation.figures import figures
 from rave_lite.evaluation.memorisation import known, memorisation, played
@@ -33,7 +33,7 @@ class Listen(Callback):
         pieces, rate = trainer.datamodule.held_out, pl_module.best_model.sample_rate  # type: ignore[attr-defined]
         examples = [pieces[i] for i in range(min(self.count, len(pieces)))]
         self.names = [f"{i}_{short_name(Path(name).stem)}" for i, (_, name) in enumerate(examples)]
-        self.originals = [x[:, : round(self.seconds * rate)].numpy() for x, _ in examples]
+        self.originals = [x[:, : round(self.seconds * rate)].squeeze(0).numpy() for x, _ in examples]
         self.last_step = -1
         if trainer.is_global_zero and self.judged:
             self.known_hits = known(subsample(trainer.datamodule.windows.clips, rate, 0, 5.0), rate)  # type: ignore[attr-defined]
@@ -55,17 +55,18 @@ class Listen(Callback):
             return
         self.last_step, was_training, rate = step, model.training, model.sample_rate
         model.eval()
-        play = Reconstruction(model)
+        reconstruct = Reconstruction(model)
         model.train(was_training)
+        play = lambda x: reconstruct(np.atleast_2d(x)).reshape(x.shape)
         outputs = [play(x) for x in self.originals]
         data = trainer.datamodule  # type: ignore[attr-defined]
-        held_out, training = ([(clip, play(clip.read()[None])[0]) for clip in pieces.clips[: self.judged]]
+        held_out, training = ([(clip, audio.mix(play(clip.sound()))) for clip in pieces.clips[: self.judged]]
                               for pieces in (data.held_out, data.training_pieces))
         if not all(np.isfinite(y).all() for y in (*outputs, *(y for _, y in held_out + training))):
             return  # a broken run, which HealthMonitor ends
-        picture = pictures.spectrograms({"original": [x[0] for x in self.originals], "model": [y[0] for y in outputs]},
-                                        [name.partition("_")[2] for name in self.names], rate)
-        scores = [figures(x[0], y[0], rate) for x, y in zip(self.originals, outputs, strict=True)]
+        rows = {"original": [*map(audio.mix, self.originals)], "model": [*map(audio.mix, outputs)]}
+        picture = pictures.spectrograms(rows, [name.partition("_")[2] for name in self.names], rate)
+        scores = [figures(x, y, rate) for x, y in zip(self.originals, outputs, strict=True)]
         means = {f"held_out/{k}": float(np.mean([s[k] for s in scores])) for k in scores[0]}
         if self.judged:
             held_out_hits, training_hits = ([played(clip, y, rate) for clip, y in group] for group in (held_out, training))
@@ -77,7 +78,7 @@ class Listen(Callback):
 
     def _show(self, trainer: L.Trainer, kind: str, sounds: list[np.ndarray], picture: Figure | None, rate: int,
               step: int) -> None:
-        by_name = {f"{kind}/{name}": np.clip(x[0], -1, 1) for name, x in zip(self.names, sounds, strict=True)}
+        by_name = {f"{kind}/{name}": np.clip(x, -1, 1) for name, x in zip(self.names, sounds, strict=True)}
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.listen(by_name, picture, rate, step)

@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
-from rave_lite.data import outputs
+from rave_lite.data import audio, outputs
 from rave_lite.evaluation import pictures
 from rave_lite.files import write_csv
 
@@ -45,7 +45,7 @@ class RunLogger(Logger):
 
     @abstractmethod
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
-        """Write sounds `(T,)` within full scale, by name, and a picture of their spectrograms."""
+        """Write sounds `(T,)` or `(2, T)` within full scale, by name, and a picture of their spectrograms."""
 
 
 class Tables(RunLogger):
@@ -128,7 +128,7 @@ class TensorBoard(RunLogger):
     @rank_zero_only
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
         for name, sound in sounds.items():
-            self.writer.add_audio(name, sound, step, sample_rate)
+            self.writer.add_audio(name, audio.mix(sound), step, sample_rate)  # TensorBoard has one channel
         if picture:
             self.writer.add_figure(SPECTROGRAMS, picture, step, close=False)
 
@@ -197,7 +197,7 @@ class WeightsAndBiases(RunLogger):
     def listen(self, sounds: dict[str, np.ndarray], picture: Figure | None, sample_rate: int, step: int) -> None:
         import wandb
 
-        media: dict[str, Any] = {name: wandb.Audio(sound, sample_rate) for name, sound in sounds.items()}
+        media: dict[str, Any] = {name: wandb.Audio(sound.T, sample_rate) for name, sound in sounds.items()}
         if picture:
             media[SPECTROGRAMS] = wandb.Image(picture)
         self.log_metrics(media, step)

@@ -11,6 +11,8 @@ from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
+IMAGE = 5.0  # weight of the image's error in `linear`: the logarithms, which all bins share, hardly tell of it
+MIN_POWER = 1e-6  # of a mel band, -60 dBFS: quieter ones are in the middle
 MIN_MAGNITUDE = 1e-7  # of a spectrum, -140 dBFS: its logarithm has a gradient everywhere
 
 class SpectralDistance(nn.Module):
@@ -156,11 +158,50 @@ def magnitudes(spectra: Tensors) -> Tensors:
     return powers
 
 
+def views(x: Tensor) -> Tensor:
+    """What is compared of sounds `(B, channels, T)`: of two channels left, right, middle and side, `(B, 4, T)`.
+
+    The four magnitudes tell the channels' levels and their correlation. Those of middle and side alone are the same when
+    left and right are swapped.
+    """
+    if x.shape[1] == 1:
+        return x
+    left, right = x.split(1, 1)
+    return torch.cat([left, right, (left + right) / 2, (left - right) / 2], 1)
+
+
+def distances(distance: SpectralDistance, reference: Tensor, output: Tensor) -> dict[str, Tensor]:
+    """The distances of two sounds `(B, channels, T)` by name; in stereo `linear` has `IMAGE` times the image's error."""
+    losses = distance(views(reference), views(output))
+    if reference.shape[1] == 2:
+        losses["linear"] = losses["linear"] + IMAGE * image_error(distance, reference, output)
+    return losses
+
+
+def image_error(distance: SpectralDistance, reference: Tensor, output: Tensor) -> Tensor:
+    """How wrong the level difference and the correlation of the channels of `(B, 2, T)` are, `()`, 0 to 4.
+
+    Both lie between -1 and 1: the difference of the channels' powers and twice their product, relative to the sum of the
+    powers, in each mel band of each frame. Errors count by the reference's magnitude.
+    """
+    k, dtype = len(distance.n_fft) // 2, output.dtype
+    n, window, bank = distance.n_fft[k], distance.tables("window", dtype)[k], distance.tables("bank", dtype)[k]
+
+    def image(x: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = torch.view_as_real(torch.fft.rfft(x.unfold(2, n, n // 4) * window)).unbind(1)
+        powers = (left.square().sum(3) @ bank, right.square().sum(3) @ bank)
+        total = powers[0] + powers[1] + MIN_POWER
+        return torch.stack([powers[0] - powers[1], 2 * ((left * right).sum(3) @ bank)]) / total, total.sqrt()
+
+    (expected, weight), (played, _) = image(reference), image(output)
+    return ((played - expected).abs().sum(0) * weight).sum() / weight.sum()
+
+
 def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:
-    """`linear` between `(B, 1, T)` and its reconstruction, always with the same noise; a short sound is padded."""
+    """`linear` between `(B, channels, T)` and its reconstruction, always with the same noise; a short sound is padded."""
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
-    return distance(x, model.reconstruct(x))["linear"]
+    return distances(distance, x, model.reconstruct(x))["linear"]
 
 
 def squared_distance(model: nn.Module, other: nn.Module) -> Tensor:

@@ -17,7 +17,13 @@ from rave_lite.training.ada import AdaptiveAugmentation
 from rave_lite.training.adversarial import Adversarial, feature_matching
 from rave_lite.training.balancer import LossBalancer
 from rave_lite.training.encoder_augmentation import EncoderAugmentation, agreement
-from rave_lite.training.losses import EnvelopeDistance, SpectralDistance, reconstruction_distance, squared_distance
+from rave_lite.training.losses import (
+    EnvelopeDistance,
+    SpectralDistance,
+    distances,
+    reconstruction_distance,
+    squared_distance,
+)
 from rave_lite.training.parameter_schedule import ParameterSchedule, factor
 from rave_lite.training.runner import NetworkRunner, frozen, tf32
 from rave_lite.training.step_graphs import StepGraphs
@@ -105,7 +111,7 @@ class RAVETraining(L.LightningModule):
         return list(self.model.named_parameters()), discriminator
 
     def training_step(self, x: Tensor, _: int) -> dict[str, Tensor]:
-        """One update on `(B, 1, T)`; the losses by name."""
+        """One update on `(B, channels, T)`; the losses by name."""
         losses = self.update_step(x, *self.optimizers(), backward=self.manual_backward)  # type: ignore[misc]
         if self.step >= self.total_steps:
             self.trainer.should_stop = True
@@ -157,7 +163,7 @@ class RAVETraining(L.LightningModule):
 
     @tf32(False)
     def calibrate(self, x: Tensor) -> None:
-        """Run `RAVE.calibrate` on windows `(B, 1, T)` of the recordings; the more windows, the better.
+        """Run `RAVE.calibrate` on windows `(B, channels, T)` of the recordings; the more windows, the better.
 
         The first update calibrates with its batch if nothing else has. Several processes must use the same windows.
         """
@@ -191,7 +197,7 @@ class RAVETraining(L.LightningModule):
         output = self.model.pqmf.inverse(output_bands)
         reference, output = self.aligned(x, output, self.model.latency)
         band_distances = self.bands_distance(*self.aligned(bands, output_bands, self.model.decoder.delay))
-        losses = {**self.distance(reference, output), "bands": band_distances["linear"],
+        losses = {**distances(self.distance, reference, output), "bands": band_distances["linear"],
                   "penalty": self.model.latent.penalty(h[: len(x)])}
         if self.weights["envelope"]:
             losses["envelope"] = self.envelope_distance(reference, output)
@@ -222,12 +228,14 @@ class RAVETraining(L.LightningModule):
         return self.adversarial.discriminator(scores)
 
     def augment_for_discriminator(self, reference: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
-        """Both signals as the discriminators receive them."""
-        return (reference, output) if self.ada is None else self.ada(reference, output)
+        """Both signals as the discriminators receive them, `(B * channels, 1, T)`: each channel is a window of its own."""
+        if self.ada is not None:
+            reference, output = self.ada(reference, output)
+        return reference.flatten(0, 1).unsqueeze(1), output.flatten(0, 1).unsqueeze(1)
 
     @tf32(False)
     def reconstruct_bands(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """`(B, 1, T)` to its bands, reconstructed bands and the encoder's output; no gradient through a frozen encoder.
+        """`(B, channels, T)` to its bands, reconstructed bands, the encoder's output; no gradient through a frozen encoder.
 
         The output of a learning encoder is `(2 * B, ...)` with `encoder_augmentation`: then changed windows follow."""
         encoder, decoder, learns = self.model.encoder, self.model.decoder, torch.is_grad_enabled()
@@ -247,11 +255,11 @@ class RAVETraining(L.LightningModule):
     def aligned(self, reference: Tensor, output: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Delay the reference by the model's delay; drop the start, which was computed from padding.
 
-        Waveforms `(B, 1, T)` or bands `(B, n_bands, T / n_bands)`: a frame stands for as many samples as there are channels.
+        Waveforms `(B, channels, T)`, or bands `(B, channels * n_bands, T / n_bands)`, of which a frame is `n_bands` samples.
         A negative delay, possible for the bands of imported models, advances the reference and shortens both.
         """
         frames = output.shape[-1] + min(delay, 0)
-        skip = min(self.model.receptive_field // output.shape[1], frames // 4)
+        skip = min(self.model.receptive_field * self.model.channels // output.shape[1], frames // 4)
         return F.pad(reference, (delay, 0))[..., skip:frames], output[..., skip:frames]
 
     def generator_lr(self) -> float:

@@ -28,7 +28,7 @@ def audible(*overrides: str) -> RAVE:
     model = with_statistics(build(*overrides).eval())
     with torch.no_grad():
         model.decoder.waveform.weight = 20 * model.decoder.waveform.weight
-    model.fit_principal(torch.randn(2, 1, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
+    model.fit_principal(torch.randn(2, model.channels, 40 * model.hop, generator=torch.Generator().manual_seed(0)))
     return model
 
 
@@ -99,6 +99,35 @@ def test_hosts_find_what_they_ask_for(tiny):
 def test_every_kind_of_file_is_the_model(overrides, options, tmp_path):
     model = audible(*overrides[:1], SMALL, *overrides[1:])
     assert failed(written(model, tmp_path, **options), model) == {}
+
+
+@pytest.mark.parametrize(("overrides", "options"), [
+    (["model=tiny", "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"], {"channels": 2, "latent_size": 3}),
+    (["model=v1", "latent=variational"], {"sample_rate": 48000, "batch_size": 2}),
+    (["model=tiny", "model.capacity=24", "model.activation=snake"], {"precision": "int8"})])
+def test_a_file_of_a_stereo_model_is_the_model(overrides, options, tmp_path):
+    model = audible(*overrides[:1], SMALL, "model.channels=2", *overrides[1:])
+    file = written(model, tmp_path, **options)
+    live, size = load(file), options.get("latent_size", 16 if "latent=variational" not in overrides else model.latent_size)
+    assert live.encode_params.tolist() == [2, 1, size, live.hop]
+    assert live.decode_params.tolist() == [size, live.hop, 2, 1]
+    assert live.forward_params.tolist() == [2, 1, 2, 1]
+    assert failed(file, model) == {}
+
+
+@torch.no_grad()
+def test_a_stereo_file_of_codes_has_one_set_of_them(tmp_path):
+    model = audible("model=tiny", SMALL, "model.channels=2", "latent=discrete", "latent.codebooks=3", "latent.entries=16")
+    live, x = load(written(model, tmp_path)), 0.1 * torch.randn(2, 2, 8 * model.hop)
+    assert live.encode_codes_params.tolist() == [2, 1, 3, live.hop]
+    codes = live.encode_codes(x)
+    assert torch.equal(codes, model.latent.codes(model.encoder(model.pqmf(x))).float())
+    assert live.decode_codes(codes).shape == x.shape
+
+
+def test_more_than_one_pair_of_channels_is_refused():
+    with pytest.raises(InputError, match="channels: 4; this model is stereo"):
+        Live(build("model=tiny", SMALL, "model.channels=2").eval(), batch_size=1, channels=4)
 
 
 @torch.no_grad()

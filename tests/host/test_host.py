@@ -118,6 +118,17 @@ def test_any_block_at_any_rate(host, tmp_path, model, rate):
     assert play("impulse.wav", live.hop, dry_wet=0.0).argmax() == 8200 + live.latency  # in the first block the knob turns
 
 
+def test_a_stereo_model_keeps_its_sides(host, tmp_path):
+    path = models.written(measured("model.channels=2"), tmp_path)
+    hop = torch.jit.load(str(path)).hop
+    soundfile.write(tmp_path / "in.wav", noise(6 * hop, 2) * [1, 0.1], 44100, subtype="FLOAT")
+    run(host, path, tmp_path / "in.wav", tmp_path / "out.wav", "--block", hop, *options(listed(path)))
+    output, expected = soundfile.read(tmp_path / "out.wav")[0], play_in_python(
+        path, soundfile.read(tmp_path / "in.wav")[0], hop, listed(path))
+    assert np.abs(expected[:, 0] - expected[:, 1]).max() > 0.01
+    assert np.abs(output - expected).max() <= TOLERANCE
+
+
 def test_one_sound_goes_to_every_stream(host, exported, tmp_path):
     path, hop = exported
     soundfile.write(tmp_path / "in.wav", noise(4 * hop, 1), 44100)

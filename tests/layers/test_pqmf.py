@@ -69,3 +69,18 @@ def test_every_design_is_orthonormal():
 def test_a_bank_has_a_power_of_two_of_bands(n_bands):
     with pytest.raises(InputError, match=rf"model\.n_bands: {n_bands} bands; say a power of two"):
         PQMF(n_bands, 100)
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+def test_each_channel_has_its_bands(alternate):
+    mono, stereo = PQMF(16, 100, alternate=alternate), PQMF(16, 100, alternate=alternate, channels=2)
+    x = torch.randn(2, 2, 4096, generator=torch.Generator().manual_seed(0))
+    bands = stereo(x)
+    assert torch.allclose(bands, torch.cat([mono(x[:, :1]), mono(x[:, 1:])], 1), atol=1e-6)
+    y = stereo.inverse(bands)
+    assert torch.allclose(y[..., stereo.delay :], x[..., : -stereo.delay], atol=1e-5)
+
+
+def test_other_numbers_of_channels_are_refused():
+    with pytest.raises(InputError, match=r"model\.channels: 3; say 1 or 2"):
+        PQMF(16, 100, channels=3)

@@ -58,6 +58,26 @@ def test_a_model_of_snakes_streams(alignment, activation, tmp_path):
     assert_streams(rave, hop=rave.hop, frames=12, folder=tmp_path)
 
 
+@pytest.mark.parametrize("options", [
+    ["model=tiny", "model.alignment=centered", "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"],
+    ["model=v1", "latent=variational"]])
+def test_a_stereo_model_streams(options, tmp_path):
+    rave = with_statistics(build(*options, "model.channels=2", SMALL))
+    assert_streams(rave, hop=rave.hop, channels=2, frames=20 + rave.latency // rave.hop, folder=tmp_path)
+
+
+@torch.no_grad()
+def test_a_stereo_model_plays_each_channel_where_it_is():
+    """Both channels' bands, carried whole from end to end, come back as left and right, `latency` later."""
+    rave = build("model=tiny", "model.channels=2", "model.ratios=[2,2]", "model.dilations=[[1],[1]]",
+                 "model.capacity=32", "latent.noise_channels=0", "latent.size=128").eval()
+    set_noise(passthrough(rave, 32), 0)
+    x = torch.zeros(1, 2, 32 * rave.hop)
+    x[0, 0, 5 * rave.hop + 77], x[0, 1, 5 * rave.hop + 9] = 0.01, -0.02
+    y = 2 * rave(x)[..., rave.latency :]  # the amplitude is a half
+    assert torch.allclose(y, x[..., : y.shape[-1]], atol=1e-4)
+
+
 @torch.no_grad()
 def test_adaptive_norms_stream_and_are_the_identity_without_statistics(tmp_path):
     """They are where the release has them: before each residual unit of encoder and decoder."""

@@ -14,15 +14,19 @@ from tests.prior.test_prior import random_prior, steady
 from tests.sounds import drum
 
 
-def test_offline_is_what_the_file_plays(tmp_path):
-    model, prior = measured(), random_prior()
+@pytest.mark.parametrize("channels", [1, 2])
+def test_offline_is_what_the_file_plays(tmp_path, channels):
+    model, prior = measured(f"model.channels={channels}"), random_prior()
     live = load(written(model, tmp_path, prior=prior))
     live.set_seed(3)
     live.set_density(2.0)
     frames = 30
     sound = generate(model, prior, Performance(frames * model.hop / model.sample_rate, 0.7, 2.0, 3))
     with torch.inference_mode():
-        played = torch.cat([live.generate(torch.full((1, 1, n), 0.7)) for n in (1, 4, 25)], 2)[0, 0].numpy()
+        played = torch.cat([live.generate(torch.full((1, 1, n), 0.7)) for n in (1, 4, 25)], 2)[0].squeeze(0).numpy()
+    assert live.get_methods()[-2:] == ["prior", "generate"]
+    assert live.generate_params.tolist() == [1, live.hop, channels, 1]
+    assert played.shape == sound.shape
     assert np.abs(played).max() > 0.01
     assert played == pytest.approx(sound, abs=1e-5 * max(1, float(np.abs(played).max())))
 
@@ -73,3 +77,11 @@ def test_silence_has_no_strokes():
     model = measured()
     row = sequence(model, stream(model), np.zeros(8192, np.float32), "silence")
     assert (row.strokes, row.counted) == (0, 8192 // model.hop)
+
+
+def test_a_stereo_sound_is_one_sequence():
+    model = measured("model.channels=2")
+    x = np.stack([drum(0), 0.3 * drum(0)]).astype(np.float32)
+    one, mixed = (sequence(model, stream(model), sound) for sound in (x, x.mean(0, keepdims=True).repeat(2, 0)))
+    assert one.strokes == mixed.strokes == 1
+    assert not torch.allclose(one.latents, mixed.latents)

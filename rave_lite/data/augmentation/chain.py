@@ -13,7 +13,10 @@ from rave_lite.errors import InputError
 
 
 class Transform(Protocol):
-    """Maps `samples`, float32 `(T,)`, to as many others, drawing from `rng`; `p`: the probability that it is applied."""
+    """Maps `samples`, float32, `(T,)` or a stereo image `(2, T)`, to as many others, drawing from `rng`.
+
+    `p`: the probability that it is applied.
+    """
 
     p: float
 
@@ -29,8 +32,8 @@ class Augmentation:
     and audiomentations'. Raises InputError for a transform that fails on a second of noise, or changes the length.
     """
 
-    def __init__(self, transforms: Mapping[str, Any], *, sample_rate: int):
-        self.sample_rate = sample_rate
+    def __init__(self, transforms: Mapping[str, Any], *, sample_rate: int, channels: int = 1):
+        self.sample_rate, self.channels = sample_rate, channels
         self.transforms: dict[str, Transform] = {}
         for name, transform in transforms.items():
             foreign = hasattr(transform, "randomize_parameters")  # tells audiomentations' without importing it
@@ -48,7 +51,8 @@ class Augmentation:
 
     def _try(self, name: str) -> None:
         rng = np.random.default_rng(0)
-        noise = rng.uniform(-0.5, 0.5, self.sample_rate).astype(np.float32)
+        shape = (self.sample_rate,) if self.channels == 1 else (self.channels, self.sample_rate)
+        noise = rng.uniform(-0.5, 0.5, shape).astype(np.float32)
         try:
             output = self.transforms[name](noise, self.sample_rate, rng)
         except Exception as error:

@@ -59,8 +59,9 @@ class Speed:
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         rate = 2 ** (rng.uniform(*self.semitones) / 12)
-        resampled = soxr.resample(samples, rate, 1.0)[: len(samples)]
-        return np.pad(resampled, (0, len(samples) - len(resampled)))
+        length = samples.shape[-1]
+        resampled = soxr.resample(samples.T, rate, 1.0)[:length].T
+        return np.pad(resampled, [(0, 0)] * (samples.ndim - 1) + [(0, length - resampled.shape[-1])])
 
 
 class Dequantise:
@@ -72,7 +73,17 @@ class Dequantise:
         self.p, self.bits = p, bits
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        return samples + (rng.random(len(samples), np.float32) - np.float32(0.5)) * np.float32(2.0 ** (1 - self.bits))
+        return samples + (rng.random(samples.shape, np.float32) - np.float32(0.5)) * np.float32(2.0 ** (1 - self.bits))
+
+
+class Swap:
+    """Swaps left and right; one channel stays as it is."""
+
+    def __init__(self, p: float):
+        self.p = p
+
+    def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+        return samples[::-1] if samples.ndim == 2 else samples
 
 
 class Mute:
@@ -82,10 +93,11 @@ class Mute:
         self.p, self.seconds = p, interval("seconds", seconds, 0.002, 1e6)
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        length = min(round(rng.uniform(*self.seconds) * sample_rate), len(samples))
-        start = int(rng.integers(len(samples) - length, endpoint=True))
+        total = samples.shape[-1]
+        length = min(round(rng.uniform(*self.seconds) * sample_rate), total)
+        start = int(rng.integers(total - length, endpoint=True))
         output = samples.copy()
-        output[start : start + length] *= 1 - fade(length)
+        output[..., start : start + length] *= 1 - fade(length)
         return output
 
 
@@ -109,7 +121,7 @@ class Compression:
         if threshold == 0:
             return samples
         size = 2 * round(self.seconds * sample_rate / 2) + 1
-        level = uniform_filter1d(maximum_filter1d(np.abs(samples), size), size)
+        level = uniform_filter1d(maximum_filter1d(np.abs(np.atleast_2d(samples)).max(0), size), size)
         output = samples * np.maximum(1, level / threshold) ** (1 / ratio - 1)
         return (output * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(output)))).astype(np.float32)
 
@@ -131,9 +143,11 @@ class Room:
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
         rt60, level = rng.uniform(*self.rt60), 10 ** (rng.uniform(*self.level_db) / 20)
         start = round(rng.uniform(*self.delay) * sample_rate)
-        time = np.arange(min(round(rt60 * sample_rate), max(1, len(samples) - start))) / sample_rate
+        length = samples.shape[-1]
+        time = np.arange(min(round(rt60 * sample_rate), max(1, length - start))) / sample_rate
         tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / rt60)
         tail *= level / np.sqrt(np.sum(np.square(tail)))
         output = samples.copy()
-        output[start:] += oaconvolve(samples, tail)[: max(0, len(samples) - start)].astype(np.float32)
+        tails = oaconvolve(samples, tail.reshape((1,) * (samples.ndim - 1) + (-1,)), axes=-1)  # both channels' are alike
+        output[..., start:] += tails[..., : max(0, length - start)].astype(np.float32)
         return output

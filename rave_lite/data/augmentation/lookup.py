@@ -12,7 +12,7 @@ from rave_lite.errors import InputError
 MODULES = ("rave_lite.data.augmentation", "audiomentations")
 
 
-def build_augmentation(settings: Mapping[str, Any], sample_rate: int) -> Augmentation | None:
+def build_augmentation(settings: Mapping[str, Any], sample_rate: int, channels: int = 1) -> Augmentation | None:
     """The transforms with a probability above 0; None if there are none.
 
     `settings`: by name, the class (`_target_`), its probability `p` and other arguments; None leaves a transform out. Raises
@@ -22,7 +22,7 @@ def build_augmentation(settings: Mapping[str, Any], sample_rate: int) -> Augment
     for name, setting in chosen.items():
         check(name, setting)
     active = {name: transform(name, setting) for name, setting in chosen.items() if setting["p"]}
-    return Augmentation(active, sample_rate=sample_rate) if active else None
+    return Augmentation(active, sample_rate=sample_rate, channels=channels) if active else None
 
 
 def check(name: str, setting: Any) -> None:

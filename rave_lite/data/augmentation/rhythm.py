@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rave_lite.data import audio
 from rave_lite.data.augmentation.effects import interval
 from rave_lite.data.windows import fade
 
@@ -26,14 +27,14 @@ class Resequence:
         self.level_db = interval("level_db", level_db, -120.0, 40.0)
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        starts = onsets(samples, sample_rate)
+        starts, length = onsets(audio.mix(samples), sample_rate), samples.shape[-1]
         if not len(starts):
             return samples
-        hits = [hit * fade(len(hit)) for hit in np.split(samples, starts)[1:]]
+        hits = [hit * fade(hit.shape[-1]) for hit in np.split(samples, starts, axis=-1)[1:]]
         output = np.zeros_like(samples)
-        for position in self._rhythm(len(samples), sample_rate, rng):
-            hit = hits[rng.integers(len(hits))][: len(samples) - position]
-            output[position : position + len(hit)] += hit * np.float32(10 ** (rng.uniform(*self.level_db) / 20))
+        for position in self._rhythm(length, sample_rate, rng):
+            hit = hits[rng.integers(len(hits))][..., : length - position]
+            output[..., position : position + hit.shape[-1]] += hit * np.float32(10 ** (rng.uniform(*self.level_db) / 20))
         return output
 
     def _rhythm(self, length: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
