@@ -16,7 +16,7 @@ from rave_lite.prior.network import Prior
 from rave_lite.prior.sequences import Sequence
 from rave_lite.tables import make_table
 
-FEW_STROKES = 60  # a guess: docs/benchmarks.md
+FEW_STROKES = 60  # below 40 each halving costs five nats: docs/benchmarks.md, "A prior"
 LEAST_GAIN = 0.3  # nats per frame
 FIRST = 8  # directions
 LEAST_FRAMES = 64  # to train on
