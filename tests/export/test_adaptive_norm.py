@@ -22,9 +22,9 @@ def model():
 
 
 def sounds(live) -> dict[str, torch.Tensor]:
-    """`(2, 1, T)` by side."""
+    """`(2, 1, T)` by side; of a stereo file `(1, 2, T)`."""
     draw = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 2, 1, 38 * live.hop, generator=draw)
+    x = torch.randn(2, 2 // live.channels, live.channels, 38 * live.hop, generator=draw)
     return {"source": 0.3 * x[0], "target": 0.02 * x[1].cumsum(2).sin()}
 
 
@@ -60,6 +60,16 @@ def test_a_file_with_statistics_is_the_model(precision, tmp_path):
     model = with_norms(audible("model=tiny", SMALL, NORMS))
     model.fit_principal(torch.randn(2, 1, 40 * model.hop))
     assert failed(written(model, tmp_path, precision=precision), model) == {}
+
+
+@torch.no_grad()
+def test_a_stereo_file_learns_alike_in_any_blocks():
+    model = audible("model=tiny", SMALL, NORMS, "model.channels=2")
+    plain = Live(model, batch_size=1).eval()
+    put(plain, noise=0.0)
+    played = [learn(Live(model, batch_size=1).eval(), hops) for hops in (IRREGULAR, [2])]
+    assert (played[0] - play_blocks(plain, sounds(plain)["source"], [2])).abs().max() > 0.01
+    assert_close(played[0], played[1], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
