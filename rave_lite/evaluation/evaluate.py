@@ -83,11 +83,11 @@ def played_through(play: Reconstruction, clip: Clip, seed: int,
     A model of one channel plays the mix of two, and in both.
     """
     x = clip.sound()
-    heard = x if play.model.channels == 2 else audio.mix(x)
+    sound = x if play.model.channels == 2 else audio.mix(x)
     if sample_rate is None or sample_rate == play.sample_rate:
-        output = play(np.atleast_2d(heard), seed=seed)
+        output = play(np.atleast_2d(sound), seed=seed)
     else:
-        output = play(np.atleast_2d(at_rate(heard, sample_rate, play.sample_rate)), seed=seed)
+        output = play(np.atleast_2d(at_rate(sound, sample_rate, play.sample_rate)), seed=seed)
         output = at_rate(output, play.sample_rate, sample_rate)[:, : x.shape[-1]]
         output = np.pad(output, ((0, 0), (0, x.shape[-1] - output.shape[1])))
     return x, output[0] if x.ndim == 1 else np.broadcast_to(output, x.shape)

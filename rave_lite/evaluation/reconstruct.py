@@ -68,8 +68,8 @@ def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Ca
     if not amount:
         return None
     source, live = SourceMoments(model), stream(model)
-    heard = (as_heard(model, signal) for signal in signals)
-    for signal in (part for sound in heard for part in np.split(sound, len(sound) // model.channels)):
+    sounds = (as_heard(model, signal) for signal in signals)
+    for signal in (part for sound in sounds for part in np.split(sound, len(sound) // model.channels)):
         reset(live)
         for x in split(model, signal):
             source(model.principal(live.encode(x)))

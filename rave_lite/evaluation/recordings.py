@@ -134,8 +134,8 @@ def choose_clips(catalogues: list[Catalogue | None], sample_rate: int, root: str
     distinct = list({id(catalogue): catalogue for catalogue in catalogues if catalogue is not None}.values())
     if root and not any(are_at(root, catalogue) for catalogue in distinct):
         place = redact_url(resolve_root(root))
-        found = listed(root, "data.root", sample_rate, cache, whole=False, channels=channels)
-        clips = [(place, clip) for clip in draw(found, files, seed)]
+        everything = listed(root, "data.root", sample_rate, cache, whole=False, channels=channels)
+        clips = [(place, clip) for clip in draw(everything, files, seed)]
     else:
         held_out = [(catalogue.root, clip) for catalogue in distinct for clip in catalogue.held_out]
         trained_on = [(catalogue.root, clip) for catalogue in distinct

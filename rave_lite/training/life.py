@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from rave_lite.data import Pieces
 from rave_lite.evaluation.vital_signs import of_model
-from rave_lite.training.losses import distances, reconstruction_distance
+from rave_lite.training.losses import reconstruction_distance, views
 from rave_lite.training.module import RAVETraining
 from rave_lite.training.runner import tf32
 
@@ -26,7 +26,7 @@ class Life:
         starts = [pieces[i][0][None, :, :second] for i in range(min(CANDIDATES, len(pieces)))]
         loudest = sorted(starts, key=lambda x: float(x.square().mean()))[-LOUDEST:]  # not the silent ones
         self.pieces = [F.pad(x, (0, max(0, min_length - x.shape[2]))).to(module.device) for x in loudest]
-        self.silence = sum(float(distances(module.distance, x, torch.zeros_like(x))["linear"]) for x in self.pieces)
+        self.silence = sum(float(module.distance(views(x), views(torch.zeros_like(x)))["linear"]) for x in self.pieces)
         self.lowest = float("inf")
         self.trouble: str | None = None
         self.lost: str | None = None

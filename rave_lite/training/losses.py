@@ -11,9 +11,9 @@ from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
-IMAGE = 5.0  # weight of the image's error in `linear`: the logarithms, which all bins share, hardly tell of it
 MIN_POWER = 1e-6  # of a mel band, -60 dBFS: quieter ones are in the middle
 MIN_MAGNITUDE = 1e-7  # of a spectrum, -140 dBFS: its logarithm has a gradient everywhere
+
 
 class SpectralDistance(nn.Module):
     """Multi-scale distances between magnitude spectra, by name. `(B, C, T), (B, C, T) -> {"linear": (), "mel": ()}`.
@@ -170,19 +170,11 @@ def views(x: Tensor) -> Tensor:
     return torch.cat([left, right, (left + right) / 2, (left - right) / 2], 1)
 
 
-def distances(distance: SpectralDistance, reference: Tensor, output: Tensor) -> dict[str, Tensor]:
-    """The distances of two sounds `(B, channels, T)` by name; in stereo `linear` has `IMAGE` times the image's error."""
-    losses = distance(views(reference), views(output))
-    if reference.shape[1] == 2:
-        losses["linear"] = losses["linear"] + IMAGE * image_error(distance, reference, output)
-    return losses
-
-
 def image_error(distance: SpectralDistance, reference: Tensor, output: Tensor) -> Tensor:
     """How wrong the level difference and the correlation of the channels of `(B, 2, T)` are, `()`, 0 to 4.
 
     Both lie between -1 and 1: the difference of the channels' powers and twice their product, relative to the sum of the
-    powers, in each mel band of each frame. Errors count by the reference's magnitude.
+    powers, in each mel band, which `distance` must have, of each frame. Errors count by the reference's magnitude.
     """
     k, dtype = len(distance.n_fft) // 2, output.dtype
     n, window, bank = distance.n_fft[k], distance.tables("window", dtype)[k], distance.tables("bank", dtype)[k]
@@ -201,7 +193,7 @@ def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) 
     """`linear` between `(B, channels, T)` and its reconstruction, always with the same noise; a short sound is padded."""
     x = F.pad(x, (0, max(0, max(distance.n_fft) - x.shape[-1])))
     torch.manual_seed(0)
-    return distances(distance, x, model.reconstruct(x))["linear"]
+    return distance(views(x), views(model.reconstruct(x)))["linear"]
 
 
 def squared_distance(model: nn.Module, other: nn.Module) -> Tensor:
