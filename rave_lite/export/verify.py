@@ -10,9 +10,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import accumulate, cycle, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from rave_lite.errors import InputError
 from rave_lite.export.answers import answers
+from rave_lite.export.blocks import IRREGULAR, PROBE_HOPS, flush_samples, play_blocks, probe, stream_blocks
 from rave_lite.export.torchscript import load
 from rave_lite.layers import set_noise
 from rave_lite.layers.resample import host_rate
@@ -31,8 +31,6 @@ TOLERANCE = 1e-5  # of full scale, float32
 MIN_SNR = {"float16": 35.0, "bfloat16": 15.0, "int8": 10.0}  # dB, of precisions that round
 MAX_CALL_RATIO = 1.5  # of the third call to the median
 MAX_GROWTH = 4.0  # MiB over all blocks
-IRREGULAR = [1, 3, 2, 7, 1, 5, 4, 1]  # hops in each block, repeated
-PROBE_HOPS = 24  # hops of test signal, beside the latency
 DEAD = "answers to sound"  # the check that a dead model fails
 
 
@@ -249,32 +247,6 @@ def memory(live: Any, blocks: int) -> Finding:
             live(block)
         grown = (resident_memory() or peak_memory()) - before
     return Finding("memory", f"grows by {grown:.1f} MiB over {blocks} blocks", grown <= MAX_GROWTH)
-
-
-def probe(live: Any) -> Tensor:
-    """Noise at a third of full scale, four streams where the file has them."""
-    generator = torch.Generator().manual_seed(0)
-    length = (-(-live.latency // live.hop) + PROBE_HOPS) * live.hop
-    return 0.3 * torch.randn(min(4, live.batch_size), live.channels, length, generator=generator)
-
-
-def flush_samples(live: Any) -> int:
-    """Samples of silence after which the file has forgotten its input."""
-    memory = live.receptive_field + live.latency
-    return -(-memory // live.hop) * live.hop
-
-
-def play_blocks(live: Any, x: Tensor, hops: list[int]) -> Tensor:
-    """Reset `live`, then play `x` in blocks of these many hops, repeated."""
-    live.reset()
-    return stream_blocks(live, x, [n * live.hop for n in hops])
-
-
-def stream_blocks(method: Callable[[Tensor], Tensor], x: Tensor, blocks: list[int]) -> Tensor:
-    """Pass `x` through a streaming method in blocks of these lengths, repeated; returns the joined outputs."""
-    ends = list(takewhile(lambda end: end < x.shape[-1], accumulate(cycle(blocks))))
-    with torch.inference_mode():
-        return torch.cat([method(block) for block in x.tensor_split(ends, -1)], -1)
 
 
 def seconds(live: Any, block: Tensor) -> float:

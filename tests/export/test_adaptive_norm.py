@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from rave_lite.export.blocks import IRREGULAR, play_blocks, stream_blocks
 from rave_lite.export.torchscript import Live, load
-from rave_lite.export.verify import IRREGULAR, play_blocks, stream_blocks
 from rave_lite.layers import AdaptiveNorm, StreamingNorm, set_noise
 from rave_lite.model import RAVE
 from tests.conftest import build

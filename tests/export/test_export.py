@@ -11,9 +11,10 @@ from torch import Tensor
 
 from rave_lite import InputError, reset, set_noise, stream
 from rave_lite.export import precision
+from rave_lite.export.blocks import play_blocks, stream_blocks
 from rave_lite.export.card import name_warnings
 from rave_lite.export.torchscript import Live, export, load
-from rave_lite.export.verify import findings, offline, play_blocks, steady, stream_blocks, verify
+from rave_lite.export.verify import findings, offline, steady, verify
 from rave_lite.model import RAVE
 from tests.conftest import build
 from tests.models import with_snakes, with_statistics, written

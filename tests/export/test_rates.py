@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rave_lite import set_noise
+from rave_lite.export.blocks import stream_blocks
 from rave_lite.export.card import warnings
 from rave_lite.export.torchscript import Live, load
-from rave_lite.export.verify import stream_blocks
 from rave_lite.layers.resample import host_rate
 from rave_lite.model import RAVE, read_checkpoint
 from tests.models import measured, written
