@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from rave_lite.data import Windows
-from rave_lite.evaluation.reconstruct import as_heard, padded
+from rave_lite.evaluation.reconstruct import padded, to_model_channels
 from rave_lite.layers import reset, seed_noise, stream
 from rave_lite.model import RAVE
 
@@ -37,7 +37,7 @@ def walk(model: RAVE, sound: np.ndarray) -> np.ndarray:
     In standard deviations of the training set, relative to its mean. The encoder's delay is compensated: frame k belongs to
     the samples from k * hop on.
     """
-    rows = as_heard(model, np.atleast_2d(sound)).astype(np.float32)
+    rows = to_model_channels(model, np.atleast_2d(sound)).astype(np.float32)
     frames, delay, count = -(-rows.shape[1] // model.hop), max(0, model.encoder.delay), carrying(model)
     x = torch.from_numpy(np.pad(rows, ((0, 0), (0, (frames + delay) * model.hop - rows.shape[1]))))
     p = model.principal(model.encode(x.to(model.principal.mean.device)[None]))[0, :count, delay:]

@@ -19,7 +19,7 @@ LONG = 1 << 19  # samples per pass, so that memory does not grow with the record
 class Reconstruction:
     """`reconstruct` for many signals with `channels` channels: the model is prepared once, with its present weights.
 
-    A stereo model plays each signal as one, in two channels: see `as_heard`.
+    A stereo model plays each signal as one, in two channels: see `to_model_channels`.
     `calibration`: of the latents, as the function of that name returns it. `envelope`: how far the short-time level of the
     output follows the signal's, 0 to 1.
     """
@@ -33,7 +33,7 @@ class Reconstruction:
 
     @torch.no_grad()
     def __call__(self, signal: np.ndarray, block: int | None = None, *, seed: int = 0) -> np.ndarray:
-        hop, latency, signal = self.model.hop, self.model.latency, as_heard(self.model, signal)
+        hop, latency, signal = self.model.hop, self.model.latency, to_model_channels(self.model, signal)
         length = signal.shape[1]
         if block is not None and (block <= 0 or block % hop):
             raise InputError(f"{block} is no multiple of this model's hop, {hop}", where="block")
@@ -68,7 +68,7 @@ def calibration(model: RAVE, signals: Iterable[np.ndarray], amount: float) -> Ca
     if not amount:
         return None
     source, live = SourceMoments(model), stream(model)
-    sounds = (as_heard(model, signal) for signal in signals)
+    sounds = (to_model_channels(model, signal) for signal in signals)
     for signal in (part for sound in sounds for part in np.split(sound, len(sound) // model.channels)):
         reset(live)
         for x in split(model, signal):
@@ -89,13 +89,13 @@ def reconstruct(model: RAVE, signal: np.ndarray, block: int | None = None, *, se
 
 def padded(model: RAVE, signal: np.ndarray) -> torch.Tensor:
     """Signal followed by silence for the latency, up to whole hops: `(channels, T) -> (streams, model's channels, T')`."""
-    signal, length = as_heard(model, signal), signal.shape[1]
+    signal, length = to_model_channels(model, signal), signal.shape[1]
     whole = -(-(length + model.latency) // model.hop) * model.hop
     rows = torch.from_numpy(np.pad(signal.astype(np.float32), ((0, 0), (0, whole - length))))
     return rows.unflatten(0, (-1, model.channels))
 
 
-def as_heard(model: RAVE, signal: np.ndarray) -> np.ndarray:
+def to_model_channels(model: RAVE, signal: np.ndarray) -> np.ndarray:
     """A signal `(channels, T)` as a model takes it: for a stereo model in two channels, by `audio.folded`."""
     return signal if model.channels == 1 else audio.folded(signal.T, 2).T
 

@@ -9,7 +9,7 @@ from rich import print as show
 
 from rave_lite.data import audio, outputs, search_and_cut
 from rave_lite.errors import InputError
-from rave_lite.evaluation.reconstruct import Reconstruction, as_heard
+from rave_lite.evaluation.reconstruct import Reconstruction, to_model_channels
 from rave_lite.evaluation.recordings import known
 from rave_lite.layers import stream
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
@@ -60,7 +60,8 @@ def recording(model: RAVE, path: str | None, key: str) -> Sequence | None:
     if path is None:
         return None
     sound = audio.load(Path(path).expanduser(), model.sample_rate)
-    row = sequence(model, stream(model), sound.mean(0) if model.channels == 1 else as_heard(model, sound), Path(path).name)
+    sound = sound.mean(0) if model.channels == 1 else to_model_channels(model, sound)
+    row = sequence(model, stream(model), sound, Path(path).name)
     if key == "groove" and not row.strokes:
         raise InputError(f"{path} has no strokes to follow; say another", where=key)
     return row

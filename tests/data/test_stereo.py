@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from rave_lite.data import Windows, catalogue
-from rave_lite.data.augmentation import Swap
+from rave_lite.data.augmentation import Augmentation, Swap
 from rave_lite.data.augmentation.lookup import build_augmentation
 from tests.conftest import configured
 from tests.sounds import Memory, clip
@@ -88,3 +89,12 @@ def test_swap_turns_the_image_around_and_leaves_one_channel():
     x = np.arange(6.0).reshape(2, 3)
     assert Swap(1.0)(x, RATE, np.random.default_rng(0)).tolist() == [[3, 4, 5], [0, 1, 2]]
     assert Swap(1.0)(x[0], RATE, np.random.default_rng(0)).tolist() == [0, 1, 2]
+
+
+def test_swapped_windows_are_trained_on():
+    sound = np.random.default_rng(0).standard_normal((2, 3000)).astype(np.float32)
+    swap = Augmentation({"swap": Swap(1.0)}, sample_rate=RATE, channels=2)
+    windows = Windows([clip("x.wav", sound)], length=4096, sample_rate=RATE, gap=0.01,
+                      augmentation=swap)
+    assert windows[0].any()
+    assert torch.equal(windows[0], windows.recorded(0).flip(0))

@@ -83,7 +83,7 @@ class Swap:
         self.p = p
 
     def __call__(self, samples: np.ndarray, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
-        return samples[::-1] if samples.ndim == 2 else samples
+        return samples[::-1].copy() if samples.ndim == 2 else samples
 
 
 class Mute:
