@@ -47,6 +47,22 @@ def test_the_energy_distance_pulls_from_far_off_as_from_near():
     assert pull(500, "imq") < 1e-3 * pull(5, "imq")
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 1024), (3, 16, 333), (600, 16, 1)])
+def test_the_memory_of_the_penalty_is_bounded(shape):
+    # low_latency has 8192 frames in 8 windows of 131072 samples: a matrix of all pairs takes 1 GiB, and it takes seven
+    h = torch.randn(shape, requires_grad=True)
+    with torch.profiler.profile(profile_memory=True, acc_events=True) as profiler:
+        Wasserstein().penalty(h).backward()
+    assert max(event.cpu_memory_usage for event in profiler.events()) < 2**25
+
+
+def test_the_penalty_of_long_windows_is_that_of_all_frames():
+    torch.manual_seed(0)
+    h = torch.randn(8, 16, 256) * torch.linspace(0.2, 1.8, 256)  # quiet at first, loud at the end
+    some, every = Wasserstein().penalty(h), mmd(h.transpose(1, 2).flatten(0, 1), torch.randn(2048, 16), KERNELS["imq"])
+    assert float(some) == pytest.approx(float(every), rel=0.2)
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_equal_latents_have_a_finite_pull(kernel):
     h = torch.zeros(1, 16, 50, requires_grad=True)
