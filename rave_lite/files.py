@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from rave_lite.errors import InputError
 
 
@@ -32,6 +34,26 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # such as a file in place of the folder, reported above
             temporary.unlink()
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Holds a folder for this process: others that want it meanwhile get an InputError. A killed process holds nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", is_singleton=True)  # a notebook's own earlier run is no other process
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError("another process trains in this folder; wait for it, or choose another out= or name=",
+                         where=folder) from error
+    except (OSError, NotImplementedError):  # some network drives know no locks
+        pass
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:

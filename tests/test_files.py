@@ -1,11 +1,13 @@
 """A file is whole, the old one or the new one, whatever it is called; what goes wrong is said."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from rave_lite import InputError
-from rave_lite.files import replacing, short_name, write_json
+from rave_lite.files import exclusive, replacing, short_name, write_json
 
 
 @pytest.mark.parametrize("name", ["a.wav", "x" * 251 + ".wav", "鼓" * 83 + ".wav", ".hidden"])
@@ -47,3 +49,17 @@ def test_json_that_cannot_be_written_leaves_what_was_there(tmp_path):
 def test_names_are_cut_between_letters():
     assert short_name("鼓.wav") == "鼓.wav"
     assert short_name("鼓" * 80, 100) == "鼓" * 33
+
+
+def test_one_process_at_a_time_has_a_folder(tmp_path):
+    folder = tmp_path / "run"
+    holding = "import sys, time; from pathlib import Path; from rave_lite.files import exclusive\n" \
+              "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holding, folder], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="run: another process trains in this folder"), exclusive(folder):
+            pass
+        process.kill()
+    with exclusive(folder), exclusive(folder):  # what was killed holds nothing, and a process may enter twice
+        pass
+    assert not list(folder.iterdir())

@@ -1,5 +1,6 @@
 """Trains a model on a folder of recordings."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import rich
@@ -11,6 +12,7 @@ from rave_lite.cli.build import build_or_transfer, typed
 from rave_lite.data.augmentation.lookup import build_augmentation
 from rave_lite.data.module import Recordings
 from rave_lite.data.settings import load_training_catalogue
+from rave_lite.files import exclusive
 from rave_lite.training.bench import measure_validation, plan, probe
 from rave_lite.training.callbacks import Checkpoints
 from rave_lite.training.metric_logging import code_figures
@@ -22,6 +24,11 @@ from rave_lite.training.window import check_window
 
 def train(config: DictConfig, brief: bool = False) -> float:
     """Composes the parts, prints a plan (unless `brief`), and trains. Returns the lowest held-out distance so far."""
+    with exclusive(Path(config.out)) if rank_zero_only.rank == 0 else nullcontext():
+        return fit(config, brief)
+
+
+def fit(config: DictConfig, brief: bool) -> float:
     show, say = rank_zero_only(rich.print), rank_zero_only(print)
     saved = to_resume(config.resume, Path(config.out))
     if saved and config.resume == "auto" and saved.step >= (total := config.phase1.steps + config.phase2.steps):
