@@ -24,7 +24,7 @@ from rave_lite.training.window import check_window
 
 def train(config: DictConfig, brief: bool = False) -> float:
     """Composes the parts, prints a plan (unless `brief`), and trains. Returns the lowest held-out distance so far."""
-    with exclusive(Path(config.out)) if rank_zero_only.rank == 0 else nullcontext():
+    with exclusive(Path(config.out)) if getattr(rank_zero_only, "rank", 0) == 0 else nullcontext():
         return fit(config, brief)
 
 
