@@ -125,6 +125,7 @@ class StreamingEncoder(nn.Module):
     limit: Final[float] = AUDIO_LIMIT
     centre: Tensor
     directions: Tensor
+    middle: Tensor
     codes: Tensor
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
@@ -148,10 +149,13 @@ class StreamingEncoder(nn.Module):
         if self.quantiser is not None:
             self.quantiser.register_module("noise", nn.Identity())  # the decoder has it
         self.register_buffer("codes", torch.zeros(1, 0, 1, dtype=torch.int64), persistent=False)
-        self.register_buffer("centre", -rave.principal.directions @ rave.principal.mean, persistent=False)
-        turned = rave.principal.directions.clone() if self.quantiser is not None else torch.empty(0)
+        n, directions, mean = rave.image_size, rave.principal.directions, rave.principal.mean
+        self.image = rave.image_analysis
+        self.register_buffer("middle", mean[:n, None].clone(), persistent=False)
+        self.register_buffer("centre", -directions[n:, n:] @ mean[n:], persistent=False)
+        turned = directions[n:, n:].clone() if self.quantiser is not None else torch.empty(0)
         self.register_buffer("directions", turned, persistent=False)
-        self.latents = len(plan.regions)
+        self.latents, self.size = len(plan.regions), rave.latent.size
         plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activation=rave.encoder.activation,
                   bias=None if self.spherical or self.quantiser is not None else self.centre)
         self.arena = Arena(plan, batch_size, dtype)
@@ -165,21 +169,28 @@ class StreamingEncoder(nn.Module):
         p, dry = self.arena.fresh(views, self.latents).float(), self.arena.tapped(views, self.dry).view(frames.shape)
         if self.spherical:
             p = F.normalize(p, dim=2) + self.centre
+        p = p.permute(1, 2, 0)
         if self.quantiser is not None:
-            self.codes = self.quantiser.codes(p.permute(1, 2, 0))
-            return self.rotated(self.codes), dry.transpose(0, 1)
-        return p.permute(1, 2, 0), dry.transpose(0, 1)
+            self.codes = self.quantiser.codes(p)
+            p = self.rotated(self.codes)
+        if self.image is not None:
+            bands = self.arena.fresh(views, 1).permute(1, 2, 0)
+            p = torch.cat([self.image(bands) - self.middle, p[:, -self.size :]], 1)
+        return p, dry.transpose(0, 1)
 
     def rotated(self, codes: Tensor) -> Tensor:
+        """Codes to principal directions; those of the image, of which they do not tell, are at their mean."""
         if self.quantiser is None:
             return codes[:, :0].float()
         z = self.quantiser.from_codes(codes).transpose(1, 2)
-        return (z @ self.directions.t() + self.centre).transpose(1, 2)
+        p = (z @ self.directions.t() + self.centre).transpose(1, 2)
+        return F.pad(p, (0, 0, self.middle.shape[0], 0))
 
 
 class StreamingDecoder(nn.Module):
     """Principal directions to samples. See `StreamingCodec.decode`."""
 
+    middle: Tensor
     mean: Tensor
     directions: Tensor
     loud: Final[bool]
@@ -187,10 +198,11 @@ class StreamingDecoder(nn.Module):
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
         super().__init__()
-        plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, rave.channels * rave.pqmf.n_bands
-        self.size, self.narrow = rave.latent.size, dtype != torch.float32
-        self.register_buffer("mean", rave.principal.mean.clone(), persistent=False)
-        self.register_buffer("directions", rave.principal.directions.clone(), persistent=False)
+        plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, len(rave.decoder.band_gain)
+        self.size, self.narrow, n, self.image = rave.latent.size, dtype != torch.float32, rave.image_size, rave.image_synthesis
+        self.register_buffer("middle", rave.principal.mean[:n, None].clone(), persistent=False)
+        self.register_buffer("mean", rave.principal.mean[n:].clone(), persistent=False)
+        self.register_buffer("directions", rave.principal.directions[n:, n:].clone(), persistent=False)
         rate, x = 1, plan.region(rave.latent.decoder_channels, 1)
         x = plan.step(decoder.first, x, plan.region(rave.config["capacity"] * 2 ** len(decoder.stages), rate))
         for stage in decoder.stages:
@@ -215,7 +227,8 @@ class StreamingDecoder(nn.Module):
             self.plan_noise(plan, decoder, self.filter.reach, x)
         self.noise = BlockNoise(sources, gain, batch_size) if sources else None
         self.bands = len(plan.regions)
-        plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True),
+        both = rave.channels * rave.pqmf.n_bands
+        plan.step(rave.pqmf.synthesis, plan.region(both, rate, wide=True), plan.region(both, rate, wide=True),
                   parts=self.channels)
         self.arena = Arena(plan, batch_size, dtype)
 
@@ -238,11 +251,11 @@ class StreamingDecoder(nn.Module):
         views = self.arena.start(frames, streams, p)
         x = self.arena.fresh(views, 0)
         latents = x[..., : self.size].flatten(0, 1)
-        rows = p.permute(2, 0, 1).flatten(0, 1)
+        rows = p[:, self.middle.shape[0] :].permute(2, 0, 1).flatten(0, 1)
         if self.narrow:
-            latents.copy_(torch.addmm(self.mean, rows, self.directions[: p.shape[1]]))
+            latents.copy_(torch.addmm(self.mean, rows, self.directions[: rows.shape[1]]))
         else:
-            torch.addmm(self.mean, rows, self.directions[: p.shape[1]], out=latents)
+            torch.addmm(self.mean, rows, self.directions[: rows.shape[1]], out=latents)
         if self.noise is not None:
             targets = [x[..., self.size :]] if self.latent_noise else []
             if self.filter is not None:
@@ -260,10 +273,14 @@ class StreamingDecoder(nn.Module):
             self.filter(self.arena.fresh(views, self.amplitude), self.arena.tapped(views, self.late_noise),
                         self.arena.fresh(views, self.filtered))
             y = y + self.arena.tapped(views, self.late_filtered)
-        if self.loud:
-            self.arena.fresh(views, self.bands).copy_(y)
+        bands = self.arena.fresh(views, self.bands)
+        if self.image is not None:
+            middle = (y if self.loud else torch.tanh(y)).float().permute(1, 2, 0)
+            bands.copy_(self.image(middle, p[:, : self.middle.shape[0]] + self.middle).permute(2, 0, 1))
+        elif self.loud:
+            bands.copy_(y)
         else:
-            torch.tanh(y, out=self.arena.fresh(views, self.bands))
+            torch.tanh(y, out=bands)
         self.arena.finish(views)
         sound = self.arena.fresh(views, self.bands + 1)
         return sound.view(sound.shape[0], streams * self.channels, -1).transpose(0, 1)

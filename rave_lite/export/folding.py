@@ -15,7 +15,7 @@ from rave_lite.model.encoder import StridedStage
 def fold(rave: Any) -> None:
     """Fold into the products of a streaming model what is linear next to them.
 
-    The rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the scale of a batch
+    The mean of two channels, the rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the scale of a batch
     normalisation, the release's signs.
     """
     for conv, norm in normalised_products(rave):
@@ -23,8 +23,11 @@ def fold(rave: Any) -> None:
     for activation, conv in activated_products(rave):
         if isinstance(activation, Snake):
             conv.product.weight /= activation.log_alpha.exp().repeat(conv.product.in_features // len(activation.log_alpha))
-    last, waveform = rave.encoder.last, rave.decoder.waveform
-    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else rave.principal.directions
+    first, last, waveform, n = rave.encoder.first, rave.encoder.last, rave.decoder.waveform, rave.image_size
+    if n:  # reads both channels, of which the network has the mean
+        both = (first.product.weight / 2).unflatten(1, (first.span, -1)).repeat(1, 1, 2).flatten(1)
+        first.product.weight, first.product.in_features = nn.Parameter(both, requires_grad=False), both.shape[1]
+    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else rave.principal.directions[n:, n:]
     rotated = turned @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
     waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit

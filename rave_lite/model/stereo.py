@@ -1,0 +1,70 @@
+"""Parametric stereo: the image of two channels in two latents, which the network neither learns nor needs to know."""
+
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rave_lite.layers import CausalPad
+
+IMAGE = 2  # latents: place and width
+WINDOW = 1024  # samples: over which the image is measured at least
+RAMP = 128  # samples: over which it moves
+DECORRELATION = 384  # samples: by which the middle is late where it stands for what left and right do not share
+MIN_POWER = 1e-8  # of both channels, -80 dBFS: the image of quieter sounds is in the middle
+MIN_MIDDLE = 0.1  # share of the power that is in the middle: no gain is higher where left and right cancel there
+
+
+class ImageAnalysis(nn.Module):
+    """The image of both channels' bands `(B, 2 * n_bands, T) -> (B, 2, T / rate)`, in the latents place and width.
+
+    With the powers of both channels, l and r, and their product c, all over one latent frame or `WINDOW` samples, the place
+    is (r - l) / (r + l): -1 is left, 0 the middle, 1 right. The width is 1 - 2c / (r + l): 0 is the same on both sides, 1
+    has nothing in common, 2 differs in sign alone. Silence has neither.
+
+    `rate`: band samples per latent frame; `delay`: latent frames by which those of the encoder are late.
+    """
+
+    def __init__(self, n_bands: int, rate: int, delay: int):
+        super().__init__()
+        self.rate, self.window = rate, max(rate, WINDOW // n_bands)
+        self.floor = MIN_POWER * n_bands * self.window
+        self.past = CausalPad(3, self.window - rate)
+        self.late = CausalPad(IMAGE, delay)
+
+    def forward(self, bands: Tensor) -> Tensor:
+        left, right = bands.chunk(2, 1)
+        powers = torch.stack([(right - left) * (right + left), (right - left).square(), left.square() + right.square()], 1)
+        sums = self.past(powers.sum(2)).unfold(2, self.window, self.rate).sum(3)
+        return self.late(sums[:, :2] / (sums[:, 2:] + self.floor))[..., : sums.shape[2]]
+
+
+class ImageSynthesis(nn.Module):
+    """Spreads the middle. Bands `(B, n_bands, T)` and image `(B, 2, T / rate)` to both channels' `(B, 2 * n_bands, T)`.
+
+    Their mean is the middle itself. The difference is predicted from it (Breebaart et al., Parametric Coding of Stereo
+    Audio, EURASIP JASP 2005, with a delay for what cannot be: as its decorrelator for high bands), so that powers
+    and correlation are the image's. An image that no sound has is moved onto the nearest direction that one has.
+
+    `late`: band samples by which the middle is later than the latent frames.
+    """
+
+    least: Final[float] = 2 * MIN_MIDDLE
+
+    def __init__(self, n_bands: int, rate: int, late: int):
+        super().__init__()
+        self.rate, self.ramp, self.delay = rate, max(1, RAMP // n_bands), max(1, DECORRELATION // n_bands)
+        self.image = CausalPad(IMAGE, self.ramp - 1 + late)
+        self.middle = CausalPad(n_bands, self.delay)
+
+    def forward(self, middle: Tensor, image: Tensor) -> Tensor:
+        frames = self.image(image.repeat_interleave(self.rate, 2))[..., : middle.shape[2] + self.ramp - 1]
+        place, width = F.avg_pool1d(frames, self.ramp, 1).chunk(2, 1)
+        common = 1 - width
+        length = (place.square() + common.square()).sqrt().clamp_min(1)
+        place, common = place / length, common / length
+        own = (1 - place.square() - common.square()).clamp_min(0).sqrt()
+        delayed = self.middle(middle)[..., : middle.shape[2]]
+        side = (place * middle + own * delayed) / (1 + common).clamp_min(self.least)
+        return torch.cat([middle - side, middle + side], 1)
