@@ -30,12 +30,12 @@ MIN_BAND_LEVEL = 1e-4  # relative to the level of all bands, for empty bands
 class RAVE(nn.Module):
     """RAVE v2 (Caillon and Esling, arXiv 2111.05011). `(B, channels, T) -> (B, channels, T)`, T a multiple of `hop`.
 
-    `channels`: 1, or 2. `stereo`: how the network has two, "parametric": the mean of both, beside which the image is in two
-    latents of its own, the first ones; or "bands": those of both, as in earlier versions. `hop`: samples per latent frame; `latency`: samples by which the
-    output trails the input; `receptive_field`: samples back from an output sample to the earliest input it depends on.
-    `alignment`: "causal" needs no future input, "centered"
-    delays the output for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite
-    import). `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
+    `channels`: 1, or 2. `stereo`: what the network has of two channels. "parametric": their mean, beside which place and
+    width are the first two latents; "bands": both, as in earlier versions. `hop`: samples per latent frame; `latency`:
+    samples by which the output trails the input; `receptive_field`: samples back from an output sample to the earliest
+    input it depends on. `alignment`: "causal" needs no future input, "centered" delays the output
+    for symmetric windows, "release-causal" and "release-centered" are the public release's (rave-lite import).
+    `sample_rate`: Hz. `attenuation`: of the filter bank, dB; `bank`: further arguments of `PQMF`. `latent`:
     `{"name": one of LATENTS, ...its arguments}`; `encoder`, `decoder`: likewise, of ENCODERS and DECODERS;
     `noise`: arguments of `NoiseSynth`, or None. `activation`: of the whole network, "leaky_relu" or "snake"; "snake_between"
     leaves leaky ReLU in the residual units. `adaptive_norm`: whether those begin with `AdaptiveNorm`. `limit`: bound of the
