@@ -117,8 +117,10 @@ class RAVE(nn.Module):
         memory, rate = _memory([self.encoder, self.decoder.first, self.decoder.stages], self.pqmf.n_bands)
         memory += max(_memory([b], rate)[0] for b in branches)
         if self.image_analysis is not None and self.image_synthesis is not None:
-            image = self.image_analysis.past.length + self.image_synthesis.ramp - 1 + self.decoder.delay
-            memory = self.pqmf.n_bands * max(image, memory // self.pqmf.n_bands + self.image_synthesis.delay)
+            spread, n_bands = self.image_synthesis, self.pqmf.n_bands
+            image = self.image_analysis.past.length + self.decoder.delay
+            apart = memory // n_bands + spread.delay + spread.energies.length
+            memory = n_bands * (max(image, apart) + spread.ramp - 1)
         return 2 * self.pqmf.delay + memory + self.hop - 1
 
     @torch.jit.unused

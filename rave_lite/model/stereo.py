@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from rave_lite.layers import CausalPad
 
 IMAGE = 2  # latents: place and width
-WINDOW = 1024  # samples: over which the image is measured at least
-RAMP = 128  # samples: over which it moves
-DECORRELATION = 384  # samples: by which the middle is late where it stands for what left and right do not share
+WINDOW = 512  # samples: over which the image is measured at least
+RAMP = 64  # samples: over which it moves
+DECORRELATION = 192  # samples: by which the middle is late where it stands for what left and right do not share
 MIN_POWER = 1e-8  # of both channels, -80 dBFS: the image of quieter sounds is in the middle
-MIN_MIDDLE = 0.1  # share of the power that is in the middle: no gain is higher where left and right cancel there
+MIN_ENERGY = 1e-9  # of the middle in that time: below, nothing is heard
+MAX_GAIN = 2.0  # of what is not in the middle: at an attack there is none yet
+MIN_MIDDLE = 0.05  # share of the power that is in the middle: no gain is higher where left and right cancel there
 
 
 class ImageAnalysis(nn.Module):
@@ -43,28 +45,44 @@ class ImageAnalysis(nn.Module):
 class ImageSynthesis(nn.Module):
     """Spreads the middle. Bands `(B, n_bands, T)` and image `(B, 2, T / rate)` to both channels' `(B, 2 * n_bands, T)`.
 
-    Their mean is the middle itself. The difference is predicted from it (Breebaart et al., Parametric Coding of Stereo
-    Audio, EURASIP JASP 2005, with a delay for what cannot be: as its decorrelator for high bands), so that powers
-    and correlation are the image's. An image that no sound has is moved onto the nearest direction that one has.
+    Their mean is the middle itself. Half their difference is the middle times a gain, and what has nothing in common with
+    the middle: itself, delayed, less what it shares with it, at its level in the last latent frame or `WINDOW` samples
+    (after Breebaart et al., Parametric Coding of Stereo Audio, EURASIP JASP 2005). So powers and correlation are those of
+    the image. An image that no sound has is moved onto the nearest direction that one has.
 
     `late`: band samples by which the middle is later than the latent frames.
     """
 
-    least: Final[float] = 2 * MIN_MIDDLE
+    least: Final[float] = 2 * MIN_MIDDLE - 1
+    most: Final[float] = MAX_GAIN
+    floor: Final[float] = MIN_ENERGY
 
     def __init__(self, n_bands: int, rate: int, late: int):
         super().__init__()
-        self.rate, self.ramp, self.delay = rate, max(1, RAMP // n_bands), max(1, DECORRELATION // n_bands)
+        self.rate, self.window, self.ramp = rate, max(rate, WINDOW // n_bands), max(1, RAMP // n_bands)
+        self.delay = max(1, DECORRELATION // n_bands)
         self.image = CausalPad(IMAGE, self.ramp - 1 + late)
         self.middle = CausalPad(n_bands, self.delay)
+        self.energies = CausalPad(3, self.window - rate)
+        self.settings = CausalPad(2, self.ramp - 1)
 
     def forward(self, middle: Tensor, image: Tensor) -> Tensor:
         frames = self.image(image.repeat_interleave(self.rate, 2))[..., : middle.shape[2] + self.ramp - 1]
         place, width = F.avg_pool1d(frames, self.ramp, 1).chunk(2, 1)
         common = 1 - width
         length = (place.square() + common.square()).sqrt().clamp_min(1)
-        place, common = place / length, common / length
-        own = (1 - place.square() - common.square()).clamp_min(0).sqrt()
+        place, common = place / length, (common / length).clamp_min(self.least)
+        apart = (1 - place.square() - common.square()).clamp_min(0).sqrt()
         delayed = self.middle(middle)[..., : middle.shape[2]]
-        side = (place * middle + own * delayed) / (1 + common).clamp_min(self.least)
+        share, gain = self.decorrelation(middle, delayed).chunk(2, 1)
+        side = (place * middle + apart * gain * (delayed - share * middle)) / (1 + common)
         return torch.cat([middle - side, middle + side], 1)
+
+    def decorrelation(self, middle: Tensor, delayed: Tensor) -> Tensor:
+        """How much of the middle is in the delayed one, and the gain of the rest, `(B, 2, T)`."""
+        energies = torch.stack([(middle * delayed).sum(1), middle.square().sum(1), delayed.square().sum(1)], 1)
+        product, power, other = self.energies(energies).unfold(2, self.window, self.rate).sum(3).chunk(3, 1)
+        share = product / (power + self.floor)
+        rest = (other - share * product).clamp_min(0) + self.floor
+        settings = torch.cat([share, ((power + self.floor) / rest).sqrt().clamp_max(self.most)], 1)
+        return F.avg_pool1d(self.settings(settings.repeat_interleave(self.rate, 2)), self.ramp, 1)
