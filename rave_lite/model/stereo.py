@@ -61,28 +61,27 @@ class ImageSynthesis(nn.Module):
         super().__init__()
         self.rate, self.window, self.ramp = rate, max(rate, WINDOW // n_bands), max(1, RAMP // n_bands)
         self.delay = max(1, DECORRELATION // n_bands)
-        self.image = CausalPad(IMAGE, self.ramp - 1 + late)
+        self.late = CausalPad(IMAGE, late)
         self.middle = CausalPad(n_bands, self.delay)
         self.energies = CausalPad(3, self.window - rate)
-        self.settings = CausalPad(2, self.ramp - 1)
+        self.settings = CausalPad(IMAGE + 2, self.ramp - 1)
 
     def forward(self, middle: Tensor, image: Tensor) -> Tensor:
-        frames = self.image(image.repeat_interleave(self.rate, 2))[..., : middle.shape[2] + self.ramp - 1]
-        place, width = F.avg_pool1d(frames, self.ramp, 1).chunk(2, 1)
+        image = self.late(image.repeat_interleave(self.rate, 2))[..., : middle.shape[2]]
+        delayed = self.middle(middle)[..., : middle.shape[2]]
+        steps = torch.cat([image, self.decorrelation(middle, delayed).repeat_interleave(self.rate, 2)], 1)
+        place, width, share, gain = F.avg_pool1d(self.settings(steps), self.ramp, 1).chunk(4, 1)
         common = 1 - width
         length = (place.square() + common.square()).sqrt().clamp_min(1)
         place, common = place / length, (common / length).clamp_min(self.least)
         apart = (1 - place.square() - common.square()).clamp_min(0).sqrt()
-        delayed = self.middle(middle)[..., : middle.shape[2]]
-        share, gain = self.decorrelation(middle, delayed).chunk(2, 1)
         side = (place * middle + apart * gain * (delayed - share * middle)) / (1 + common)
         return torch.cat([middle - side, middle + side], 1)
 
     def decorrelation(self, middle: Tensor, delayed: Tensor) -> Tensor:
-        """How much of the middle is in the delayed one, and the gain of the rest, `(B, 2, T)`."""
+        """How much of the middle is in the delayed one, and the gain of the rest, `(B, 2, T / rate)`."""
         energies = torch.stack([(middle * delayed).sum(1), middle.square().sum(1), delayed.square().sum(1)], 1)
         product, power, other = self.energies(energies).unfold(2, self.window, self.rate).sum(3).chunk(3, 1)
         share = product / (power + self.floor)
         rest = (other - share * product).clamp_min(0) + self.floor
-        settings = torch.cat([share, ((power + self.floor) / rest).sqrt().clamp_max(self.most)], 1)
-        return F.avg_pool1d(self.settings(settings.repeat_interleave(self.rate, 2)), self.ramp, 1)
+        return torch.cat([share, ((power + self.floor) / rest).sqrt().clamp_max(self.most)], 1)
