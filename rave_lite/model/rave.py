@@ -118,8 +118,8 @@ class RAVE(nn.Module):
         memory += max(_memory([b], rate)[0] for b in branches)
         if self.image_analysis is not None and self.image_synthesis is not None:
             spread, n_bands = self.image_synthesis, self.pqmf.n_bands
-            image = self.image_analysis.past.length + self.decoder.delay
-            apart = memory // n_bands + spread.delay + spread.energies.length
+            image = self.image_analysis.powers.past.length + self.decoder.delay
+            apart = memory // n_bands + spread.delay + spread.powers.past.length
             memory = n_bands * (max(image, apart) + spread.ramp - 1)
         return 2 * self.pqmf.delay + memory + self.hop - 1
 

@@ -18,6 +18,23 @@ MAX_GAIN = 2.0  # of what is not in the middle: at an attack there is none yet
 MIN_MIDDLE = 0.05  # share of the power that is in the middle: no gain is higher where left and right cancel there
 
 
+class Powers(nn.Module):
+    """Powers and product of two signals' bands, `(B, 2 * n_bands, T) -> (4, B, T / rate)`: first, both, both, second.
+
+    Over a frame of `rate` band samples, or over `WINDOW` samples that end with it.
+    """
+
+    def __init__(self, n_bands: int, rate: int):
+        super().__init__()
+        self.rate, self.window = rate, max(rate, WINDOW // n_bands)
+        self.past = CausalPad(2 * n_bands, self.window - rate)
+
+    def forward(self, bands: Tensor) -> Tensor:
+        frames = self.past(bands).unfold(2, self.window, self.rate).unflatten(1, [2, -1])
+        rows = frames.permute(0, 3, 1, 2, 4).flatten(3)  # (B, T / rate, 2, n_bands * window)
+        return torch.matmul(rows, rows.transpose(2, 3)).flatten(2).permute(2, 0, 1)
+
+
 class ImageAnalysis(nn.Module):
     """The image of both channels' bands `(B, 2 * n_bands, T) -> (B, 2, T / rate)`, in the latents place and width.
 
@@ -30,16 +47,15 @@ class ImageAnalysis(nn.Module):
 
     def __init__(self, n_bands: int, rate: int, delay: int):
         super().__init__()
-        self.rate, self.window = rate, max(rate, WINDOW // n_bands)
-        self.floor = MIN_POWER * n_bands * self.window
-        self.past = CausalPad(3, self.window - rate)
+        self.powers = Powers(n_bands, rate)
+        self.floor = MIN_POWER * n_bands * self.powers.window
         self.late = CausalPad(IMAGE, delay)
 
     def forward(self, bands: Tensor) -> Tensor:
-        left, right = bands.chunk(2, 1)
-        powers = torch.stack([(right - left) * (right + left), (right - left).square(), left.square() + right.square()], 1)
-        sums = self.past(powers.sum(2)).unfold(2, self.window, self.rate).sum(3)
-        return self.late(sums[:, :2] / (sums[:, 2:] + self.floor))[..., : sums.shape[2]]
+        left, both, _, right = self.powers(bands).unbind()
+        total = left + right
+        image = torch.stack([right - left, total - 2 * both], 1) / (total + self.floor).unsqueeze(1)
+        return self.late(image)[..., : image.shape[2]]
 
 
 class ImageSynthesis(nn.Module):
@@ -59,11 +75,10 @@ class ImageSynthesis(nn.Module):
 
     def __init__(self, n_bands: int, rate: int, late: int):
         super().__init__()
-        self.rate, self.window, self.ramp = rate, max(rate, WINDOW // n_bands), max(1, RAMP // n_bands)
-        self.delay = max(1, DECORRELATION // n_bands)
+        self.rate, self.ramp, self.delay = rate, max(1, RAMP // n_bands), max(1, DECORRELATION // n_bands)
         self.late = CausalPad(IMAGE, late)
         self.middle = CausalPad(n_bands, self.delay)
-        self.energies = CausalPad(3, self.window - rate)
+        self.powers = Powers(n_bands, rate)
         self.settings = CausalPad(IMAGE + 2, self.ramp - 1)
 
     def forward(self, middle: Tensor, image: Tensor) -> Tensor:
@@ -72,16 +87,16 @@ class ImageSynthesis(nn.Module):
         steps = torch.cat([image, self.decorrelation(middle, delayed).repeat_interleave(self.rate, 2)], 1)
         place, width, share, gain = F.avg_pool1d(self.settings(steps), self.ramp, 1).chunk(4, 1)
         common = 1 - width
-        length = (place.square() + common.square()).sqrt().clamp_min(1)
+        length = torch.hypot(place, common).clamp_min(1)
         place, common = place / length, (common / length).clamp_min(self.least)
-        apart = (1 - place.square() - common.square()).clamp_min(0).sqrt()
-        side = (place * middle + apart * gain * (delayed - share * middle)) / (1 + common)
+        apart = gain * (1 - place * place - common * common).clamp_min(0).sqrt()
+        side = torch.addcmul((place - apart * share) * middle, apart, delayed) / (1 + common)
         return torch.cat([middle - side, middle + side], 1)
 
     def decorrelation(self, middle: Tensor, delayed: Tensor) -> Tensor:
         """How much of the middle is in the delayed one, and the gain of the rest, `(B, 2, T / rate)`."""
-        energies = torch.stack([(middle * delayed).sum(1), middle.square().sum(1), delayed.square().sum(1)], 1)
-        product, power, other = self.energies(energies).unfold(2, self.window, self.rate).sum(3).chunk(3, 1)
-        share = product / (power + self.floor)
-        rest = (other - share * product).clamp_min(0) + self.floor
-        return torch.cat([share, ((power + self.floor) / rest).sqrt().clamp_max(self.most)], 1)
+        power, both, _, other = self.powers(torch.cat([middle, delayed], 1)).unbind()
+        power = power + self.floor
+        share = both / power
+        rest = (other - share * both).clamp_min(0) + self.floor
+        return torch.stack([share, (power / rest).sqrt().clamp_max(self.most)], 1)
