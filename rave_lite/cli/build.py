@@ -45,7 +45,7 @@ def build_or_transfer(config: DictConfig, overrides: list[str], resumed: Checkpo
     that concern the model win. Raises InputError for another kind of latent, and where no base fits.
     """
     then = OmegaConf.create({"model": resumed.architecture, "latent": resumed.architecture["latent"]} if resumed else {})
-    for key in ("model.limit", "model.adaptive_norm", "latent.lookup"):  # which another version may have had otherwise
+    for key in ("model.limit", "model.adaptive_norm", "model.stereo", "latent.lookup"):  # other versions may differ
         value = OmegaConf.select(then, key)
         if value is not None and not any(override.lstrip("+").startswith(f"{key}=") for override in overrides):
             OmegaConf.update(config, key, value)

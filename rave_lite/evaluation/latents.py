@@ -24,8 +24,8 @@ def measure(model: RAVE, windows: Windows, seconds: float = 30.0) -> None:
 
 
 def carrying(model: RAVE) -> int:
-    """Number of audible principal directions: those with at least a ten-thousandth of the variance."""
-    return int((model.principal.shares() >= INAUDIBLE_VARIANCE_SHARE).sum())
+    """Number of audible directions: a stereo model's image, and those with at least a ten-thousandth of the variance."""
+    return model.image_size + int((model.principal.shares()[model.image_size :] >= INAUDIBLE_VARIANCE_SHARE).sum())
 
 
 @torch.no_grad()

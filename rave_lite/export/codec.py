@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.export.arena import Arena
-from rave_lite.export.folding import fold, normalised_products, shift
+from rave_lite.export.folding import fold, latent_parts, normalised_products, shift
 from rave_lite.export.noise import BlockNoise, NoiseFilter
 from rave_lite.export.plan import Plan, Region, length
 from rave_lite.export.precision import lower_precision
@@ -125,6 +125,7 @@ class StreamingEncoder(nn.Module):
     limit: Final[float] = AUDIO_LIMIT
     centre: Tensor
     directions: Tensor
+    image_mean: Tensor
     codes: Tensor
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
@@ -134,9 +135,8 @@ class StreamingEncoder(nn.Module):
         samples, bands = (plan.region(self.channels * self.n_bands, rate, wide=True) for _ in range(2))
         self.dry = plan.tap(samples, dry_delay // self.n_bands)
         plan.step(rave.pqmf.analysis, samples, bands, parts=self.channels)
-        shifts = {conv: shift(norm) for conv, norm in normalised_products(rave)}
-        x = plan.step(rave.encoder.first, bands, plan.region(rave.config["capacity"], rate),
-                      bias=shifts.get(rave.encoder.first))
+        shifts, first = {conv: shift(norm) for conv, norm in normalised_products(rave)}, rave.encoder.first
+        x = plan.step(first, bands, plan.region(rave.config["capacity"], rate), bias=shifts.get(first))
         for stage in rave.encoder.stages:
             if not isinstance(stage, StridedStage):
                 x = plan.units(stage.units, x)
@@ -147,11 +147,11 @@ class StreamingEncoder(nn.Module):
         self.quantiser: Any = copy.deepcopy(rave.latent) if isinstance(rave.latent, Discrete) else None
         if self.quantiser is not None:
             self.quantiser.register_module("noise", nn.Identity())  # the decoder has it
-        self.register_buffer("codes", torch.zeros(1, 0, 1, dtype=torch.int64), persistent=False)
-        self.register_buffer("centre", -rave.principal.directions @ rave.principal.mean, persistent=False)
-        turned = rave.principal.directions.clone() if self.quantiser is not None else torch.empty(0)
-        self.register_buffer("directions", turned, persistent=False)
-        self.latents = len(plan.regions)
+        self.image, (image, mean, directions) = rave.image_analysis, latent_parts(rave)
+        for name, value in {"codes": torch.zeros(1, 0, 1, dtype=torch.int64), "image_mean": image, "directions": directions,
+                            "centre": -directions @ mean}.items():
+            self.register_buffer(name, value, persistent=False)
+        self.latents, self.size = len(plan.regions), rave.latent.size
         plan.step(rave.encoder.last, x, plan.region(rave.latent.size, rate), activation=rave.encoder.activation,
                   bias=None if self.spherical or self.quantiser is not None else self.centre)
         self.arena = Arena(plan, batch_size, dtype)
@@ -165,21 +165,28 @@ class StreamingEncoder(nn.Module):
         p, dry = self.arena.fresh(views, self.latents).float(), self.arena.tapped(views, self.dry).view(frames.shape)
         if self.spherical:
             p = F.normalize(p, dim=2) + self.centre
+        p = p.permute(1, 2, 0)
         if self.quantiser is not None:
-            self.codes = self.quantiser.codes(p.permute(1, 2, 0))
-            return self.rotated(self.codes), dry.transpose(0, 1)
-        return p.permute(1, 2, 0), dry.transpose(0, 1)
+            self.codes = self.quantiser.codes(p)
+            p = self.rotated(self.codes)
+        if self.image is not None:
+            image = self.image(self.arena.fresh(views, 1).permute(1, 2, 0)) - self.image_mean
+            p = torch.cat([image, p[:, -self.size :]], 1)
+        return p, dry.transpose(0, 1)
 
     def rotated(self, codes: Tensor) -> Tensor:
+        """Codes to principal directions; those of the image, of which they do not tell, are at their mean."""
         if self.quantiser is None:
             return codes[:, :0].float()
         z = self.quantiser.from_codes(codes).transpose(1, 2)
-        return (z @ self.directions.t() + self.centre).transpose(1, 2)
+        p = (z @ self.directions.t() + self.centre).transpose(1, 2)
+        return F.pad(p, (0, 0, self.image_mean.shape[0], 0))
 
 
 class StreamingDecoder(nn.Module):
     """Principal directions to samples. See `StreamingCodec.decode`."""
 
+    image_mean: Tensor
     mean: Tensor
     directions: Tensor
     loud: Final[bool]
@@ -187,10 +194,10 @@ class StreamingDecoder(nn.Module):
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
         super().__init__()
-        plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, rave.channels * rave.pqmf.n_bands
-        self.size, self.narrow = rave.latent.size, dtype != torch.float32
-        self.register_buffer("mean", rave.principal.mean.clone(), persistent=False)
-        self.register_buffer("directions", rave.principal.directions.clone(), persistent=False)
+        plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, len(rave.decoder.band_gain)
+        self.size, self.narrow, self.image = rave.latent.size, dtype != torch.float32, rave.image_synthesis
+        for name, value in zip(("image_mean", "mean", "directions"), latent_parts(rave), strict=True):
+            self.register_buffer(name, value, persistent=False)
         rate, x = 1, plan.region(rave.latent.decoder_channels, 1)
         x = plan.step(decoder.first, x, plan.region(rave.config["capacity"] * 2 ** len(decoder.stages), rate))
         for stage in decoder.stages:
@@ -215,8 +222,8 @@ class StreamingDecoder(nn.Module):
             self.plan_noise(plan, decoder, self.filter.reach, x)
         self.noise = BlockNoise(sources, gain, batch_size) if sources else None
         self.bands = len(plan.regions)
-        plan.step(rave.pqmf.synthesis, plan.region(n_bands, rate, wide=True), plan.region(n_bands, rate, wide=True),
-                  parts=self.channels)
+        bands, sound = (plan.region(self.channels * rave.pqmf.n_bands, rate, wide=True) for _ in range(2))
+        plan.step(rave.pqmf.synthesis, bands, sound, parts=self.channels)
         self.arena = Arena(plan, batch_size, dtype)
 
     @torch.jit.unused
@@ -238,11 +245,11 @@ class StreamingDecoder(nn.Module):
         views = self.arena.start(frames, streams, p)
         x = self.arena.fresh(views, 0)
         latents = x[..., : self.size].flatten(0, 1)
-        rows = p.permute(2, 0, 1).flatten(0, 1)
+        rows = p[:, self.image_mean.shape[0] :].permute(2, 0, 1).flatten(0, 1)
         if self.narrow:
-            latents.copy_(torch.addmm(self.mean, rows, self.directions[: p.shape[1]]))
+            latents.copy_(torch.addmm(self.mean, rows, self.directions[: rows.shape[1]]))
         else:
-            torch.addmm(self.mean, rows, self.directions[: p.shape[1]], out=latents)
+            torch.addmm(self.mean, rows, self.directions[: rows.shape[1]], out=latents)
         if self.noise is not None:
             targets = [x[..., self.size :]] if self.latent_noise else []
             if self.filter is not None:
@@ -260,10 +267,14 @@ class StreamingDecoder(nn.Module):
             self.filter(self.arena.fresh(views, self.amplitude), self.arena.tapped(views, self.late_noise),
                         self.arena.fresh(views, self.filtered))
             y = y + self.arena.tapped(views, self.late_filtered)
-        if self.loud:
-            self.arena.fresh(views, self.bands).copy_(y)
+        bands = self.arena.fresh(views, self.bands)
+        if self.image is not None:
+            middle = (y if self.loud else torch.tanh(y)).float().permute(1, 2, 0)
+            bands.copy_(self.image(middle, p[:, : self.image_mean.shape[0]] + self.image_mean).permute(2, 0, 1))
+        elif self.loud:
+            bands.copy_(y)
         else:
-            torch.tanh(y, out=self.arena.fresh(views, self.bands))
+            torch.tanh(y, out=bands)
         self.arena.finish(views)
         sound = self.arena.fresh(views, self.bands + 1)
         return sound.view(sound.shape[0], streams * self.channels, -1).transpose(0, 1)

@@ -15,16 +15,19 @@ from rave_lite.model.encoder import StridedStage
 def fold(rave: Any) -> None:
     """Fold into the products of a streaming model what is linear next to them.
 
-    The rotation onto principal directions, the bands' gains and limit, Snake's division by alpha, the scale of a batch
-    normalisation, the release's signs.
+    The mean of two channels, the rotation onto principal directions, the bands' gains and limit, Snake's division by alpha,
+    the scale of a batch normalisation, the release's signs.
     """
     for conv, norm in normalised_products(rave):
         conv.product.weight *= scale(norm).unsqueeze(1)
     for activation, conv in activated_products(rave):
         if isinstance(activation, Snake):
             conv.product.weight /= activation.log_alpha.exp().repeat(conv.product.in_features // len(activation.log_alpha))
-    last, waveform = rave.encoder.last, rave.decoder.waveform
-    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else rave.principal.directions
+    first, last, waveform = rave.encoder.first, rave.encoder.last, rave.decoder.waveform
+    if rave.image_size:  # reads both channels, of which the network has the mean
+        both = (first.product.weight / 2).unflatten(1, (first.span, -1)).repeat(1, 1, 2).flatten(1)
+        first.product.weight, first.product.in_features = nn.Parameter(both, requires_grad=False), both.shape[1]
+    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else latent_parts(rave)[2]
     rotated = turned @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
     waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit
@@ -39,6 +42,12 @@ def fold(rave: Any) -> None:
         signs = torch.cat([(first, second)[(i + 1 - kernel) % 2] for i in range(kernel + 1)]).T
         pair = torch.cat([F.pad(weight, (0, bank.n_bands)), F.pad(weight, (bank.n_bands, 0))]) * signs
         bank.synthesis = MatrixConv(pair, bank.synthesis.past, kernel_size=kernel + 1, stride=2, ratio=2 * bank.n_bands)
+
+
+def latent_parts(rave: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of the image `(image_size, 1)`, and mean and directions of the other latents."""
+    n, mean, directions = rave.image_size, rave.principal.mean, rave.principal.directions
+    return mean[:n, None].clone(), mean[n:].clone(), directions[n:, n:].clone()
 
 
 def normalised_products(rave: Any) -> Iterator[tuple[Any, nn.BatchNorm1d]]:

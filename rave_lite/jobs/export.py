@@ -17,7 +17,7 @@ from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.prior.file import load as load_prior
 from rave_lite.runs import checkpoint_file, run_folder
 
-MAX_LATENTS = 16  # of the file, unless latent_size= asks for more: a patch has no use for more inlets
+MAX_LATENTS = 16  # of the file, beside the image, unless latent_size= asks for more: a patch has no use for more inlets
 
 
 def export(config: DictConfig) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def export(config: DictConfig) -> dict[str, Any]:
     model = RAVE.from_checkpoint(checkpoint)
     out = Path(config.out).expanduser() if config.out else run_folder(path) / f"{checkpoint.settings['name']}.ts"
     prior, figures = load_prior(config.prior, model) if config.prior else (None, None)
+    latents = config.latent_size or min(MAX_LATENTS + model.image_size, model.latent_size)
     live = Live(model, batch_size=config.batch_size, channels=config.channels, sample_rate=config.sample_rate,
-                latent_size=config.latent_size or min(MAX_LATENTS, model.latent_size), precision=config.precision,
-                prior=prior)
+                latent_size=latents, precision=config.precision, prior=prior)
     for warning in name_warnings(out.stem) + warnings(live, model, checkpoint):
         print(warning, file=sys.stderr)
     card = describe(live, model, checkpoint, config.license, __version__)

@@ -19,7 +19,7 @@ LARGEST = 1e4  # a latent further from silence is an error, and must not spoil t
 class SourceMoments(nn.Module):
     """Mean and deviation of a player's latents along each principal direction, and the map onto the training set's.
 
-    The mean becomes the training set's, the deviation half of its.
+    The mean becomes the training set's, the deviation half of its; a stereo model's image stays as it is.
 
     Frames of silence do not count, and stay silent. All streams share one set of moments, in buffers that are written in
     place and not saved. `learn`: 1 or 0, whether more are gathered. Before `forget_after` nothing is forgotten.
@@ -32,6 +32,7 @@ class SourceMoments(nn.Module):
     silence: Tensor
     deviation: Tensor
     least: Tensor
+    moves: Tensor
     largest: Final[float] = LARGEST
     narrowest: Final[float] = LIMITS[0]
     widest: Final[float] = LIMITS[1]
@@ -39,12 +40,14 @@ class SourceMoments(nn.Module):
 
     def __init__(self, model: RAVE):
         super().__init__()
-        self.frame_rate = model.sample_rate / model.hop
+        self.frame_rate, self.image_size = model.sample_rate / model.hop, model.image_size
         self.ready = READY * self.frame_rate
         silence, deviation = latent_of_silence(model), model.principal.variance.sqrt().unsqueeze(1)
         self.register_buffer("silence", silence, persistent=False)
         self.register_buffer("deviation", NARROW * deviation, persistent=False)  # that of calibrated latents
-        self.register_buffer("least", SILENCE * (deviation.square() + silence.square()).sum().sqrt(), persistent=False)
+        spread = (deviation.square() + silence.square())[self.image_size :].sum().sqrt()
+        self.register_buffer("least", SILENCE * spread, persistent=False)
+        self.register_buffer("moves", (torch.arange(len(silence)) >= self.image_size).to(silence)[:, None], persistent=False)
         self.register_buffer("frames", silence.new_zeros(1, 1), persistent=False)
         self.register_buffer("sums", silence.new_zeros(2 * len(silence), 1), persistent=False)
         self.register_buffer("decay", silence.new_ones(1, 1), persistent=False)
@@ -53,7 +56,8 @@ class SourceMoments(nn.Module):
     def forward(self, p: Tensor, repeats: float = 1.0) -> None:
         """Hear principal directions `(B, n, T)`, each frame as if it came `repeats` times."""
         d = torch.nan_to_num((p - self.silence).clamp(-self.largest, self.largest))
-        weight = (torch.linalg.vector_norm(d, dim=1, keepdim=True) > self.least) * self.learn * repeats
+        distance = torch.linalg.vector_norm(d[:, self.image_size :], dim=1, keepdim=True)
+        weight = (distance > self.least) * self.learn * repeats
         new = torch.cat([d, d * d], 1) * weight
         count = weight.sum((0, 2)).unsqueeze(1)
         fade = self.decay.pow(count)
@@ -67,16 +71,18 @@ class SourceMoments(nn.Module):
         """
         mean, square = (self.sums / self.frames.clamp_min(1e-6)).chunk(2)
         amount = amount * (self.frames / self.ready).clamp_max(1.0)
+        near = amount * self.fade * square[self.image_size :].sum(0, keepdim=True)
+        amount = amount * self.moves
         factor = self.deviation * torch.rsqrt((square - mean * mean).clamp_min(1e-12))
         factor = factor.clamp(self.narrowest, self.widest).pow(amount)
         shift = self.silence * (factor - 1) - amount * (mean + self.silence) * factor
-        return torch.cat([factor, shift, amount * self.fade * square.sum(0, keepdim=True)])
+        return torch.cat([factor, shift, near])
 
     def move(self, p: Tensor, settings: Tensor) -> Tensor:
         """Principal directions `(B, n, T)`, moved by settings `(2 * n + 1, T)` or `(2 * n + 1, 1)`."""
         n = p.shape[1]
         d = p - self.silence
-        energy = d.square().sum(1, keepdim=True) + 1e-9
+        energy = d[:, self.image_size :].square().sum(1, keepdim=True) + 1e-9
         d = torch.addcmul(settings[n : 2 * n], d, settings[:n])
         return torch.addcmul(self.silence, d, energy / (energy + settings[2 * n :]))
 

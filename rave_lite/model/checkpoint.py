@@ -85,13 +85,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def migrate(content: dict[str, Any]) -> None:
     """Name the layers in files of earlier versions, and add what these files lack, in place. Half precision becomes float32.
 
-    They lack the number of channels, band gains and the limit of the bands, which were 1; adaptive normalisation; how codes
-    are looked up; a variational posterior's shift, which was 0; and whether the principal directions were measured, which
-    their variances tell: those of the identity and of an import add up to their number.
+    They lack the number of channels, how the network has two, band gains and the limit of the bands, which were 1; adaptive
+    normalisation; how codes are looked up; a variational posterior's shift, which was 0; and whether the principal
+    directions were measured, which their variances tell: those of the identity and of an import add up to their number.
     """
     for key, value in (("channels", 1), ("limit", 1.0), ("adaptive_norm", False), ("encoder", {"name": "residual"}),
                        ("decoder", {"name": "amplitude"})):
         content["model"].setdefault(key, value)
+    content["model"].setdefault("stereo", "bands" if content["model"]["channels"] == 2 else "parametric")
     if content["model"]["latent"]["name"] == "discrete":
         content["model"]["latent"].setdefault("lookup", "cosine")
     names = layer_names(content["model"])

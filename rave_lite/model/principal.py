@@ -4,12 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEAST = 1e-4  # variance of a latent beside the others, which does not change at all where all recordings are in the middle
+
 
 class Principal(nn.Module):
     """Rotation of the latent onto its principal directions, exact both ways. `(B, size, T) -> (B, size, T)`.
 
-    `variance`: along each direction, descending. Before `fit` it is the identity with unit variances. `measured`: whether
-    `fit` has set it, rather than an import. The buffers are saved in checkpoints.
+    `beside`: of so many latents more, which come before the others, each is a direction of its own. `variance`: along each
+    direction, descending but for these. Before `fit` it is the identity with unit variances. `measured`: whether `fit` has
+    set it, rather than an import. The buffers are saved in checkpoints.
     """
 
     mean: Tensor
@@ -17,8 +20,9 @@ class Principal(nn.Module):
     variance: Tensor
     measured: Tensor
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, *, beside: int = 0):
         super().__init__()
+        self.beside, size = beside, size + beside
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("directions", torch.eye(size))  # a row each
         self.register_buffer("variance", torch.ones(size))
@@ -42,14 +46,17 @@ class Principal(nn.Module):
             return
         frames, loudness = frames.cpu().double(), loudness.cpu().double()  # Apple's GPU has no float64
         centred = frames - frames.mean(0)
-        variance, vectors = torch.linalg.eigh(centred.T @ centred / (len(frames) - 1))
+        covariance, n = centred.T @ centred / (len(frames) - 1), self.beside
+        variance, vectors = torch.linalg.eigh(covariance[n:, n:])
         directions = vectors.flip(1).T
+        centred = centred[:, n:]
         slope = directions @ centred.T @ (loudness - loudness.mean())
         largest = directions.gather(1, directions.abs().argmax(1, keepdim=True)).squeeze(1)
         signs = torch.where(slope == 0, largest, slope).sign()
         self.mean.copy_(frames.mean(0))
-        self.directions.copy_(directions * signs[:, None])
-        self.variance.copy_(variance.flip(0).clamp_min(0))
+        self.directions[n:, n:] = directions * signs[:, None]
+        self.variance[:n] = covariance.diagonal()[:n].clamp_min(LEAST)
+        self.variance[n:] = variance.flip(0).clamp_min(0)
         self.measured.fill_(True)
 
     @torch.jit.unused

@@ -34,6 +34,7 @@ def section(model: RAVE, name: str, sounds: dict[str, np.ndarray], chosen: tuple
             for share, row in zip(principal.shares().tolist(), outputs, strict=False))
     return page.render("latents.html", name=name, hit=hit, count=count, walks=walks, rows=rows,
                        rest=percent(1 - principal.carried(count)) if count < model.latent_size else "",
+                       stereo=model.image_size > 0,
                        moves=[f"{m:+g} σ".replace("-", "−") if m else "0" for m in MOVES], measured=principal.measured)
 
 

@@ -79,8 +79,8 @@ def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directi
     if not all(row.latents.isfinite().all() for row in train + held_out):
         raise InputError("its latents are not finite: this model is broken; train it anew")
     torch.manual_seed(seed)
-    prior = Prior(size=model.latent_size, directions=min(directions, model.latent_size), hidden=hidden, layers=layers,
-                  components=components, dropout=dropout)
+    prior = Prior(size=model.latent_size, directions=min(directions + model.image_size, model.latent_size), hidden=hidden,
+                  layers=layers, components=components, dropout=dropout)
     silence = latent_of_silence(model).squeeze(1)
     before = torch.cat([torch.cat([silence[None], row.latents[: row.counted - 1]]) for row in train])
     levels = torch.cat([row.levels for row in train])

@@ -85,12 +85,13 @@ class HealthMonitor(Callback):
         raise TrainingError("\n  ".join([*message, ADVICE, "to go on all the same: callbacks.alarms.dead=warn"]))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        idle_now = set((pl_module.best_model.principal.spread() < self.idle).nonzero().flatten().tolist())
+        spread = pl_module.best_model.principal.spread()[pl_module.model.image_size :]
+        idle_now = set((spread < self.idle).nonzero().flatten().tolist())
         self.idle_sets = [*self.idle_sets[-2:], idle_now]
         idle = sorted(set.intersection(*self.idle_sets)) if len(self.idle_sets) == 3 else []
-        if len(idle) > (pl_module.model.latent_size - 1 if pl_module.model.latent.may_idle else 0):
+        if len(idle) > (pl_module.model.latent.size - 1 if pl_module.model.latent.may_idle else 0):
             names = ", ".join(map(str, idle[:MAX_NAMED]))
-            self._warn(trainer, f"idle {idle}", f"step {pl_module.step}: {len(idle)} of {pl_module.model.latent_size} "
+            self._warn(trainer, f"idle {idle}", f"step {pl_module.step}: {len(idle)} of {pl_module.model.latent.size} "
                        f"latent dimensions are idle ({names}): nothing in training so far moves them. Fewer would do "
                        f"(latent.size), or a lower loss.weights.penalty")
 

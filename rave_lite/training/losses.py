@@ -11,7 +11,6 @@ from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
-MIN_POWER = 1e-6  # of a mel band, -60 dBFS: quieter ones are in the middle
 MIN_MAGNITUDE = 1e-7  # of a spectrum, -140 dBFS: its logarithm has a gradient everywhere
 
 
@@ -168,25 +167,6 @@ def views(x: Tensor) -> Tensor:
         return x
     left, right = x.split(1, 1)
     return torch.cat([left, right, (left + right) / 2, (left - right) / 2], 1)
-
-
-def image_error(distance: SpectralDistance, reference: Tensor, output: Tensor) -> Tensor:
-    """How wrong the level difference and the correlation of the channels of `(B, 2, T)` are, `()`, 0 to 4.
-
-    Both lie between -1 and 1: the difference of the channels' powers and twice their product, relative to the sum of the
-    powers, in each mel band, which `distance` must have, of each frame. Errors count by the reference's magnitude.
-    """
-    k, dtype = len(distance.n_fft) // 2, output.dtype
-    n, window, bank = distance.n_fft[k], distance.tables("window", dtype)[k], distance.tables("bank", dtype)[k]
-
-    def image(x: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = torch.view_as_real(torch.fft.rfft(x.unfold(2, n, n // 4) * window)).unbind(1)
-        powers = (left.square().sum(3) @ bank, right.square().sum(3) @ bank)
-        total = powers[0] + powers[1] + MIN_POWER
-        return torch.stack([powers[0] - powers[1], 2 * ((left * right).sum(3) @ bank)]) / total, total.sqrt()
-
-    (expected, weight), (played, _) = image(reference), image(output)
-    return ((played - expected).abs().sum(0) * weight).sum() / weight.sum()
 
 
 def reconstruction_distance(distance: SpectralDistance, model: RAVE, x: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from rave_lite.training.encoder_augmentation import EncoderAugmentation, agreeme
 from rave_lite.training.losses import (
     EnvelopeDistance,
     SpectralDistance,
-    image_error,
     reconstruction_distance,
     squared_distance,
     views,
@@ -69,8 +68,6 @@ class RAVETraining(L.LightningModule):
         self.schedule = ParameterSchedule(freeze, lr_scale, names=layer_names(model.config))
         self.schedule.check(name for names in self.network_parameters() for name, _ in names)
         self.start = copy.deepcopy(model).requires_grad_(False) if pull else None
-        if model.channels == 1 or not distance.mel:
-            weights = weights | {"image": 0.0}
         self.balancer, self.penalty_warmup = None if balancer is None else LossBalancer(weights, balancer), penalty_warmup
         self.weights = weights | {"pull": factor("pull", pull, 0.001)}
         if encoder_augmentation is not None:
@@ -204,8 +201,6 @@ class RAVETraining(L.LightningModule):
                   "penalty": self.model.latent.penalty(h[: len(x)])}
         if self.weights["envelope"]:
             losses["envelope"] = self.envelope_distance(reference, output)
-        if self.weights["image"]:
-            losses["image"] = image_error(self.distance, reference, output)
         if len(h) > len(x):
             losses["agreement"] = agreement(*self.model.latent.mean(h).chunk(2))
         if self.start is not None:
@@ -249,13 +244,13 @@ class RAVETraining(L.LightningModule):
             part.train(self.training and not self.is_frozen("encoder"))  # frozen, they use what they have gathered
         bands = self.model.pqmf(x)
         augment = self.encoder_augmentation if learns and not separate else None
-        inputs = torch.cat([bands, self.model.pqmf(augment(x))]) if augment else bands
+        inputs = self.model.middle(torch.cat([bands, self.model.pqmf(augment(x))]) if augment else bands)
         with self.run.folded(decoder, *[encoder] * (not separate)):
             with torch.set_grad_enabled(learns and not separate), self.run.folded(*[encoder] * separate):
                 h = self.run(encoder, inputs).to(x.dtype)
             z = self.model.latent.draw(augment.choose(h) if augment else h)
             output_bands = self.run(decoder, self.model.latent.widen(z)).to(x.dtype)
-        return bands, output_bands, h
+        return bands, self.model.spread(output_bands, self.model.image(bands)), h
 
     def aligned(self, reference: Tensor, output: Tensor, delay: int) -> tuple[Tensor, Tensor]:
         """Delay the reference by the model's delay; drop the start, which was computed from padding.

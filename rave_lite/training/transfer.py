@@ -55,10 +55,6 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
     whole_source = {f"model.{name}": value for name, value in checkpoint.weights().items()} | discriminators
     incompatible, notes = differences(module.model.config, trained)
     source = {k: v for k, v in whole_source.items() if not k.startswith(tuple(incompatible))}
-    first: Any = module.model.encoder.first
-    sides, is_widened = first.weight[:, : trained["n_bands"]].detach().clone(), trained["channels"] < module.model.channels
-    if is_widened:
-        source, trained = source | in_both(source, trained["n_bands"]), {**trained, "channels": 2}
     target = {k: v for k, v in module.state_dict().items() if k.startswith(("model.", "discriminator."))}
     if discriminators and not discriminators.keys() & target.keys():
         notes.append("the checkpoint's discriminators are of another kind: these begin anew")
@@ -79,8 +75,6 @@ def start_from(module: RAVETraining, checkpoint: Checkpoint) -> TransferReport:
         raise InputError(f"{checkpoint.path}: no weight in it has a place in this model", where="transfer.from")
     module.load_state_dict(copied, strict=False)
     resize(module, source, copied, trained)
-    if is_widened:  # what differs between the sides is heard from the first step on, or it would take long to be learned
-        set_weight(first, first.weight + torch.cat([sides, -sides], 1))
     if (module.model.decoder.band_gain == 1).all():  # never calibrated: from an earlier version or the public release
         lengthen_directions(module)
     for norm in (part for part in module.model.modules() if isinstance(part, AdaptiveNorm)):
@@ -125,17 +119,15 @@ def differences(model: dict[str, Any], trained: dict[str, Any]) -> tuple[list[st
     incompatible, notes = [], []
     if any(trained.get(k) != model.get(k) for k in BANK):
         incompatible.append("model.pqmf.")
-    if trained["latent"]["size"] != model["latent"]["size"]:
+    if trained["latent"]["size"] != model["latent"]["size"] or trained["channels"] != model["channels"]:
         incompatible.append("model.principal.")  # which is fitted anew
     for key in (key for key in ("ratios", "dilations") if trained[key] != model[key]):
         notes.append(f"model.{key} was {trained[key]}: what is copied works at other scales of time")
     if model["bank"] is None and model["limit"] < model["n_bands"] ** 0.5:  # an import's bank has other levels
         notes.append(f"model.limit is {model['limit']:g}, as in earlier versions: loud sounds stay too quiet; model.limit=8 "
                      "leaves them room")
-    if trained["channels"] < model["channels"]:
-        notes.append("model.channels was 1: what is copied plays the middle as before, and has yet to learn the sides")
-    if trained["channels"] > model["channels"]:
-        notes.append("model.channels was 2: what is copied knows the left side alone")
+    if network_bands(trained) != network_bands(model):
+        notes.append("the bands of both channels and of one, or of their middle: what is copied knows the left side alone")
     if (activation := trained.get("activation", "leaky_relu")) != model["activation"]:
         notes.append(f"model.activation was {activation}: what is copied was trained with it")
     return incompatible, notes
@@ -171,24 +163,6 @@ def set_weight(layer: nn.Module, weight: Tensor) -> None:
         layer.weight.copy_(weight)  # type: ignore[operator]
 
 
-def in_both(source: dict[str, Tensor], n_bands: int) -> dict[str, Tensor]:
-    """The weights of a model of one channel next to its bands, for two channels: their mix goes in, and both play the same.
-
-    `source`: by name. A layer with weight norm keeps its directions, `original1`, apart from their lengths, `original0`.
-    """
-    noise = max((name for name in source if name.startswith("model.decoder.noise.net.")), default="")  # its last layer
-    widened = {}
-    for name, value in source.items():
-        if name.startswith("model.encoder.first."):
-            kind, both = name.rpartition(".")[2], torch.cat([value] * 2, 1)
-            widened[name] = value / 2**0.5 if kind == "original0" else both / 2 if kind == "weight" else both
-        elif name.startswith("model.decoder.waveform.") or name == "model.decoder.band_gain":
-            widened[name] = value.unflatten(0, (-1, 1, n_bands)).expand(-1, 2, *[-1] * value.dim()).flatten(0, 2)
-        elif name == noise:
-            widened[name] = value.repeat(2, 1, 1)
-    return widened
-
-
 @torch.no_grad()
 def lengthen_directions(module: nn.Module) -> None:
     """Lengthen directions shorter than half of `WeightNorm`'s initial length to that length.
@@ -202,10 +176,16 @@ def lengthen_directions(module: nn.Module) -> None:
         weight_norm.original1.mul_(torch.where(ratio > 2, ratio, 1.0))
 
 
+def network_bands(arguments: dict[str, Any]) -> int:
+    """Bands that the network of a `RAVE` with these arguments reads and makes."""
+    count: int = arguments["n_bands"]
+    return 2 * count if arguments["channels"] == 2 and arguments["stereo"] == "bands" else count
+
+
 def channel_groups(model: RAVE, trained: dict[str, Any]) -> dict[str, tuple[int, list[int], list[int]]]:
     """Layers with several kinds of channels: their dimension, and the number of each kind here and in the source."""
     size, source_size = model.latent.size, trained["latent"]["size"]
-    bands, source_bands = len(model.decoder.band_gain), trained["channels"] * trained["n_bands"]
+    bands, source_bands = network_bands(model.config), network_bands(trained)
     kinds = model.decoder.outputs  # waveform and amplitude, or one of them
     groups = {"model.decoder.waveform": (0, [bands] * kinds, [source_bands] * kinds),
               "model.decoder.first": (1, [size, model.latent.decoder_channels - size],

@@ -60,8 +60,9 @@ def train(out: Path, options: dict[str, str]) -> None:
     for name, row in [*report["files"].items(), ("mean", report["mean"])]:
         print(f"{name:36} level difference {row['pan_in']:6.2f} -> {row['pan_out']:6.2f} dB, correlation "
               f"{row['corr_in']:5.2f} -> {row['corr_out']:5.2f}; mel_db {row['mel_db']:.2f}")
-    mean = report["mean"]
-    print(f"mean errors: {mean['pan_db']:.2f} dB, {mean['corr']:.3f}")
+    mean, files = report["mean"], report["files"].values()
+    slope = statistics.linear_regression([row["pan_in"] for row in files], [row["pan_out"] for row in files]).slope
+    print(f"mean errors: {mean['pan_db']:.2f} dB, {mean['corr']:.3f}; slope of the level difference {slope:.2f}")
 
 
 def blocks(count: int) -> None:

@@ -60,7 +60,7 @@ def test_a_model_of_snakes_streams(alignment, activation, tmp_path):
 
 @pytest.mark.parametrize("options", [
     ["model=tiny", "model.alignment=centered", "model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"],
-    ["model=v1", "latent=variational"]])
+    ["model=v1", "latent=variational"], ["model=low_latency"], ["model=tiny", "model.stereo=bands"]])
 def test_a_stereo_model_streams(options, tmp_path):
     rave = with_statistics(build(*options, "model.channels=2", SMALL))
     assert_streams(rave, hop=rave.hop, channels=2, frames=20 + rave.latency // rave.hop, folder=tmp_path)
@@ -69,7 +69,7 @@ def test_a_stereo_model_streams(options, tmp_path):
 @torch.no_grad()
 def test_a_stereo_model_plays_each_channel_where_it_is():
     """Both channels' bands, carried whole from end to end, come back as left and right, `latency` later."""
-    rave = build("model=tiny", "model.channels=2", "model.ratios=[2,2]", "model.dilations=[[1],[1]]",
+    rave = build("model=tiny", "model.channels=2", "model.stereo=bands", "model.ratios=[2,2]", "model.dilations=[[1],[1]]",
                  "model.capacity=32", "latent.noise_channels=0", "latent.size=128").eval()
     set_noise(passthrough(rave, 32), 0)
     x = torch.zeros(1, 2, 32 * rave.hop)

@@ -7,7 +7,7 @@ import torch
 from rave_lite.layers import set_noise
 from rave_lite.model import RAVE, read_checkpoint
 from rave_lite.training.encoder_augmentation import EncoderAugmentation
-from rave_lite.training.losses import image_error, views
+from rave_lite.training.losses import views
 from rave_lite.training.transfer import start_from
 from tests.conftest import SETTINGS, write_audio
 from tests.runs import run, stop_at, training
@@ -21,9 +21,6 @@ def test_a_swapped_or_narrowed_image_is_an_error():
     same, swapped, narrowed = (float(distance(views(x), views(y))["linear"]) for y in (x, x.flip(1), narrow))
     assert same == 0
     assert min(swapped, narrowed) > 0.5
-    assert image_error(distance, x, x) == 0
-    assert image_error(distance, x, x.flip(1)) == pytest.approx(2 * 0.91 / 1.09, rel=0.05)  # from 0.3 to 1 / 0.3
-    assert image_error(distance, x, 0.1 * x) < 0.02
 
 
 def test_the_discriminators_hear_each_channel_changed_alike():
@@ -37,10 +34,9 @@ def test_the_discriminators_hear_each_channel_changed_alike():
 
 
 @pytest.mark.parametrize("options", [[], ["training.balancer=0.99", "training.encoder_augmentation={p: 0.5}"],
-                                     ["loss.distance.sample_rate=null"]])
+                                     ["model.stereo=bands"]])
 def test_both_phases_train_both_channels(options):
     module = training(STEREO, *options)
-    assert ("image" in module.generator_losses(0.1 * torch.randn(2, 2, 8192))) == module.distance.mel
     optimizers = module.configure_optimizers()
     x = 0.1 * torch.randn(2, 2, 8192)
     for step in (0, 10, 11, 12):  # phase 1; phase 2 with a step of the discriminators
@@ -50,21 +46,22 @@ def test_both_phases_train_both_channels(options):
 
 @pytest.mark.parametrize("options", [
     ["model.noise={ratios: [2, 2], hidden: 4, filter_bands: 8}"], ["model=v1", "latent=variational", "model.capacity=4"]])
-def test_a_model_of_one_channel_starts_one_of_two_that_plays_what_is_in_the_middle_as_it(options, tmp_path):
+def test_a_model_of_one_channel_starts_one_of_two_that_plays_the_middle_as_it(options, tmp_path):
     mono, stereo = training(*options), training(*options, STEREO)
     mono.calibrate(0.1 * torch.randn(4, 1, 8192))
     content = {"model": mono.model.config, "config": {}, "step": 1, "state_dict": mono.state_dict()}
     torch.save(content, tmp_path / "mono.ckpt")
     report = start_from(stereo, read_checkpoint(tmp_path / "mono.ckpt"))
-    assert not report.new
-    x = 0.1 * torch.randn(1, 1, 32 * mono.model.hop).expand(-1, 2, -1)
+    assert set(report.new) == {"principal"}  # which is fitted anew
+    assert not report.resized
+    x = 0.1 * torch.randn(1, 2, 32 * mono.model.hop)
     for model in (mono.model.eval(), stereo.model.eval()):
         set_noise(model, 0)
     with torch.no_grad():
-        one, two, turned = mono.model(x[:, :1]), stereo.model(x), stereo.model.encode(x * torch.tensor([[1.0], [-1.0]]))
+        one, two = mono.model(x.mean(1, keepdim=True)), stereo.model(x)
     assert one.abs().max() > 1e-3
-    assert torch.allclose(two, one.expand_as(two), atol=1e-5 * float(one.abs().max().clamp_min(1)))
-    assert not torch.allclose(turned, stereo.model.encode(0 * x))  # the sides are heard from the first step on
+    assert torch.allclose(two.mean(1, keepdim=True), one, atol=1e-5 * float(one.abs().max().clamp_min(1)))
+    assert (two[:, 0] - two[:, 1]).abs().max() > 1e-3
 
 
 def test_foreign_timbre_for_the_encoder_keeps_the_image():
