@@ -32,7 +32,8 @@ def architecture(run: Run) -> dict[str, Any]:
     if math.prod(layers["ratios"]) % 2:
         raise InputError(f"ratios {layers['ratios']}; supported are those of an even product", where=run.path)
     return {"sample_rate": sample_rate(run), "channels": channels, "stereo": "bands" if channels == 2 else "parametric",
-            "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100), "capacity": first.shape[0], "alignment": alignment(run), **layers}
+            "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100), "capacity": first.shape[0],
+            "alignment": alignment(run), **layers}
 
 
 def v2_layers(run: Run) -> dict[str, Any]:

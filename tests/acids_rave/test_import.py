@@ -222,7 +222,7 @@ def test_discriminators_score_alike(case, run, golden):
 
 
 @pytest.mark.parametrize("case", ["v2_small", "v2-wasserstein-causal", "v2-spherical", "onnx", "brave",
-                                  "adain-wasserstein-causal-learned"])
+                                  "adain-wasserstein-causal-learned", "v2-wasserstein-causal-stereo"])
 def test_imports_keep_the_contract(case, run):
     model = imported(run(case))
     assert_streams(model, hop=model.hop, frames=24 + model.latency // model.hop)
@@ -259,7 +259,7 @@ def test_a_latency_is_never_negative(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical", "v1-causal"])
+@pytest.mark.parametrize("case", ["v2-wasserstein-causal", "v2", "v2-spherical", "v1-causal", "v2_small-stereo"])
 def test_it_goes_on_learning(case, run, write, tmp_path):
     """Training both phases from an import gives an ordinary run with the same architecture, which can be evaluated."""
     convert(read(run(case)), name="it").save(tmp_path / "it.ckpt")

@@ -157,7 +157,8 @@ def streamed(file: Path, case: str) -> dict[str, np.ndarray]:
         live = quieted(file)
         for block in torch.from_numpy(before(case)).split(BLOCK, -1):
             live(block)
-        outputs["live whole"] = torch.cat([live(b) for b in torch.from_numpy(played(case)).split(BLOCK, -1)], -1)[0].squeeze(0).numpy()
+        whole = torch.cat([live(block) for block in torch.from_numpy(played(case)).split(BLOCK, -1)], -1)
+        outputs["live whole"] = whole[0].squeeze(0).numpy()
     return outputs
 
 
@@ -177,7 +178,8 @@ def decoded(file: Path, z: torch.Tensor, seed: int) -> torch.Tensor:
 def exported(run: Path, case: str) -> Path:
     """The streaming export of a run."""
     subprocess.run([str(Path(sys.executable).parent / "rave"), "export", "--run", str(run), "--streaming", "--name", case,
-                    "--output", str(run), "--fidelity", "0.999", "--channels", str(channels(case))], check=True, capture_output=True)
+                    "--output", str(run), "--fidelity", "0.999", "--channels", str(channels(case))], check=True,
+                   capture_output=True)
     return next(run.glob("*.ts"))
 
 
@@ -203,7 +205,8 @@ def main() -> None:
             file = exported(folder / case, case)
             outputs, pads = outputs | streamed(file, case), caches(file)
         np.savez(folder / case / "made.npz", **outputs)
-        keep = {"z": (slice(4), slice(None)), "live z": (slice(4), slice(None)), **dict.fromkeys(("y", "live y", "live whole"), (..., slice(None, None, EVERY)))}
+        keep = {**dict.fromkeys(("z", "live z"), slice(4)),
+                **dict.fromkeys(("y", "live y", "live whole"), (..., slice(None, None, EVERY)))}
         golden |= {f"{case} {k}": v[keep[k]] if k in keep else v for k, v in outputs.items()}
         golden[f"filters {len(model.pqmf.hk)}" + " of 40 dB" * (case == "brave")] = model.pqmf.hk.numpy()
         facts[case] = {"gin": [line for line in gin.operative_config_str().splitlines() if any(t in line for t in GIN_KEYS)],
