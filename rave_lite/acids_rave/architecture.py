@@ -26,13 +26,14 @@ def convolutions(run: Run) -> dict[str, Tensor]:
 def architecture(run: Run) -> dict[str, Any]:
     """The arguments of `RAVE`, without its bank. Raises InputError if our RAVE cannot represent the model."""
     first, n_bands = convolutions(run)["encoder.encoder.net.0"], run.state["pqmf.hk"].shape[0]
-    if first.shape[1] != n_bands:
-        raise InputError(f"{first.shape[1] // n_bands} channels of audio at once; supported: one", where=run.path)
+    if (channels := first.shape[1] // n_bands) > 2:
+        raise InputError(f"{channels} channels of audio at once; supported: one or two", where=run.path)
     layers = v1.layers(run) if v1.is_v1(run) else v2_layers(run)
     if math.prod(layers["ratios"]) % 2:
         raise InputError(f"ratios {layers['ratios']}; supported are those of an even product", where=run.path)
-    return {"sample_rate": sample_rate(run), "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100),
-            "capacity": first.shape[0], "alignment": alignment(run), **layers}
+    return {"sample_rate": sample_rate(run), "channels": channels, "stereo": "bands" if channels == 2 else "parametric",
+            "n_bands": n_bands, "attenuation": run.setting("CachedPQMF.attenuation", 100), "capacity": first.shape[0],
+            "alignment": alignment(run), **layers}
 
 
 def v2_layers(run: Run) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def noise(run: Run, convs: dict[str, Tensor]) -> dict[str, Any] | None:
     if not layers:
         return None
     return {"ratios": [w.shape[2] // 2 for w in layers], "hidden": layers[0].shape[0],
-            "filter_bands": layers[-1].shape[0] // run.state["pqmf.hk"].shape[0], "framewise": True}
+            "filter_bands": layers[-1].shape[0] // convs["encoder.encoder.net.0"].shape[1], "framewise": True}
 
 
 def alignment(run: Run) -> str:

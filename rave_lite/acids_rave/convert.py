@@ -33,7 +33,8 @@ def convert(run: Run, *, name: str, realign: str | None = None, live: bool | Non
     load_matching(model, {**model.state_dict(), **renamed(run, layer_names(arguments), len(arguments["ratios"]))}, run.path)
     load_bank(model, original, filters, live=live)
     load_principal(model, run)
-    discriminator_state = discriminators(run)
+    # of two channels the release's discriminators hear both at once, ours each as a window of its own
+    discriminator_state = discriminators(run) if model.channels == 1 else {}
     warmed_up = bool(run.state.get("encoder.warmed_up", torch.ones(())))
     phase1 = int(run.setting("RAVE.phase_1_duration", 200000))
     step = max(run.step, phase1) if warmed_up else min(run.step, phase1 - 1)

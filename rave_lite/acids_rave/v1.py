@@ -69,7 +69,7 @@ def noise(run: Run) -> dict[str, Any] | None:
     if math.prod(ratios) != frame or len(ratios) != len(weights):
         raise InputError(f"noise ratios {ratios} in config.gin, but frames of {frame}; {SUPPORTED}", where=run.path)
     return {"ratios": ratios, "hidden": weights[0].shape[0], "kernel_size": weights[0].shape[2], "framewise": True,
-            "filter_bands": weights[-1].shape[0] // run.state["pqmf.hk"].shape[0]}
+            "filter_bands": weights[-1].shape[0] // run.state["encoder.encoder.net.0.weight"].shape[1]}
 
 
 def name(theirs: str, stages: int) -> str:

@@ -17,7 +17,9 @@ CASES = {"v2": ["v2"], "v2-causal": ["v2", "causal"], "v2-wasserstein": ["v2", "
          "discrete": ["discrete", "LATENT_SIZE = 8"], "discrete_v3": ["discrete_v3", "LATENT_SIZE = 8"],
          "v3": ["v3", "LATENT_SIZE = 8"],
          "v3-learned": ["v3", "LATENT_SIZE = 8"],  # their instance normalisations have heard a target and a source
-         "adain-wasserstein-causal-learned": ["v2", "adain", "wasserstein", "causal", "LATENT_SIZE = 8"]}
+         "adain-wasserstein-causal-learned": ["v2", "adain", "wasserstein", "causal", "LATENT_SIZE = 8"],
+         "v2-wasserstein-causal-stereo": ["v2", "wasserstein", "causal", "noise", "LATENT_SIZE = 8"],
+         "v2_small-stereo": ["v2_small", "LATENT_SIZE = 8"], "v1-stereo": ["v1", "LATENT_SIZE = 8"]}
 V1_LAST = "decoder.synth.branches.0.weight_g"
 SCALED = {"v1": {V1_LAST: 0.1}, "onnx": {V1_LAST: 0.1}, "brave": {V1_LAST: 0.06},  # so that peaks are about 1
           "v3": {"decoder.net.32.weight_g": 0.1, "encoder.encoder.net.32.weight_g": 0.2},  # by the first word of a case
@@ -27,6 +29,15 @@ FIXED = ("pqmf.", "receptive_field", "audio_distance", "multiband_audio_distance
          "encoder.enabled", "encoder.rvq.", "fake_adain")  # what the release sets itself
 STATISTICS = (".mean_x", ".mean_y", ".std_x", ".std_y", ".num_update_x", ".num_update_y")
 KEPT = ("num_batches_tracked", ".learn_x", ".learn_y", *STATISTICS)  # likewise
+
+
+def channels(case: str) -> int:
+    return 2 if "stereo" in case else 1
+
+
+def played(case: str) -> np.ndarray:
+    """The test signal of a case, `(1, channels, SAMPLES)`."""
+    return signal(shape=(1, channels(case), SAMPLES))
 
 
 def generator(name: str) -> np.random.Generator:
@@ -39,7 +50,7 @@ def signal(name: str = "signal", shape: tuple[int, ...] = (1, 1, SAMPLES), size:
 
 def before(case: str) -> np.ndarray:
     """What an export plays first, to clear its state: silence, or noise for spherical latents (silence has NaN angles)."""
-    return signal("before", (1, 1, SAMPLES), 0.3 if "spherical" in case else 0.0)
+    return signal("before", (1, channels(case), SAMPLES), 0.3 if "spherical" in case else 0.0)
 
 
 def weights(case: str, shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:

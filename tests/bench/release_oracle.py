@@ -21,7 +21,7 @@ import pytorch_lightning as pl
 import rave
 import torch
 
-from tests.acids_rave.formula import CASES, FIXED, STATISTICS, before, signal, weights
+from tests.acids_rave.formula import CASES, FIXED, SAMPLES, STATISTICS, before, channels, played, signal, weights
 from tests.bench.tabla import HELD_OUT
 
 HERE = Path(__file__).parents[1] / "acids_rave"
@@ -36,11 +36,11 @@ EVERY = 29  # samples between those kept
 def build(case: str, run: Path, data: str | None, steps: int) -> rave.RAVE:
     """Builds a model of the release, and saves it as the release's training would."""
     gin.clear_config()
-    bindings = [f"CAPACITY = {CAPACITY}", *(n for n in CASES[case] if "=" in n)]
+    bindings = [f"CAPACITY = {CAPACITY}", f"RAVE.n_channels = {channels(case)}", *(n for n in CASES[case] if "=" in n)]
     gin.parse_config_files_and_bindings([str(CONFIGS / f"{n}.gin") for n in CASES[case] if "=" not in n],
                                         bindings + [f"PHASE_1_DURATION = {steps // 2}"] * bool(data))
     torch.manual_seed(0)
-    model = rave.RAVE(n_channels=1)
+    model = rave.RAVE()
     trainer = pl.Trainer(accelerator="cpu", max_steps=steps if data else 0, enable_checkpointing=False,
                          enable_progress_bar=False, num_sanity_val_steps=0, check_val_every_n_epoch=None,
                          val_check_interval=steps // 4, limit_val_batches=4,
@@ -93,13 +93,14 @@ def quiet(t, **_):
 @torch.no_grad()
 def offline(model: rave.RAVE, case: str) -> dict[str, np.ndarray]:
     original_rand_like, torch.rand_like = torch.rand_like, quiet
-    x = torch.from_numpy(signal())
-    h = model.encoder(model.pqmf(x))
-    size, channels = model.latent_size, model.decoder.net[0].in_channels
+    x, sides = torch.from_numpy(played(case)), channels(case)
+    h = model.encoder(model.pqmf(x.view(sides, 1, -1)).reshape(1, -1, SAMPLES // len(model.pqmf.hk)))
+    size, inputs = model.latent_size, model.decoder.net[0].in_channels
     z = model.encoder.reparametrize(h)[0] if "spherical" in case else h[:, :size]
-    y = model.decode(torch.cat([z, torch.zeros(1, channels - size, z.shape[2])], 1))
-    scores = torch.cat([f[-1].flatten()[:32] for group in [model.discriminator(x[..., :32768])] for f in group])
-    outputs = {"z": z[0], "y": y[0, 0], "scores": scores}
+    bands = model.decoder(torch.cat([z, torch.zeros(1, inputs - size, z.shape[2])], 1))
+    y = model.pqmf.inverse(bands.reshape(sides, -1, bands.shape[2])).view(1, sides, -1)
+    scores = torch.cat([f[-1].flatten()[:32] for f in model.discriminator(x[..., :32768])])
+    outputs = {"z": z[0], "y": y[0].squeeze(0), "scores": scores}
     if (synth := noise_module(model.decoder)) is not None:
         torch.rand_like = lambda t, **_: torch.from_numpy(signal("noise", tuple(t.shape), 0.2)) + 0.5
         outputs["noise"] = synth(torch.from_numpy(signal("noise input", (1, CAPACITY, 64), 3)))[0]
@@ -123,10 +124,10 @@ def quieted(file: Path) -> torch.jit.ScriptModule:
     return live
 
 
-def encoded(file: Path, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def encoded(file: Path, case: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents of the export's encoder, block by block, and the unscaled noise that a variational one adds."""
     live, latents, noise = quieted(file), [], []
-    for block in torch.from_numpy(signal()).split(BLOCK, -1):
+    for block in torch.from_numpy(played(case)).split(BLOCK, -1):
         torch.manual_seed(seed)
         latents.append(live.encode(block))
         torch.manual_seed(seed)
@@ -139,10 +140,10 @@ def encoded(file: Path, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def streamed(file: Path, case: str) -> dict[str, np.ndarray]:
     """Latents and decoded sound, block by block, from the first sample of a fresh load."""
     if "wasserstein" in case or "spherical" in case:
-        z = encoded(file, 0)[0]
+        z = encoded(file, case, 0)[0]
     else:  # the mean, by regression on the noise that was added to it
         directions = quieted(file).latent_pca.double()
-        z, noise = (torch.stack(v) for v in zip(*(encoded(file, seed) for seed in range(8)), strict=True))
+        z, noise = (torch.stack(v) for v in zip(*(encoded(file, case, seed) for seed in range(8)), strict=True))
         z, noise = torch.einsum("pl,spt->slt", directions, z), noise  # back in the encoder's basis, up to the mean
         slope = ((z - z.mean(0)) * (noise - noise.mean(0))).sum(0) / (noise - noise.mean(0)).square().sum(0)
         residual = (z - z.mean(0) - slope * (noise - noise.mean(0))).abs().max()
@@ -151,12 +152,13 @@ def streamed(file: Path, case: str) -> dict[str, np.ndarray]:
     has_noise = any(k.endswith("target_size") for k in quieted(file).state_dict())
     repeats = 8 if has_noise else 1  # averages out the noise synthesiser's floor
     y = torch.stack([decoded(file, z.float()[None], seed) for seed in range(repeats)]).mean(0)
-    outputs = {"live z": z.float().numpy(), "live y": y[0, 0].numpy()}
+    outputs = {"live z": z.float().numpy(), "live y": y[0].squeeze(0).numpy()}
     if "wasserstein" in case or "spherical" in case:  # a variational export draws its latents
         live = quieted(file)
         for block in torch.from_numpy(before(case)).split(BLOCK, -1):
             live(block)
-        outputs["live whole"] = torch.cat([live(b) for b in torch.from_numpy(signal()).split(BLOCK, -1)], -1)[0, 0].numpy()
+        whole = torch.cat([live(block) for block in torch.from_numpy(played(case)).split(BLOCK, -1)], -1)
+        outputs["live whole"] = whole[0].squeeze(0).numpy()
     return outputs
 
 
@@ -164,7 +166,7 @@ def decoded(file: Path, z: torch.Tensor, seed: int) -> torch.Tensor:
     """Output of the export's decoder, block by block, after its state from the export's self-test is cleared."""
     torch.manual_seed(seed)
     live = quieted(file)
-    frames = BLOCK * z.shape[2] // signal().shape[-1]
+    frames = BLOCK * z.shape[2] // SAMPLES
     silent = torch.zeros(1, z.shape[1], frames)
     if not any(kind in file.name for kind in ("wasserstein", "spherical")):  # a variational model's directions, of silence
         silent -= (live.latent_pca @ live.latent_mean)[:, None]
@@ -176,7 +178,8 @@ def decoded(file: Path, z: torch.Tensor, seed: int) -> torch.Tensor:
 def exported(run: Path, case: str) -> Path:
     """The streaming export of a run."""
     subprocess.run([str(Path(sys.executable).parent / "rave"), "export", "--run", str(run), "--streaming", "--name", case,
-                    "--output", str(run), "--fidelity", "0.999"], check=True, capture_output=True)
+                    "--output", str(run), "--fidelity", "0.999", "--channels", str(channels(case))], check=True,
+                   capture_output=True)
     return next(run.glob("*.ts"))
 
 
@@ -202,8 +205,8 @@ def main() -> None:
             file = exported(folder / case, case)
             outputs, pads = outputs | streamed(file, case), caches(file)
         np.savez(folder / case / "made.npz", **outputs)
-        keep = {"z": (slice(4), slice(None)), "live z": (slice(4), slice(None)), "y": slice(None, None, EVERY),
-                "live y": slice(None, None, EVERY), "live whole": slice(None, None, EVERY)}
+        keep = {**dict.fromkeys(("z", "live z"), slice(4)),
+                **dict.fromkeys(("y", "live y", "live whole"), (..., slice(None, None, EVERY)))}
         golden |= {f"{case} {k}": v[keep[k]] if k in keep else v for k, v in outputs.items()}
         golden[f"filters {len(model.pqmf.hk)}" + " of 40 dB" * (case == "brave")] = model.pqmf.hk.numpy()
         facts[case] = {"gin": [line for line in gin.operative_config_str().splitlines() if any(t in line for t in GIN_KEYS)],

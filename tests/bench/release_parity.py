@@ -18,7 +18,7 @@ from rave_lite import set_noise, stream
 from rave_lite.acids_rave import convert, read
 from rave_lite.model import RAVE
 from rave_lite.model.encoder import StridedEncoder
-from tests.acids_rave.formula import CASES, before, signal
+from tests.acids_rave.formula import CASES, before, channels, played
 from tests.acids_rave.test_import import scores
 
 
@@ -40,7 +40,7 @@ def difference(output: Tensor, expected: Tensor, shift: int, first: int, last: i
 @torch.no_grad()
 def compare(folder: Path, case: str) -> None:
     theirs = {k: torch.from_numpy(v) for k, v in np.load(folder / case / "made.npz").items()}
-    x = torch.cat([torch.from_numpy(signal()), torch.zeros(1, 1, 20 * 2048)], -1)
+    x = torch.cat([torch.from_numpy(played(case)), torch.zeros(1, channels(case), 20 * 2048)], -1)
     sources = [(folder / case, False), (folder / case, True), (next((folder / case).glob("*.ts")), True)]
     for source, live in sources:
         checkpoint = convert(read(source), name=case, live=live)
@@ -50,7 +50,7 @@ def compare(folder: Path, case: str) -> None:
         edge, last = (0, 98304) if live else (36864, 98304 - 36864)
         if isinstance(model.encoder, StridedEncoder) or "learned" in case:  # a longer past; and silence has one of its own
             edge = 53248
-        z, y = (played(model, x, "encode")[0], played(model, x)[0, 0]) if live else (model.encode(x)[0], model(x)[0, 0])
+        z, y = (streamed(model, x, "encode"), streamed(model, x)) if live else (model.encode(x)[0], model(x)[0].squeeze(0))
         if "spherical" in case and live:  # its latents are angles, NaN where a latent is 0
             pairs = {}
         else:
@@ -59,7 +59,7 @@ def compare(folder: Path, case: str) -> None:
                      "y": (y, theirs["live y" if live else "y"], None, n_bands, 1)}
         if live and "live whole" in theirs:
             first = torch.from_numpy(before(case))
-            whole = played(model, torch.cat([first, x], -1))[0, 0, first.shape[-1] :]
+            whole = streamed(model, torch.cat([first, x], -1))[..., first.shape[-1] :]
             pairs["whole"] = (whole, theirs["live whole"], None, n_bands, 1)
         if not live and checkpoint.part("discriminator"):
             pairs["scores"] = (scores(checkpoint), theirs["scores"], 0, 1, 1)
@@ -74,10 +74,10 @@ def compare(folder: Path, case: str) -> None:
               + f"; latency {model.latency}", flush=True)
 
 
-def played(model: RAVE, x: Tensor, method: str = "forward") -> Tensor:
-    """Output of `method`, streamed in blocks of four hops from the first sample."""
+def streamed(model: RAVE, x: Tensor, method: str = "forward") -> Tensor:
+    """Output of `method`, of one channel `(T,)`, streamed in blocks of four hops from the first sample."""
     live = stream(model)
-    return torch.cat([getattr(live, method)(block) for block in x.split(4 * model.hop, -1)], -1)
+    return torch.cat([getattr(live, method)(block) for block in x.split(4 * model.hop, -1)], -1)[0].squeeze(0)
 
 
 def unrotated(model: RAVE, p: Tensor) -> Tensor:
