@@ -173,7 +173,8 @@ def prior(config: DictConfig) -> None:
 
 
 def generate(config: DictConfig) -> None:
-    check_numbers(config, seconds=0.1, temperature=(0.0, 4.0), density=(0.0, 16.0), takes=1, seed=(0, 2**53))
+    check_numbers(config, seconds=0.1, temperature=(0.0, 4.0), density=(0.0, 16.0), tempo=(0.5, 2.0), takes=1,
+                  seed=(0, 2**53))
     check_folder(config)
     path = checkpoint_file(config.ckpt)
     prior_file(config.prior or run_folder(path))

@@ -37,6 +37,7 @@ def test_wrong_words_are_told(trained, tmp_path):
                            ("temperature=-1", "temperature: -1 is no number from 0 to 4"),
                            ("density=nan", "density: nan is no number"),
                            ("density=17", "density: 17 is no number from 0 to 16"),
+                           ("tempo=3", "tempo: 3 is no number from 0.5 to 2"),
                            ("temperature=5", "temperature: 5 is no number from 0 to 4"),
                            ("groove=", "groove: needs a value, as in groove=loop.wav"),
                            (f"out={ckpt}", "a file is there; name a folder"),

@@ -146,9 +146,61 @@ def test_knobs():
     assert torch.equal(play(-3.0), play(0.5))
     assert torch.equal(play(1e9), play(4.0))
     assert play(1e9).isfinite().all()
-    player.turn(2, 1.0)
+    player.turn(3, 1.0)
     last = player.state[0, -16:].clone()
     assert torch.equal(player(torch.ones(1, 1, 8), free), last.view(1, 16, 1).expand(1, 16, 8))
+
+
+@torch.no_grad()
+def test_at_tempo_1_strokes_are_as_learned():
+    """To the last bit, and at whole ages; also when strokes are all but sure, or all but impossible."""
+    prior = random_prior()
+    prior.stroke.weight.mul_(40)
+    player, ages = PriorPlayer(prior, 1), torch.arange(1.0, 1001.0)
+    memory = torch.randn(1000, 12)
+    logits, late = player.strokes(memory, ages)
+    assert torch.equal(logits, prior.strokes(memory, ages))
+    assert not late.any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 1.5, 2.0])
+def test_the_chance_of_no_stroke_yet_runs_at_the_tempo(tempo):
+    """After n frames it is that of `n * tempo` frames of training; what frames round up or down is carried over."""
+    prior = random_prior().double()
+    player = PriorPlayer(prior, 1).double()
+    player.turn(2, tempo)
+    memory, ages = torch.zeros(60, 12).double(), torch.arange(1.0, 61.0).double()
+    none = lambda logits: torch.log_softmax(logits, 1)[:, 0]
+    learned = np.append(0.0, none(prior.strokes(memory, ages)).cumsum(0))  # log of the chance, after 0, 1, ... 60 frames
+    survival, mean = 0.0, 0.0  # the same at the tempo; of the ages at which strokes count as coming
+    for n in range(1, int(60 / tempo) + 1):
+        age = torch.tensor([n * tempo]).double()
+        logits, late = player.strokes(memory[:1], age)
+        mean += float(age - late) * np.exp(survival) * -np.expm1(float(none(logits)))
+        survival += float(none(logits))
+        assert survival == pytest.approx(np.interp(n * tempo, np.arange(61), learned), abs=1e-6)
+    assert survival < -7
+    assert mean == pytest.approx(float(ages @ -np.diff(np.exp(learned))), rel=2e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tempo", [0.5, 0.75, 1.5, 2.0])
+def test_strokes_follow_each_other_at_the_tempo_and_sound_as_they_did(tempo):
+    prior, row = Prior(size=16, directions=5, **SMALL).eval(), steady(2100, every=7)
+    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(16))
+    prior.measure_strokes([prior.classify(row.levels)])
+    player, temperature, free = PriorPlayer(prior, 100), torch.ones(100, 1, 120), torch.full((100, 120), FREE)
+    driven = torch.where(torch.arange(120) % 7 == 0, 1, 0).expand(100, -1)
+    usual, counts, at = player(temperature, driven), [], player.memory * player.hidden + 5
+    for value in (1.0, tempo):
+        player.reset()
+        player.turn(2, value)
+        counts.append(sum(int((player(temperature[..., t : t + 1], free[:, t : t + 1]), player.state[:, at] > 0)[1].sum())
+                          for t in range(120)))
+    assert counts[1] / counts[0] == pytest.approx(tempo, rel=0.03)
+    player.reset()
+    assert torch.equal(player(temperature, driven), usual)
 
 
 def test_to_continue_is_as_teacher_forcing():
