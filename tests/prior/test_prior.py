@@ -1,14 +1,17 @@
 """The prior: its likelihood against torch.distributions, what it draws, its training, its file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from rave_lite import InputError
+from rave_lite.prior import pretrain
 from rave_lite.prior.file import load, save
-from rave_lite.prior.fit import fit
-from rave_lite.prior.network import AGES, FLOOR, Prior, ages
+from rave_lite.prior.fit import fit, nats
+from rave_lite.prior.network import AGES, FLOOR, Prior, ages, matched
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.prior.sequences import Sequence, sequences, strokes
 from tests.models import measured
@@ -248,6 +251,44 @@ def test_training_starts_from_a_renewal_process():
     chance = 1 - torch.softmax(prior.strokes(torch.randn(10, 12), torch.arange(1.0, 11.0)), 1)[:, 0]
     assert chance[6] > 0.9
     assert chance[:6].max() < 0.05
+
+
+@torch.no_grad()
+def test_axes_are_matched_whatever_their_order_and_signs():
+    axes = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(0)))[0]
+    turned = axes[:, [3, 0, 4, 2, 1]] * torch.tensor([1.0, -1, 1, -1, -1])
+    assert torch.allclose(matched(turned, axes), axes)
+
+
+def test_pretraining_starts_from_what_was_learned_and_counts_strokes_anew():
+    """Of the same recordings it knows what it knew; of ones with another rhythm, mean and spread more than from nothing."""
+    model, options = measured(), {**SMALL, "directions": 5, "seed": 1}
+    train, held_out = [steady(80, seed=n) for n in range(6)], [steady(80, seed=n) for n in (20, 21)]
+    learned, figures = fit(model, train, held_out, **options, steps=60)
+    other = lambda seed: replace(row := steady(80, every=5, seed=seed), latents=3 * row.latents + 1)
+    few, judge = [other(30)], [other(40), other(41)]
+    start, nothing = (fit(model, few, judge, **options, steps=0, pretrained=p)[0] for p in (learned, None))
+    assert float(nats(start, judge).sum()) > float(nats(nothing, judge).sum())
+    assert torch.equal(start.stroke.bias, nothing.stroke.bias)
+    assert torch.equal(start.stroke.weight[:, 12:], nothing.stroke.weight[:, 12:])
+    assert torch.equal(start.deviation, nothing.deviation)
+    again, _ = fit(model, train, held_out, **options, steps=0, pretrained=learned)
+    assert torch.equal(again.axes, learned.axes)
+    assert torch.equal(again.gru.weight_hh_l1, learned.gru.weight_hh_l1)
+    assert float(nats(again, held_out).sum()) / figures.held_out_frames == pytest.approx(figures.prior, abs=0.5)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_built_in_rhythms_are_sequences_of_the_model(monkeypatch, channels):
+    monkeypatch.setattr(pretrain, "TRAIN", range(100, 101))
+    monkeypatch.setattr(pretrain, "HELD_OUT", range(101, 102))
+    model = measured(f"model.channels={channels}")
+    train, held_out = pretrain.built_in_rhythms(model)
+    assert [row.name for row in train] == ["rebana_100", "kompang_100", "gendang_100", "hadrah_100"]
+    for one, other in zip(train, held_out, strict=True):
+        assert one.strokes > 20
+        assert one.latents.shape[1] == model.latent_size
+        assert not torch.equal(one.latents[:50], other.latents[:50])
 
 
 def test_too_few_frames_are_told():
