@@ -2,15 +2,16 @@
 
     python -m tests.bench.prior likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
     python -m tests.bench.prior rhythm CKPT DATA HELD_OUT PRIOR
-    python -m tests.bench.prior strokes CKPT DATA HELD_OUT COUNTS
+    python -m tests.bench.prior strokes CKPT DATA HELD_OUT COUNTS [SEEDS] [DRUMS]
     python -m tests.bench.prior tempo CKPT PRIOR
     python -m tests.bench.prior time WHAT
 
 HELD_OUT: names between commas, or every=8. `likelihood` trains a prior for each seed into OUT, and prints nats per frame,
 the gain with several floors of the deviation (0.1 is the one it trains with), and `memorised` of 30 s that it plays.
-`rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes. `tempo`: intervals
-between the strokes of 60 s that PRIOR draws, and the first direction in the frames after a stroke. `time`: decode alone, and
-generate, of WHAT: an exported FILE.ts with a prior, a checkpoint, or random weights of a setting, as in model=v2.
+`rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes, pretrained on rhythms of
+the built-in DRUMS, as in rebana,hadrah, if there are any. `tempo`: intervals between the strokes of 60 s that PRIOR draws,
+and the first direction in the frames after a stroke. `time`: decode alone, and generate, of WHAT: an exported FILE.ts with
+a prior, a checkpoint, or random weights of a setting, as in model=v2.
 """
 
 import statistics
@@ -35,6 +36,7 @@ from rave_lite.prior.generate import Performance, generate
 from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
 from rave_lite.prior.network import Prior
 from rave_lite.prior.player import FREE, PriorPlayer
+from rave_lite.prior.pretrain import built_in_rhythms
 from rave_lite.prior.sequences import sequences
 from tests.conftest import build
 
@@ -97,8 +99,11 @@ def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
               flush=True)
 
 
-def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
-    model = RAVE.from_checkpoint(ckpt)
+def strokes(ckpt: str, data: str, held_out: str, counts: str, seeds: str = "0", drums: str = "") -> None:
+    model, pretrained = RAVE.from_checkpoint(ckpt), None
+    if drums:
+        others = ([row for row in side if row.name.split("_")[0] in drums.split(",")] for side in built_in_rhythms(model))
+        pretrained, _ = fit(model, *others)
     train, held = (sequences(model, side) for side in sides(model, data, held_out))
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
     for count in map(int, counts.split(",")):
@@ -110,9 +115,10 @@ def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
             keep = int((ends <= count - total).sum())
             row = replace(row, latents=row.latents[:keep], levels=row.levels[:keep], counted=min(row.counted, keep))
             chosen, total = [*chosen, row], total + row.strokes
-        _, figures = fit(model, chosen, held)
-        print(f"{total} strokes, {figures.frames} frames: {figures.prior:.2f} nats, AR(1) {figures.ar1:.2f}, gain "
-              f"{figures.gain:.2f}", flush=True)
+        for seed in map(int, seeds.split(",")):
+            _, figures = fit(model, chosen, held, seed=seed, pretrained=pretrained)
+            print(f"{total} strokes, {figures.frames} frames, seed {seed}: {figures.prior:.2f} nats, "
+                  f"AR(1) {figures.ar1:.2f}, gain {figures.gain:.2f}, step {figures.step}", flush=True)
 
 
 @torch.no_grad()
