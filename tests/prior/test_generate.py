@@ -16,7 +16,8 @@ from tests.sounds import drum
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_offline_is_what_the_file_plays(tmp_path, channels):
-    model, prior = measured(f"model.channels={channels}"), random_prior()
+    model = measured(f"model.channels={channels}")
+    prior = random_prior(model.latent_size)
     live = load(written(model, tmp_path, prior=prior))
     live.set_seed(3)
     live.set_density(2.0)

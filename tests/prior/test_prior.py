@@ -32,12 +32,12 @@ def steady(frames: int = 60, every: int = 7, size: int = 16, seed: int = 0) -> S
     return Sequence("steady", torch.stack(latents), levels, frames)
 
 
-def random_prior(**options) -> Prior:
+def random_prior(size: int = 16) -> Prior:
     """A prior with random weights, measured on `steady`."""
     torch.manual_seed(0)
-    prior = Prior(size=16, directions=5, **SMALL, **options).eval()
-    row = steady()
-    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(16))
+    prior = Prior(size=size, directions=5, **SMALL).eval()
+    row = steady(size=size)
+    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(size))
     with torch.no_grad():
         for weight in prior.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
