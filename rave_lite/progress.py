@@ -17,16 +17,17 @@ INTERVAL = 30.0  # s between lines
 class Progress:
     """Shows, from two seconds on, how far some work is, on standard error; threads may advance it.
 
-    `items`: their number, which is shown; `total`: amount of work, of which the share is. Of several processes of a run
-    the first shows it.
+    `items`: their number, which is shown; `total`: amount of work, of which the share is. The time left is reckoned from the
+    first advance on, so that it does not count what comes before. Of several processes of a run the first shows it.
     """
 
     def __init__(self, label: str, items: int, total: float):
         self.label, self.items, self.total = label, items, max(1.0, total)
-        self.done, self.items_done, self.start = 0.0, 0, time.monotonic()
+        self.done, self.items_done = 0.0, 0
+        self.first: tuple[float, float] | None = None  # when it first advanced, and how far
         self.lock = threading.Lock()
         self.is_shown = os.environ.get("LOCAL_RANK", "0") == "0"
-        self.next_line = self.start + PATIENCE
+        self.next_line = time.monotonic() + PATIENCE
         self.bar: Bar | None = None
 
     def __enter__(self) -> "Progress":
@@ -41,11 +42,15 @@ class Progress:
         with self.lock:
             self.done, self.items_done = self.done + amount, self.items_done + items
             now = time.monotonic()
+            self.first = self.first or (now, self.done)
             if not self.is_shown or now < self.next_line:
                 return
             if not sys.stderr.isatty():
+                began, at_first = self.first
+                if at_first == self.done < self.total:  # no pace is known yet
+                    return
                 self.next_line = now + INTERVAL
-                left = (now - self.start) * (self.total / max(self.done, 1e-9) - 1)
+                left = (now - began) * (self.total - self.done) / max(self.done - at_first, 1e-9)
                 count, share = f"{self.items_done:,} of {self.items:,}", self.done / self.total
                 print(f"{self.label}: {count}, {share:.0%}, {left:.0f} s left", file=sys.stderr, flush=True)
                 return

@@ -164,6 +164,8 @@ def reconstruct(config: DictConfig) -> None:
 
 def prior(config: DictConfig) -> None:
     check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=(0.0, 0.9))
+    if not isinstance(config.pretrain, bool):
+        raise InputError(f"{config.pretrain!r} is neither true nor false", where="pretrain")
     checkpoint_file(config.ckpt)
     if config.out == "":
         raise InputError("needs a value, as in out=rhythms.ckpt", where="out")
@@ -173,7 +175,8 @@ def prior(config: DictConfig) -> None:
 
 
 def generate(config: DictConfig) -> None:
-    check_numbers(config, seconds=0.1, temperature=(0.0, 4.0), density=(0.0, 16.0), takes=1, seed=(0, 2**53))
+    check_numbers(config, seconds=0.1, temperature=(0.0, 4.0), density=(0.0, 16.0), tempo=(0.5, 2.0), takes=1,
+                  seed=(0, 2**53))
     check_folder(config)
     path = checkpoint_file(config.ckpt)
     prior_file(config.prior or run_folder(path))

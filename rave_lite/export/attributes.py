@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from rave_lite.export.codec import Codec
 from rave_lite.model.calibration import SourceMoments
-from rave_lite.prior.player import HOTTEST, KNOBS, PriorPlayer
+from rave_lite.prior.player import FASTEST, HOTTEST, KNOBS, SLOWEST, PriorPlayer
 
 DIRECTION = {"scale": (-100.0, 100.0, 1.0), "bias": (-1000.0, 1000.0, 0.0)}  # lowest, highest and first value
 ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
@@ -16,6 +16,7 @@ ATTRIBUTES = {"noise": (0.0, 10.0, 1.0), "noise_on": (0.0, 1.0, 1.0),
               "envelope": (0.0, 1.0, 0.0)}
 NORMS = {"learn_target": (0.0, 1.0, 0.0), "reset_target": (0.0, 1.0, 0.0), "adapt": (0.0, 1.0, 1.0)}  # with `AdaptiveNorm`
 PRIOR = {"temperature": (0.0, HOTTEST, KNOBS["temperature"]), "density": (0.0, 16.0, KNOBS["density"]),
+         "tempo": (SLOWEST, FASTEST, KNOBS["tempo"]),
          "hold": (0.0, 1.0, KNOBS["hold"])}  # of a file with a prior; in the order of KNOBS
 GLIDE = 0.05  # seconds: time constant of a calibration that moves
 
@@ -56,7 +57,7 @@ class Attributes(nn.Module):
     With adaptive normalisation also `learn_target`: 1 gathers the statistics of a sound, inside the network, that others
     shall take on; `learn_source` gathers theirs, too; `reset_target`: 1 forgets them; `adapt`: how far they are taken on.
     With a prior also `temperature`: how far what it plays strays, 1 as its recordings do, 0 not at all; `density`: a factor
-    on the odds of strokes; `hold`: 1 keeps the last latents.
+    on the odds of strokes; `tempo`: how fast they follow each other, 1 as learned; `hold`: 1 keeps the last latents.
     """
 
     core: Codec  # of the subclass

@@ -192,7 +192,8 @@ def attributes(live: Any) -> Iterator[Finding]:
     """Every attribute must read back what was set, and ignore NaN; dry_wet and gain must change the output accordingly."""
     faults = []
     values = {"noise_on": 0.0, "from_silence": 1.0, "seed": 7.0, "reset": 0.0, "learn_source": 1.0,
-              "reset_source": 0.0, "source_seconds": 2.0, "hold": 1.0, "learn_target": 1.0, "reset_target": 0.0}
+              "reset_source": 0.0, "source_seconds": 2.0, "tempo": 1.5, "hold": 1.0, "learn_target": 1.0,
+              "reset_target": 0.0}
     for name in live.get_attributes():
         put, get, value = getattr(live, f"set_{name}"), getattr(live, f"get_{name}"), values.get(name, 0.25)
         (before,) = get()

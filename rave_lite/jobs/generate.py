@@ -33,7 +33,7 @@ def generate(config: DictConfig) -> list[Path]:
     prior, _ = load(config.prior or run_folder(path), model)
     opening, groove = (recording(model, config[key], key) for key in ("continue", "groove"))
     out, name = Path(config.out).expanduser(), checkpoint.settings["name"]
-    performance = Performance(config.seconds, config.temperature, config.density, config.seed, opening, groove)
+    performance = Performance(config.seconds, config.temperature, config.density, config.seed, opening, groove, config.tempo)
     sounds = {f"take_{seed}": play(model, prior, replace(performance, seed=seed))
               for seed in range(config.seed, config.seed + config.takes)}
     for take, sound in sounds.items():
@@ -47,7 +47,7 @@ def generate(config: DictConfig) -> list[Path]:
     columns = list(figures[next(iter(sounds))])
     rows = [(take, *(f"{value:.2f}" for value in row.values())) for take, row in figures.items()]
     show(make_table(("take", *columns), rows))
-    how = f"Temperature {config.temperature:g}, density {config.density:g}" + "".join(
+    how = f"Temperature {config.temperature:g}, density {config.density:g}, tempo {config.tempo:g}" + "".join(
         f", {words} {Path(config[key]).name}" for key, words in (("continue", "going on from"), ("groove", "driven by"))
         if config[key]) + "."
     page.write(out / "index.html", name, how, sounds, figures, model.sample_rate)

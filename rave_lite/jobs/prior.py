@@ -13,6 +13,7 @@ from rave_lite.evaluation.recordings import IMPORTED, are_at, known
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.prior.file import save
 from rave_lite.prior.fit import Figures, fit
+from rave_lite.prior.pretrain import built_in_rhythms
 from rave_lite.prior.sequences import sequences
 from rave_lite.progress import Progress
 from rave_lite.runs import checkpoint_file, run_folder
@@ -31,10 +32,15 @@ def prior(config: DictConfig) -> Figures:
                        for clips in (recordings.train, recordings.held_out))
     print(f"{recordings.root}: {len(train)} recordings to learn from, {sum(row.counted for row in train)} frames with "
           f"{sum(row.strokes for row in train)} strokes; {len(held_out)} held out", flush=True)
+    options = {key: config[key] for key in ("directions", "hidden", "layers", "components", "dropout", "steps", "seed")}
+    pretrained = None
+    if config.pretrain:
+        print("first it learns rhythms of the built-in drums", flush=True)
+        with Progress("pretraining", config.steps, config.steps) as progress:
+            pretrained, _ = fit(model, *built_in_rhythms(model), **options, advance=lambda: progress.advance(1, 1))
     with Progress("prior", config.steps, config.steps) as progress:
-        fitted, figures = fit(model, train, held_out, directions=config.directions, hidden=config.hidden,
-                              layers=config.layers, components=config.components, dropout=config.dropout,
-                              steps=config.steps, seed=config.seed, advance=lambda: progress.advance(1, 1))
+        fitted, figures = fit(model, train, held_out, **options, pretrained=pretrained,
+                              advance=lambda: progress.advance(1, 1))
     save(out, fitted, figures, model, checkpoint.settings["name"])
     show(figures.table())
     for warning in figures.warnings():

@@ -68,9 +68,10 @@ class Figures:
 
 def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directions: int = FIRST, hidden: int = 256,
         layers: int = 2, components: int = 8, dropout: float = 0.3, steps: int = 1500, seed: int = 0,
-        advance: Callable[[], None] = lambda: None) -> tuple[Prior, Figures]:
+        pretrained: Prior | None = None, advance: Callable[[], None] = lambda: None) -> tuple[Prior, Figures]:
     """A prior of `model`, trained on sequences of its latents until held-out ones get no likelier, and its figures.
 
+    `pretrained`: a prior of the same shape and model, to start from what it learned of other recordings.
     Raises InputError for too few frames, or latents that are not finite.
     """
     if (count := sum(row.counted for row in train)) < LEAST_FRAMES or not held_out:
@@ -84,9 +85,12 @@ def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directi
     silence = latent_of_silence(model).squeeze(1)
     before = torch.cat([torch.cat([silence[None], row.latents[: row.counted - 1]]) for row in train])
     levels = torch.cat([row.levels for row in train])
-    prior.measure(torch.cat([row.latents[: row.counted] for row in train]), before, levels[~levels.isnan()], silence)
+    prior.measure(torch.cat([row.latents[: row.counted] for row in train]), before, levels[~levels.isnan()], silence,
+                  pretrained.axes if pretrained else None)
     data = [(prior.standardise(row.latents), prior.classify(row.levels)) for row in train]
     prior.measure_strokes([strokes for _, strokes in data])
+    if pretrained:
+        prior.take_over(pretrained)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=RATE, weight_decay=DECAY)
     generator = torch.Generator().manual_seed(seed)
     history: list[Tensor] = []  # nats of each held-out sequence

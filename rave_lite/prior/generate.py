@@ -17,7 +17,8 @@ from rave_lite.prior.sequences import Sequence
 class Performance:
     """How a prior is played. `seconds`: of what it adds; `density`: a factor on the odds of strokes; `seed`: of all noise.
 
-    `opening`: a recording that it goes on from; `groove`: one whose strokes come again and again, in place of its own.
+    `opening`: a recording that it goes on from; `groove`: one whose strokes come again and again, in place of its own;
+    `tempo`: how fast strokes follow each other, 1 as learned, or as in the groove.
     """
 
     seconds: float
@@ -26,6 +27,7 @@ class Performance:
     seed: int = 1
     opening: Sequence | None = None
     groove: Sequence | None = None
+    tempo: float = 1.0
 
 
 @torch.no_grad()
@@ -53,9 +55,10 @@ def draw(prior: Prior, performance: Performance, frames: int) -> Tensor:
                     performance.opening.levels[: performance.opening.counted])
     strokes = torch.full((1, frames), FREE)
     if performance.groove:
-        loop = by_rank(prior, performance.groove)
+        loop = at_tempo(by_rank(prior, performance.groove), performance.tempo)
         strokes = loop.repeat(-(-frames // len(loop)))[None, :frames]
     player.turn(0, performance.temperature)
+    player.turn(2, performance.tempo)
     return player(torch.zeros(1, 1, frames), strokes)[0]
 
 
@@ -65,3 +68,10 @@ def by_rank(prior: Prior, groove: Sequence) -> Tensor:
     known = levels[~levels.isnan()]
     edges = known.quantile(torch.arange(1, prior.classes - 1) / (prior.classes - 1)) if len(known) else prior.edges
     return torch.where(levels.isnan(), 0, 1 + torch.bucketize(levels.nan_to_num(), edges))
+
+
+def at_tempo(strokes: Tensor, tempo: float) -> Tensor:
+    """The stroke variable `(T,)` in `T / tempo` frames; of strokes that come together the loudest stays."""
+    frames = max(1, round(len(strokes) / tempo))
+    moved = (torch.arange(len(strokes)) / tempo).long().clamp_max(frames - 1)
+    return strokes.new_zeros(frames).scatter_reduce(0, moved, strokes, "amax")

@@ -3,8 +3,10 @@
 import math
 from typing import Any, Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 FLOOR = 0.1  # standard deviations: no density knows a direction better, nor does the Gaussian that it is compared with
@@ -133,9 +135,9 @@ class Prior(nn.Module):
 
     @torch.jit.unused
     @torch.no_grad()
-    def measure(self, latents: Tensor, before: Tensor, levels: Tensor, silence: Tensor) -> None:
+    def measure(self, latents: Tensor, before: Tensor, levels: Tensor, silence: Tensor, like: Tensor | None = None) -> None:
         """Set what is not learned: `(N, size)` frames of the training set, those before them, levels of all strokes `(S,)`,
-        the latent of silence `(size,)`."""
+        the latent of silence `(size,)`. `like`: axes that its own are ordered and turned round after."""
         n = self.directions
         latents, before = latents.double(), before.double()
         self.mean.copy_(latents[:, :n].mean(0))
@@ -143,6 +145,7 @@ class Prior(nn.Module):
         x, x_before = ((part[:, :n] - self.mean) / self.deviation for part in (latents, before))
         step, drift, error = regression(x_before, x)
         axes = torch.linalg.eigh(error.T @ error / len(error))[1]
+        axes = axes if like is None else matched(axes, like)
         self.axes.copy_(axes)
         self.step.copy_(axes.T @ step @ axes)
         self.drift.copy_(drift @ axes)
@@ -169,6 +172,15 @@ class Prior(nn.Module):
         self.stroke.weight.copy_(F.pad(rate.log() - share.log()[:, None], (self.hidden, 0)))
 
 
+    @torch.jit.unused
+    @torch.no_grad()
+    def take_over(self, other: "Prior") -> None:
+        """Go on with all that another prior of the same shape has learned but its table of strokes."""
+        table = self.stroke.weight[:, self.hidden :].clone(), self.stroke.bias.clone()
+        self.load_state_dict(dict(other.named_parameters()), strict=False)
+        self.stroke.weight[:, self.hidden :], self.stroke.bias[:] = table
+
+
 def one_hot(numbers: Tensor, count: int) -> Tensor:
     return (numbers.unsqueeze(-1) == torch.arange(count, device=numbers.device)).float()
 
@@ -187,6 +199,13 @@ def ages(strokes: Tensor) -> Tensor:
     time = torch.arange(strokes.shape[1]).expand_as(strokes)
     last = torch.where(strokes > 0, time, -int(OLD)).cummax(1).values
     return (time - F.pad(last[:, :-1], (1, 0), value=-int(OLD))).clamp_max(int(OLD)).float()
+
+
+def matched(axes: Tensor, like: Tensor) -> Tensor:
+    """Axes `(n, n)`, the columns, in the order and with the signs that bring them nearest to others."""
+    cosines = (like.to(axes).T @ axes).numpy()
+    rows, columns = linear_sum_assignment(-np.abs(cosines))
+    return axes[:, columns] * torch.from_numpy(np.sign(cosines[rows, columns]))
 
 
 def regression(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,13 +2,16 @@
 
     python -m tests.bench.prior likelihood CKPT DATA HELD_OUT OUT [SEEDS] [STEPS]
     python -m tests.bench.prior rhythm CKPT DATA HELD_OUT PRIOR
-    python -m tests.bench.prior strokes CKPT DATA HELD_OUT COUNTS
+    python -m tests.bench.prior strokes CKPT DATA HELD_OUT COUNTS [SEEDS] [DRUMS]
+    python -m tests.bench.prior tempo CKPT PRIOR
     python -m tests.bench.prior time WHAT
 
 HELD_OUT: names between commas, or every=8. `likelihood` trains a prior for each seed into OUT, and prints nats per frame,
 the gain with several floors of the deviation (0.1 is the one it trains with), and `memorised` of 30 s that it plays.
-`rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes. `time`: decode alone, and
-generate, of WHAT: an exported FILE.ts with a prior, a checkpoint, or random weights of a setting, as in model=v2.
+`rhythm` compares 60 s that PRIOR plays with the recordings. `strokes` trains on COUNTS strokes, pretrained on rhythms of
+the built-in DRUMS, as in rebana,hadrah, if there are any. `tempo`: intervals between the strokes of 60 s that PRIOR draws,
+and the first direction in the frames after a stroke. `time`: decode alone, and generate, of WHAT: an exported FILE.ts with
+a prior, a checkpoint, or random weights of a setting, as in model=v2.
 """
 
 import statistics
@@ -32,6 +35,8 @@ from rave_lite.prior.fit import fit, nats
 from rave_lite.prior.generate import Performance, generate
 from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
 from rave_lite.prior.network import Prior
+from rave_lite.prior.player import FREE, PriorPlayer
+from rave_lite.prior.pretrain import built_in_rhythms
 from rave_lite.prior.sequences import sequences
 from tests.conftest import build
 
@@ -78,7 +83,6 @@ def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
     train, held = ([clip.read() for clip in side] for side in sides(model, data, held_out))
     rate = model.sample_rate
     reconstruct = Reconstruction(model)
-    reconstruct = Reconstruction(model)
     reconstructed, answers = ([reconstruct(sound[None])[0] for sound in side] for side in (train, held))
     (density, intervals, _), (_, _, levels), target = rhythm(train, rate), rhythm(reconstructed, rate), timbre(train, rate)
     reference = kernel_distance(timbre(answers, rate), target)
@@ -95,8 +99,11 @@ def play(ckpt: str, data: str, held_out: str, prior_file: str) -> None:
               flush=True)
 
 
-def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
-    model = RAVE.from_checkpoint(ckpt)
+def strokes(ckpt: str, data: str, held_out: str, counts: str, seeds: str = "0", drums: str = "") -> None:
+    model, pretrained = RAVE.from_checkpoint(ckpt), None
+    if drums:
+        others = ([row for row in side if row.name.split("_")[0] in drums.split(",")] for side in built_in_rhythms(model))
+        pretrained, _ = fit(model, *others)
     train, held = (sequences(model, side) for side in sides(model, data, held_out))
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
     for count in map(int, counts.split(",")):
@@ -108,9 +115,34 @@ def strokes(ckpt: str, data: str, held_out: str, counts: str) -> None:
             keep = int((ends <= count - total).sum())
             row = replace(row, latents=row.latents[:keep], levels=row.levels[:keep], counted=min(row.counted, keep))
             chosen, total = [*chosen, row], total + row.strokes
-        _, figures = fit(model, chosen, held)
-        print(f"{total} strokes, {figures.frames} frames: {figures.prior:.2f} nats, AR(1) {figures.ar1:.2f}, gain "
-              f"{figures.gain:.2f}", flush=True)
+        for seed in map(int, seeds.split(",")):
+            _, figures = fit(model, chosen, held, seed=seed, pretrained=pretrained)
+            print(f"{total} strokes, {figures.frames} frames, seed {seed}: {figures.prior:.2f} nats, "
+                  f"AR(1) {figures.ar1:.2f}, gain {figures.gain:.2f}, step {figures.step}", flush=True)
+
+
+@torch.no_grad()
+def tempo(ckpt: str, prior_file: str) -> None:
+    model = RAVE.from_checkpoint(ckpt)
+    prior, _ = load_prior(prior_file, model)
+    frames, usual = round(60 * model.sample_rate / model.hop), dict[int, float]()
+    for seed, factor in ((seed, factor) for seed in (1, 2) for factor in (1.0, 0.5, 0.75, 1.5, 2.0)):
+        player = PriorPlayer(prior, 1)
+        player.set_seed(seed)
+        player.turn(2, factor)
+        latents, begins = [], []
+        for t in range(frames):
+            latents.append(player(torch.ones(1, 1, 1), torch.full((1, 1), FREE))[0, 0, 0])
+            begins += [t] * bool(player.state[0, prior.layers * prior.hidden + prior.directions])
+        apart, loudest = torch.tensor(begins).diff(), torch.stack(latents)
+        counts = apart.bincount().cumsum(0)
+        middle = int((counts < len(apart) / 2).sum())  # frames; the median is interpolated within this one
+        median = middle - 0.5 + float((len(apart) / 2 - counts[middle - 1]) / (counts[middle] - counts[middle - 1]))
+        usual[seed] = usual.get(seed, median)
+        after = [float(loudest[torch.tensor(begins[:-1])[apart > k] + k].mean()) for k in range(4)]
+        print(f"seed {seed}, tempo {factor}: {len(begins)} strokes; median interval {apart.median()} frames, {median:.2f} "
+              f"interpolated, {median * factor / usual[seed]:.2f} of what it should be; first direction from a stroke on: "
+              f"{', '.join(f'{value:.2f}' for value in after)}", flush=True)
 
 
 def block_time(what: str) -> None:
@@ -139,7 +171,8 @@ def block_time(what: str) -> None:
 
 
 if __name__ == "__main__":
-    commands = {"likelihood": likelihood, "rhythm": play, "strokes": strokes, "time": block_time}
+    commands = {"likelihood": likelihood, "rhythm": play, "strokes": strokes, "tempo": tempo,
+                "time": block_time}
     if len(sys.argv) < 3 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     torch.set_num_threads(1)

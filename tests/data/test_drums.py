@@ -6,6 +6,7 @@ import soundfile
 
 from rave_lite import InputError
 from rave_lite.data.augmentation.rhythm import onsets
+from rave_lite.data.drums import rhythms
 from rave_lite.data.drums import write as write_drums
 from rave_lite.data.drums.mouth import beatbox, voice
 from rave_lite.data.drums.strokes import DRUMS, STROKES, hit, kingfisher
@@ -38,6 +39,8 @@ def test_the_set_is_written_and_seeded(tmp_path):
     assert len(first) == len(DRUMS) * (len(STROKES) * 2 + 1) + 3 * 6
     for a, b, c in zip(first, second, other, strict=True):
         assert a.read_bytes() == b.read_bytes() != c.read_bytes()
+    for name, sound in rhythms(1, RATE, hits=2).items():
+        assert soundfile.read(tmp_path / f"c/drums/rhythms/{name}.wav")[0] == pytest.approx(sound, abs=1e-4)
         sound, rate = soundfile.read(a)
         assert rate == RATE
         assert 0.02 < len(sound) / rate < 15

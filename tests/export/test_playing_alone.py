@@ -35,7 +35,7 @@ def test_hosts_find_two_methods_more(model, file):
     assert live.get_methods() == ["encode", "decode", "forward", "prior", "generate"]
     assert live.prior_params.tolist() == [1, model.hop, 16, model.hop]
     assert live.generate_params.tolist() == [1, model.hop, 1, 1]
-    assert live.get_attributes()[-4:] == ["envelope", "temperature", "density", "hold"]
+    assert live.get_attributes()[-5:] == ["envelope", "temperature", "density", "tempo", "hold"]
     assert live.prior_input_labels == live.generate_input_labels == ["temperature"]
 
 
@@ -84,6 +84,16 @@ def test_bad_temperatures_are_those_of_the_attribute(file):
     for value in (math.nan, -1.0, 0.0, -math.inf, math.inf):
         assert torch.equal(play(live, "prior", torch.full((1, 1, FRAMES), value), [FRAMES]), expected), value
     assert play(live, "generate", torch.full((1, 1, FRAMES), 1e30), [FRAMES]).isfinite().all()
+
+
+def test_the_tempo_stays_within_a_half_and_two(file):
+    """What is no number changes nothing; at 1 the file plays as if the knob had not been touched."""
+    live, ones = load(file), torch.ones(1, 1, 4 * FRAMES)
+    usual = play(live, "prior", ones, [4 * FRAMES])
+    for value, clamped in ((2.0, 2.0), (9.0, 2.0), (math.nan, 2.0), (-1.0, 0.5), (math.inf, 0.5), (1.0, 1.0)):
+        live.set_tempo(value)
+        assert live.get_tempo() == (clamped,)
+        assert torch.equal(play(live, "prior", ones, [4 * FRAMES]), usual) == (clamped == 1.0)
 
 
 def test_hold_and_density(file):

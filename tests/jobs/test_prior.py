@@ -14,6 +14,7 @@ def test_from_recordings_to_a_page_and_a_file(trained, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Gaussian AR(1)" in done.stdout
     assert "recordings to learn from" in done.stdout
+    assert "first it learns rhythms of the built-in drums" in done.stdout
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(trained)
         paths = run("generate", *here, "seconds=1", "takes=2", f"out={tmp_path / 'page'}",
@@ -37,12 +38,14 @@ def test_wrong_words_are_told(trained, tmp_path):
                            ("temperature=-1", "temperature: -1 is no number from 0 to 4"),
                            ("density=nan", "density: nan is no number"),
                            ("density=17", "density: 17 is no number from 0 to 16"),
+                           ("tempo=3", "tempo: 3 is no number from 0.5 to 2"),
                            ("temperature=5", "temperature: 5 is no number from 0 to 4"),
                            ("groove=", "groove: needs a value, as in groove=loop.wav"),
                            (f"out={ckpt}", "a file is there; name a folder"),
                            ("groove=none.wav", "groove: none.wav: no such file")):
         fails(message, "generate", f"ckpt={ckpt}", f"prior={ckpt}", wrong)
     fails("steps: -1 is no whole number from 0 on", "prior", f"ckpt={ckpt}", "steps=-1")
+    fails("pretrain: 'rhythms' is neither true nor false", "prior", f"ckpt={ckpt}", "pretrain=rhythms")
     fails("dropout: 2 is no number from 0 to 0.9", "prior", f"ckpt={ckpt}", "dropout=2")
     fails("is there already; name another file", "prior", f"ckpt={ckpt}", f"out={ckpt}")
     fails("out: needs a value", "prior", f"ckpt={ckpt}", "out=")

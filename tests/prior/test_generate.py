@@ -6,7 +6,7 @@ import torch
 
 from rave_lite.export.torchscript import load
 from rave_lite.layers import stream
-from rave_lite.prior.generate import Performance, by_rank, draw, generate
+from rave_lite.prior.generate import Performance, at_tempo, by_rank, draw, generate
 from rave_lite.prior.judge import embedded_strokes, memorised, moved_share, rhythm
 from rave_lite.prior.sequences import Sequence, sequence
 from tests.models import measured, written
@@ -16,12 +16,14 @@ from tests.sounds import drum
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_offline_is_what_the_file_plays(tmp_path, channels):
-    model, prior = measured(f"model.channels={channels}"), random_prior()
+    model = measured(f"model.channels={channels}")
+    prior = random_prior(model.latent_size)
     live = load(written(model, tmp_path, prior=prior))
     live.set_seed(3)
     live.set_density(2.0)
+    live.set_tempo(1.5)
     frames = 30
-    sound = generate(model, prior, Performance(frames * model.hop / model.sample_rate, 0.7, 2.0, 3))
+    sound = generate(model, prior, Performance(frames * model.hop / model.sample_rate, 0.7, 2.0, 3, tempo=1.5))
     with torch.inference_mode():
         played = torch.cat([live.generate(torch.full((1, 1, n), 0.7)) for n in (1, 4, 25)], 2)[0].squeeze(0).numpy()
     assert live.get_methods()[-2:] == ["prior", "generate"]
@@ -48,6 +50,17 @@ def test_a_groove_drives_the_strokes_over_and_over():
     assert not torch.equal(free, driven)
     silent = Sequence("none", row.latents, torch.full_like(row.levels, torch.nan), row.counted)
     assert not by_rank(prior, silent).any()
+
+
+def test_a_groove_has_a_tempo():
+    strokes = torch.tensor([4, 0, 0, 1, 0, 2, 0, 3])
+    assert torch.equal(at_tempo(strokes, 1.0), strokes)
+    assert at_tempo(strokes, 2.0).tolist() == [4, 1, 2, 3]
+    assert at_tempo(torch.tensor([1, 2, 0, 3]), 2.0).tolist() == [2, 3]
+    assert at_tempo(torch.tensor([1, 2]), 0.5).tolist() == [1, 0, 2, 0]
+    row = steady(21, every=7)
+    fast, usual = (draw(random_prior(), Performance(1.0, groove=row, tempo=tempo), 42) for tempo in (2.0, 1.0))
+    assert not torch.equal(fast, usual)
 
 
 def test_memorised_is_1_for_copies_and_0_for_equals():

@@ -1,14 +1,17 @@
 """The prior: its likelihood against torch.distributions, what it draws, its training, its file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from rave_lite import InputError
+from rave_lite.prior import pretrain
 from rave_lite.prior.file import load, save
-from rave_lite.prior.fit import fit
-from rave_lite.prior.network import AGES, FLOOR, Prior, ages
+from rave_lite.prior.fit import fit, nats
+from rave_lite.prior.network import AGES, FLOOR, Prior, ages, matched
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.prior.sequences import Sequence, sequences, strokes
 from tests.models import measured
@@ -29,12 +32,12 @@ def steady(frames: int = 60, every: int = 7, size: int = 16, seed: int = 0) -> S
     return Sequence("steady", torch.stack(latents), levels, frames)
 
 
-def random_prior(**options) -> Prior:
+def random_prior(size: int = 16) -> Prior:
     """A prior with random weights, measured on `steady`."""
     torch.manual_seed(0)
-    prior = Prior(size=16, directions=5, **SMALL, **options).eval()
-    row = steady()
-    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(16))
+    prior = Prior(size=size, directions=5, **SMALL).eval()
+    row = steady(size=size)
+    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(size))
     with torch.no_grad():
         for weight in prior.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
@@ -146,9 +149,61 @@ def test_knobs():
     assert torch.equal(play(-3.0), play(0.5))
     assert torch.equal(play(1e9), play(4.0))
     assert play(1e9).isfinite().all()
-    player.turn(2, 1.0)
+    player.turn(3, 1.0)
     last = player.state[0, -16:].clone()
     assert torch.equal(player(torch.ones(1, 1, 8), free), last.view(1, 16, 1).expand(1, 16, 8))
+
+
+@torch.no_grad()
+def test_at_tempo_1_strokes_are_as_learned():
+    """To the last bit, and at whole ages; also when strokes are all but sure, or all but impossible."""
+    prior = random_prior()
+    prior.stroke.weight.mul_(40)
+    player, ages = PriorPlayer(prior, 1), torch.arange(1.0, 1001.0)
+    memory = torch.randn(1000, 12)
+    logits, late = player.strokes(memory, ages)
+    assert torch.equal(logits, prior.strokes(memory, ages))
+    assert not late.any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 1.5, 2.0])
+def test_the_chance_of_no_stroke_yet_runs_at_the_tempo(tempo):
+    """After n frames it is that of `n * tempo` frames of training; what frames round up or down is carried over."""
+    prior = random_prior().double()
+    player = PriorPlayer(prior, 1).double()
+    player.turn(2, tempo)
+    memory, ages = torch.zeros(60, 12).double(), torch.arange(1.0, 61.0).double()
+    none = lambda logits: torch.log_softmax(logits, 1)[:, 0]
+    learned = np.append(0.0, none(prior.strokes(memory, ages)).cumsum(0))  # log of the chance, after 0, 1, ... 60 frames
+    survival, mean = 0.0, 0.0  # the same at the tempo; of the ages at which strokes count as coming
+    for n in range(1, int(60 / tempo) + 1):
+        age = torch.tensor([n * tempo]).double()
+        logits, late = player.strokes(memory[:1], age)
+        mean += float(age - late) * np.exp(survival) * -np.expm1(float(none(logits)))
+        survival += float(none(logits))
+        assert survival == pytest.approx(np.interp(n * tempo, np.arange(61), learned), abs=1e-6)
+    assert survival < -7
+    assert mean == pytest.approx(float(ages @ -np.diff(np.exp(learned))), rel=2e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tempo", [0.5, 0.75, 1.5, 2.0])
+def test_strokes_follow_each_other_at_the_tempo_and_sound_as_they_did(tempo):
+    prior, row = Prior(size=16, directions=5, **SMALL).eval(), steady(2100, every=7)
+    prior.measure(row.latents[1:], row.latents[:-1], row.levels[~row.levels.isnan()], torch.zeros(16))
+    prior.measure_strokes([prior.classify(row.levels)])
+    player, temperature, free = PriorPlayer(prior, 100), torch.ones(100, 1, 120), torch.full((100, 120), FREE)
+    driven = torch.where(torch.arange(120) % 7 == 0, 1, 0).expand(100, -1)
+    usual, counts, at = player(temperature, driven), [], player.memory * player.hidden + 5
+    for value in (1.0, tempo):
+        player.reset()
+        player.turn(2, value)
+        counts.append(sum(int((player(temperature[..., t : t + 1], free[:, t : t + 1]), player.state[:, at] > 0)[1].sum())
+                          for t in range(120)))
+    assert counts[1] / counts[0] == pytest.approx(tempo, rel=0.03)
+    player.reset()
+    assert torch.equal(player(temperature, driven), usual)
 
 
 def test_to_continue_is_as_teacher_forcing():
@@ -196,6 +251,44 @@ def test_training_starts_from_a_renewal_process():
     chance = 1 - torch.softmax(prior.strokes(torch.randn(10, 12), torch.arange(1.0, 11.0)), 1)[:, 0]
     assert chance[6] > 0.9
     assert chance[:6].max() < 0.05
+
+
+@torch.no_grad()
+def test_axes_are_matched_whatever_their_order_and_signs():
+    axes = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(0)))[0]
+    turned = axes[:, [3, 0, 4, 2, 1]] * torch.tensor([1.0, -1, 1, -1, -1])
+    assert torch.allclose(matched(turned, axes), axes)
+
+
+def test_pretraining_starts_from_what_was_learned_and_counts_strokes_anew():
+    """Of the same recordings it knows what it knew; of ones with another rhythm, mean and spread more than from nothing."""
+    model, options = measured(), {**SMALL, "directions": 5, "seed": 1}
+    train, held_out = [steady(80, seed=n) for n in range(6)], [steady(80, seed=n) for n in (20, 21)]
+    learned, figures = fit(model, train, held_out, **options, steps=60)
+    other = lambda seed: replace(row := steady(80, every=5, seed=seed), latents=3 * row.latents + 1)
+    few, judge = [other(30)], [other(40), other(41)]
+    start, nothing = (fit(model, few, judge, **options, steps=0, pretrained=p)[0] for p in (learned, None))
+    assert float(nats(start, judge).sum()) > float(nats(nothing, judge).sum())
+    assert torch.equal(start.stroke.bias, nothing.stroke.bias)
+    assert torch.equal(start.stroke.weight[:, 12:], nothing.stroke.weight[:, 12:])
+    assert torch.equal(start.deviation, nothing.deviation)
+    again, _ = fit(model, train, held_out, **options, steps=0, pretrained=learned)
+    assert torch.equal(again.axes, learned.axes)
+    assert torch.equal(again.gru.weight_hh_l1, learned.gru.weight_hh_l1)
+    assert float(nats(again, held_out).sum()) / figures.held_out_frames == pytest.approx(figures.prior, abs=0.5)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_built_in_rhythms_are_sequences_of_the_model(monkeypatch, channels):
+    monkeypatch.setattr(pretrain, "TRAIN", range(100, 101))
+    monkeypatch.setattr(pretrain, "HELD_OUT", range(101, 102))
+    model = measured(f"model.channels={channels}")
+    train, held_out = pretrain.built_in_rhythms(model)
+    assert [row.name for row in train] == ["rebana_100", "kompang_100", "gendang_100", "hadrah_100"]
+    for one, other in zip(train, held_out, strict=True):
+        assert one.strokes > 20
+        assert one.latents.shape[1] == model.latent_size
+        assert not torch.equal(one.latents[:50], other.latents[:50])
 
 
 def test_too_few_frames_are_told():

@@ -35,14 +35,11 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     if existing:
         raise InputError(f"{existing} is there already; choose another out=")
     sounds: dict[str, np.ndarray] = {}
-    for d, (name, drum) in enumerate(DRUMS.items()):
-        takes: dict[str, list[np.ndarray]] = {}
-        for s, (how, stroke) in enumerate(STROKES.items()):
-            for i in range(hits):
-                rng = np.random.default_rng([seed, d, s, i])
-                takes.setdefault(how[0], []).append(hit(drum, stroke, rng, sample_rate, rng.uniform(0.3, 0.95)))
-                sounds[f"drums/{name}/{how}_{i + 1:02}"] = takes[how[0]][-1]
-        sounds[f"drums/rhythms/{name}"] = rhythm(RHYTHMS[name], takes, np.random.default_rng([seed, d]), sample_rate)
+    for name in DRUMS:
+        takes = takes_of(name, seed, hits, sample_rate)
+        for how in STROKES:
+            sounds |= {f"drums/{name}/{how}_{i + 1:02}": take for i, take in enumerate(takes[how[0]])}
+        sounds[f"drums/rhythms/{name}"] = rhythm_of(name, takes, seed, sample_rate)
     for name, (call, number) in FOREIGN.items():
         for i in range(CALLS):
             sounds[f"{name}_{i + 1}"] = call(np.random.default_rng([seed, number, i]), sample_rate)
@@ -50,6 +47,26 @@ def write(out: Path, *, seed: int = 0, sample_rate: int = 44100, hits: int = 12)
     for path, sound in zip(paths, sounds.values(), strict=True):
         audio.save(path, sound, sample_rate)
     return paths
+
+
+def rhythms(seed: int, sample_rate: int, hits: int = 4) -> dict[str, np.ndarray]:
+    """Each drum's rhythm, `(T,)`: as `write` writes them with the same arguments."""
+    return {name: rhythm_of(name, takes_of(name, seed, hits, sample_rate), seed, sample_rate) for name in DRUMS}
+
+
+def takes_of(name: str, seed: int, hits: int, sample_rate: int) -> dict[str, list[np.ndarray]]:
+    """Hits of a drum, by the initial of the stroke."""
+    takes, d = dict[str, list[np.ndarray]](), list(DRUMS).index(name)
+    for s, (how, stroke) in enumerate(STROKES.items()):
+        for i in range(hits):
+            rng = np.random.default_rng([seed, d, s, i])
+            takes.setdefault(how[0], []).append(hit(DRUMS[name], stroke, rng, sample_rate, rng.uniform(0.3, 0.95)))
+    return takes
+
+
+def rhythm_of(name: str, takes: dict[str, list[np.ndarray]], seed: int, sample_rate: int) -> np.ndarray:
+    """The rhythm of a drum, of these takes of it."""
+    return rhythm(RHYTHMS[name], takes, np.random.default_rng([seed, list(DRUMS).index(name)]), sample_rate)
 
 
 def rhythm(parts: tuple[str, ...], takes: dict[str, list[np.ndarray]], rng: np.random.Generator,
