@@ -164,8 +164,8 @@ def reconstruct(config: DictConfig) -> None:
 
 def prior(config: DictConfig) -> None:
     check_numbers(config, steps=0, seed=0, hidden=1, layers=1, components=1, directions=1, dropout=(0.0, 0.9))
-    if not isinstance(config.pretrain, bool):
-        raise InputError(f"{config.pretrain!r} is neither true nor false", where="pretrain")
+    if config.pretrain not in (True, False, "auto"):
+        raise InputError(f"{config.pretrain!r} is none of true, false, auto", where="pretrain")
     checkpoint_file(config.ckpt)
     if config.out == "":
         raise InputError("needs a value, as in out=rhythms.ckpt", where="out")

@@ -13,7 +13,7 @@ from rave_lite.evaluation.recordings import IMPORTED, are_at, known
 from rave_lite.model import RAVE, Checkpoint, read_checkpoint
 from rave_lite.prior.file import save
 from rave_lite.prior.fit import Figures, fit
-from rave_lite.prior.pretrain import built_in_rhythms
+from rave_lite.prior.pretrain import MAX_STROKES, built_in_rhythms
 from rave_lite.prior.sequences import sequences
 from rave_lite.progress import Progress
 from rave_lite.runs import checkpoint_file, run_folder
@@ -30,11 +30,12 @@ def prior(config: DictConfig) -> Figures:
     recordings = recordings_to_learn(checkpoint, config.data, config.seed)
     train, held_out = (sequences(model, search_and_cut(clips, model.sample_rate))
                        for clips in (recordings.train, recordings.held_out))
+    strokes = sum(row.strokes for row in train)
     print(f"{recordings.root}: {len(train)} recordings to learn from, {sum(row.counted for row in train)} frames with "
-          f"{sum(row.strokes for row in train)} strokes; {len(held_out)} held out", flush=True)
+          f"{strokes} strokes; {len(held_out)} held out", flush=True)
     options = {key: config[key] for key in ("directions", "hidden", "layers", "components", "dropout", "steps", "seed")}
     pretrained = None
-    if config.pretrain:
+    if config.pretrain is True or (config.pretrain == "auto" and strokes < MAX_STROKES):
         print("first it learns rhythms of the built-in drums", flush=True)
         with Progress("pretraining", config.steps, config.steps) as progress:
             pretrained, _ = fit(model, *built_in_rhythms(model), **options, advance=lambda: progress.advance(1, 1))

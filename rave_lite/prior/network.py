@@ -3,7 +3,6 @@
 import math
 from typing import Any, Final
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
@@ -171,7 +170,6 @@ class Prior(nn.Module):
         self.stroke.bias.copy_(share.log())
         self.stroke.weight.copy_(F.pad(rate.log() - share.log()[:, None], (self.hidden, 0)))
 
-
     @torch.jit.unused
     @torch.no_grad()
     def take_over(self, other: "Prior") -> None:
@@ -203,9 +201,9 @@ def ages(strokes: Tensor) -> Tensor:
 
 def matched(axes: Tensor, like: Tensor) -> Tensor:
     """Axes `(n, n)`, the columns, in the order and with the signs that bring them nearest to others."""
-    cosines = (like.to(axes).T @ axes).numpy()
-    rows, columns = linear_sum_assignment(-np.abs(cosines))
-    return axes[:, columns] * torch.from_numpy(np.sign(cosines[rows, columns]))
+    cosines = like.to(axes).T @ axes
+    rows, columns = linear_sum_assignment(-cosines.abs().numpy())
+    return axes[:, columns] * torch.where(cosines[rows, columns] < 0, -1.0, 1.0).to(axes)
 
 
 def regression(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

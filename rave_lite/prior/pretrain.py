@@ -8,6 +8,7 @@ from rave_lite.layers import reset, stream
 from rave_lite.model import RAVE
 from rave_lite.prior.sequences import Sequence, sequence
 
+MAX_STROKES = 160  # of the user's recordings; with more it brings nothing (docs/benchmarks.md, "A prior")
 TRAIN, HELD_OUT = range(100, 108), range(108, 110)  # seeds: nobody's own built-in set has them
 
 

@@ -45,7 +45,7 @@ def test_wrong_words_are_told(trained, tmp_path):
                            ("groove=none.wav", "groove: none.wav: no such file")):
         fails(message, "generate", f"ckpt={ckpt}", f"prior={ckpt}", wrong)
     fails("steps: -1 is no whole number from 0 on", "prior", f"ckpt={ckpt}", "steps=-1")
-    fails("pretrain: 'rhythms' is neither true nor false", "prior", f"ckpt={ckpt}", "pretrain=rhythms")
+    fails("pretrain: 'rhythms' is none of true, false, auto", "prior", f"ckpt={ckpt}", "pretrain=rhythms")
     fails("dropout: 2 is no number from 0 to 0.9", "prior", f"ckpt={ckpt}", "dropout=2")
     fails("is there already; name another file", "prior", f"ckpt={ckpt}", f"out={ckpt}")
     fails("out: needs a value", "prior", f"ckpt={ckpt}", "out=")
