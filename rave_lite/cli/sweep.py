@@ -1,6 +1,7 @@
 """Sweeps (--multirun), on one machine or a cluster: each job has its folder, and a failed job does not end the others."""
 
 import importlib.util
+import os
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from rave_lite.files import folder_name
+from rave_lite.errors import InputError
+from rave_lite.files import exclusive, folder_name
+from rave_lite.runs import file_to_resume
 
 PROBE = 1 << 16  # bytes that must fit into a new folder
 
@@ -81,6 +84,14 @@ def check_folder(folder: Path) -> None:
         fail(f"{folder}: could not be written ({error.strerror}); say another folder, as in out=DIR")
 
 
+def check_free(folder: Path, resume: str | None) -> None:
+    """Raises InputError where a run is in the folder already and is not to go on, or trains there now."""
+    file_to_resume(resume, folder)
+    if folder.is_dir():
+        with exclusive(folder):
+            pass
+
+
 def remove_unused(folder: Path) -> None:
     """Deletes a run's folder where Hydra's notes are all that it holds, and `runs` above it if it is empty then."""
     with suppress(OSError):
@@ -97,11 +108,17 @@ def remove_unused_job_folder() -> None:
 class Sweep(Callback):
     """Before the jobs of a sweep start: names their folders by the swept settings only, and refuses shared folders.
 
-    Before a run of its own: makes its folder.
+    Before a run of its own: makes its folder, and refuses one of which another run has the notes in .hydra.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        check_folder(Path(config.hydra.run.dir))
+        folder = Path(config.hydra.run.dir)
+        if config.hydra.output_subdir and os.environ.get("LOCAL_RANK", "0") == "0":
+            try:
+                check_free(folder, config.get("resume"))
+            except InputError as error:
+                fail(str(error))
+        check_folder(folder)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         launcher = config.hydra.launcher._target_

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.export.arena import Arena
-from rave_lite.export.folding import fold, latent_parts, normalised_products, shift
+from rave_lite.export.folding import fold, normalised_products, rotation, shift
 from rave_lite.export.noise import BlockNoise, NoiseFilter
 from rave_lite.export.plan import Plan, Region, length
 from rave_lite.export.precision import lower_precision
@@ -125,7 +125,6 @@ class StreamingEncoder(nn.Module):
     limit: Final[float] = AUDIO_LIMIT
     centre: Tensor
     directions: Tensor
-    image_mean: Tensor
     codes: Tensor
 
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype, dry_delay: int):
@@ -147,8 +146,8 @@ class StreamingEncoder(nn.Module):
         self.quantiser: Any = copy.deepcopy(rave.latent) if isinstance(rave.latent, Discrete) else None
         if self.quantiser is not None:
             self.quantiser.register_module("noise", nn.Identity())  # the decoder has it
-        self.image, (image, mean, directions) = rave.image_analysis, latent_parts(rave)
-        for name, value in {"codes": torch.zeros(1, 0, 1, dtype=torch.int64), "image_mean": image, "directions": directions,
+        self.image, self.image_size, (mean, directions) = rave.image_analysis, rave.image_size, rotation(rave)
+        for name, value in {"codes": torch.zeros(1, 0, 1, dtype=torch.int64), "directions": directions,
                             "centre": -directions @ mean}.items():
             self.register_buffer(name, value, persistent=False)
         self.latents, self.size = len(plan.regions), rave.latent.size
@@ -170,23 +169,22 @@ class StreamingEncoder(nn.Module):
             self.codes = self.quantiser.codes(p)
             p = self.rotated(self.codes)
         if self.image is not None:
-            image = self.image(self.arena.fresh(views, 1).permute(1, 2, 0)) - self.image_mean
+            image = self.image(self.arena.fresh(views, 1).permute(1, 2, 0))
             p = torch.cat([image, p[:, -self.size :]], 1)
         return p, dry.transpose(0, 1)
 
     def rotated(self, codes: Tensor) -> Tensor:
-        """Codes to principal directions; those of the image, of which they do not tell, are at their mean."""
+        """Codes to principal directions; those of the image, of which they do not tell, are in the middle."""
         if self.quantiser is None:
             return codes[:, :0].float()
         z = self.quantiser.from_codes(codes).transpose(1, 2)
         p = (z @ self.directions.t() + self.centre).transpose(1, 2)
-        return F.pad(p, (0, 0, self.image_mean.shape[0], 0))
+        return F.pad(p, (0, 0, self.image_size, 0))
 
 
 class StreamingDecoder(nn.Module):
     """Principal directions to samples. See `StreamingCodec.decode`."""
 
-    image_mean: Tensor
     mean: Tensor
     directions: Tensor
     loud: Final[bool]
@@ -195,8 +193,9 @@ class StreamingDecoder(nn.Module):
     def __init__(self, rave: Any, batch_size: int, dtype: torch.dtype):
         super().__init__()
         plan, decoder, self.channels, n_bands = Plan(), rave.decoder, rave.channels, len(rave.decoder.band_gain)
-        self.size, self.narrow, self.image = rave.latent.size, dtype != torch.float32, rave.image_synthesis
-        for name, value in zip(("image_mean", "mean", "directions"), latent_parts(rave), strict=True):
+        self.size, self.narrow = rave.latent.size, dtype != torch.float32
+        self.image, self.image_size = rave.image_synthesis, rave.image_size
+        for name, value in zip(("mean", "directions"), rotation(rave), strict=True):
             self.register_buffer(name, value, persistent=False)
         rate, x = 1, plan.region(rave.latent.decoder_channels, 1)
         x = plan.step(decoder.first, x, plan.region(rave.config["capacity"] * 2 ** len(decoder.stages), rate))
@@ -245,7 +244,7 @@ class StreamingDecoder(nn.Module):
         views = self.arena.start(frames, streams, p)
         x = self.arena.fresh(views, 0)
         latents = x[..., : self.size].flatten(0, 1)
-        rows = p[:, self.image_mean.shape[0] :].permute(2, 0, 1).flatten(0, 1)
+        rows = p[:, self.image_size :].permute(2, 0, 1).flatten(0, 1)
         if self.narrow:
             latents.copy_(torch.addmm(self.mean, rows, self.directions[: rows.shape[1]]))
         else:
@@ -270,7 +269,7 @@ class StreamingDecoder(nn.Module):
         bands = self.arena.fresh(views, self.bands)
         if self.image is not None:
             middle = (y if self.loud else torch.tanh(y)).float().permute(1, 2, 0)
-            bands.copy_(self.image(middle, p[:, : self.image_mean.shape[0]] + self.image_mean).permute(2, 0, 1))
+            bands.copy_(self.image(middle, p[:, : self.image_size]).permute(2, 0, 1))
         elif self.loud:
             bands.copy_(y)
         else:

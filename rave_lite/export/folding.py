@@ -27,7 +27,7 @@ def fold(rave: Any) -> None:
     if rave.image_size:  # reads both channels, of which the network has the mean
         both = (first.product.weight / 2).unflatten(1, (first.span, -1)).repeat(1, 1, 2).flatten(1)
         first.product.weight, first.product.in_features = nn.Parameter(both, requires_grad=False), both.shape[1]
-    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else latent_parts(rave)[2]
+    turned = torch.eye(rave.latent.size) if isinstance(rave.latent, Discrete) else rotation(rave)[1]
     rotated = turned @ last.product.weight[: rave.latent.size]
     last.product.weight, last.product.out_features = nn.Parameter(rotated, requires_grad=False), rave.latent.size
     waveform.product.weight[: len(rave.decoder.band_gain)] *= rave.decoder.band_gain / rave.decoder.limit
@@ -44,10 +44,10 @@ def fold(rave: Any) -> None:
         bank.synthesis = MatrixConv(pair, bank.synthesis.past, kernel_size=kernel + 1, stride=2, ratio=2 * bank.n_bands)
 
 
-def latent_parts(rave: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean of the image `(image_size, 1)`, and mean and directions of the other latents."""
-    n, mean, directions = rave.image_size, rave.principal.mean, rave.principal.directions
-    return mean[:n, None].clone(), mean[n:].clone(), directions[n:, n:].clone()
+def rotation(rave: Any) -> tuple[Tensor, Tensor]:
+    """Mean and principal directions of the network's latents, those of a stereo model's image left out."""
+    n, principal = rave.image_size, rave.principal
+    return principal.mean[n:].clone(), principal.directions[n:, n:].clone()
 
 
 def normalised_products(rave: Any) -> Iterator[tuple[Any, nn.BatchNorm1d]]:

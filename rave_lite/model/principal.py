@@ -10,9 +10,9 @@ LEAST = 1e-4  # variance of a latent beside the others, which does not change at
 class Principal(nn.Module):
     """Rotation of the latent onto its principal directions, exact both ways. `(B, size, T) -> (B, size, T)`.
 
-    `beside`: of so many latents more, which come before the others, each is a direction of its own. `variance`: along each
-    direction, descending but for these. Before `fit` it is the identity with unit variances. `measured`: whether `fit` has
-    set it, rather than an import. The buffers are saved in checkpoints.
+    `beside`: of so many latents more, which come before the others, each is a direction of its own, whose mean is 0.
+    `variance`: along each direction, descending but for these. Before `fit` it is the identity with unit variances.
+    `measured`: whether `fit` has set it, rather than an import. The buffers are saved in checkpoints.
     """
 
     mean: Tensor
@@ -53,7 +53,7 @@ class Principal(nn.Module):
         slope = directions @ centred.T @ (loudness - loudness.mean())
         largest = directions.gather(1, directions.abs().argmax(1, keepdim=True)).squeeze(1)
         signs = torch.where(slope == 0, largest, slope).sign()
-        self.mean.copy_(frames.mean(0))
+        self.mean[n:] = frames.mean(0)[n:]
         self.directions[n:, n:] = directions * signs[:, None]
         self.variance[:n] = covariance.diagonal()[:n].clamp_min(LEAST)
         self.variance[n:] = variance.flip(0).clamp_min(0)

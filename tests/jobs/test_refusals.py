@@ -8,7 +8,8 @@ import pytest
 
 from rave_lite.cli import sweep
 from rave_lite.data import local
-from tests.commands import fails, rave_lite
+from rave_lite.files import exclusive
+from tests.commands import fails, rave_lite, rave_lite_process
 from tests.conftest import SETTINGS
 
 
@@ -104,3 +105,19 @@ def test_of_a_run_that_was_stopped_while_indexing_nothing_stays(arguments, tmp_p
     done = rave_lite(*arguments, cwd=tmp_path / "here")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "rave-lite: stopped")
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_refused_training_leaves_the_notes_of_the_run(write, tmp_path):
+    write("0.wav", 0.3)
+    notes = tmp_path / "runs/old/.hydra/overrides.yaml"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("- name=old\n")
+    command = ("train", "data.root=audio", "name=old")
+    with exclusive(tmp_path / "runs/old"):
+        done = rave_lite_process(*command, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "another process trains in this folder" in done.stderr
+    (tmp_path / "runs/old/checkpoints").mkdir()
+    (tmp_path / "runs/old/checkpoints/last.ckpt").touch()
+    fails("holds a run already", *command, cwd=tmp_path)
+    assert notes.read_text() == "- name=old\n"
