@@ -225,7 +225,7 @@ def test_discriminators_score_alike(case, run, golden):
                                   "adain-wasserstein-causal-learned", "v2-wasserstein-causal-stereo"])
 def test_imports_keep_the_contract(case, run):
     model = imported(run(case))
-    assert_streams(model, hop=model.hop, frames=24 + model.latency // model.hop)
+    assert_streams(model, hop=model.hop, channels=channels(case), frames=24 + model.latency // model.hop)
 
 
 def test_realigned(run):
