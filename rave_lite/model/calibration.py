@@ -32,7 +32,7 @@ class SourceMoments(nn.Module):
     silence: Tensor
     deviation: Tensor
     least: Tensor
-    moves: Tensor
+    ready: Tensor
     largest: Final[float] = LARGEST
     narrowest: Final[float] = LIMITS[0]
     widest: Final[float] = LIMITS[1]
@@ -41,13 +41,14 @@ class SourceMoments(nn.Module):
     def __init__(self, model: RAVE):
         super().__init__()
         self.frame_rate, self.image_size = model.sample_rate / model.hop, model.image_size
-        self.ready = READY * self.frame_rate
         silence, deviation = latent_of_silence(model), model.principal.variance.sqrt().unsqueeze(1)
         self.register_buffer("silence", silence, persistent=False)
         self.register_buffer("deviation", NARROW * deviation, persistent=False)  # that of calibrated latents
         spread = (deviation.square() + silence.square())[self.image_size :].sum().sqrt()
         self.register_buffer("least", SILENCE * spread, persistent=False)
-        self.register_buffer("moves", (torch.arange(len(silence)) >= self.image_size).to(silence)[:, None], persistent=False)
+        ready = torch.full_like(silence, READY * self.frame_rate)
+        ready[: self.image_size] = math.inf  # which never moves
+        self.register_buffer("ready", ready, persistent=False)
         self.register_buffer("frames", silence.new_zeros(1, 1), persistent=False)
         self.register_buffer("sums", silence.new_zeros(2 * len(silence), 1), persistent=False)
         self.register_buffer("decay", silence.new_ones(1, 1), persistent=False)
@@ -70,9 +71,8 @@ class SourceMoments(nn.Module):
         Deviations move geometrically: half way from 16 times what they shall be is 4 times.
         """
         mean, square = (self.sums / self.frames.clamp_min(1e-6)).chunk(2)
-        amount = amount * (self.frames / self.ready).clamp_max(1.0)
-        near = amount * self.fade * square[self.image_size :].sum(0, keepdim=True)
-        amount = amount * self.moves
+        amount = amount * (self.frames / self.ready).clamp_max(1.0)  # (n, 1)
+        near = amount[-1:] * self.fade * square[self.image_size :].sum(0, keepdim=True)
         factor = self.deviation * torch.rsqrt((square - mean * mean).clamp_min(1e-12))
         factor = factor.clamp(self.narrowest, self.widest).pow(amount)
         shift = self.silence * (factor - 1) - amount * (mean + self.silence) * factor

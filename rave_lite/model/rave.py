@@ -101,7 +101,7 @@ class RAVE(nn.Module):
     def image(self, bands: Tensor) -> Tensor:
         """Where both channels' bands lie and how wide, `(B, channels * n_bands, T) -> (B, image_size, T / rate)`."""
         if self.image_analysis is None:
-            return bands.new_zeros([len(bands), 0, bands.shape[2] * self.pqmf.n_bands // self.hop])
+            return bands[:, :0, :: self.hop // self.pqmf.n_bands]
         return self.image_analysis(bands)
 
     def spread(self, bands: Tensor, image: Tensor) -> Tensor:
