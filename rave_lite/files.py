@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rave_lite.errors import InputError
+from rave_lite.notes import note_once
 
 
 @contextmanager
@@ -38,7 +39,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Holds a folder for this process: others that want it meanwhile get an InputError. A killed process holds nothing."""
+    """Locks a folder for this process. Raises InputError while another one has it; a killed process leaves no lock.
+
+    On a drive that knows no locks, as some network drives, a note says that there is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", is_singleton=True)  # a notebook's own earlier run is no other process
     try:
@@ -46,8 +50,8 @@ def exclusive(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise InputError("another process trains in this folder; wait for it, or choose another out= or name=",
                          where=folder) from error
-    except (OSError, NotImplementedError):  # some network drives know no locks
-        pass
+    except (OSError, NotImplementedError) as error:
+        note_once(f"{folder}: cannot be locked ({error}); let no other training write there meanwhile")
     try:
         yield
     finally:

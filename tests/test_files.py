@@ -1,13 +1,17 @@
 """A file is whole, the old one or the new one, whatever it is called; what goes wrong is said."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from rave_lite import InputError
 from rave_lite.files import exclusive, replacing, short_name, write_json
+from rave_lite.notes import note_once
 
 
 @pytest.mark.parametrize("name", ["a.wav", "x" * 251 + ".wav", "鼓" * 83 + ".wav", ".hidden"])
@@ -63,3 +67,14 @@ def test_one_process_at_a_time_has_a_folder(tmp_path):
     with exclusive(folder), exclusive(folder):  # what was killed holds nothing, and a process may enter twice
         pass
     assert not list(folder.iterdir())
+
+
+def test_a_drive_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
+    def fails(*_, **__):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(FileLock, "acquire", fails)
+    note_once.cache_clear()
+    with exclusive(tmp_path / "run"):
+        pass
+    assert "run: cannot be locked (" in capsys.readouterr().out

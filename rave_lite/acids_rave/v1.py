@@ -51,8 +51,8 @@ def dilations(run: Run, stages: int) -> list[list[list[int]]]:
         def dilation(stack: int, unit: int, conv: int) -> int:
             name = f"decoder.net.{stack}.net.branches.0.net.{unit}.net.aligned.branches.0.{conv}.cache.pad"
             return (run.caches or {})[name] // 2
-        found = {at: [dilation(*conv) for conv in convs if conv[:2] == at] for at in units}
-        return [[found[at] for at in units if at[0] == 2 * stage + 2] for stage in range(stages)]
+        by_unit = {at: [dilation(*conv) for conv in convs if conv[:2] == at] for at in units}
+        return [[by_unit[at] for at in units if at[0] == 2 * stage + 2] for stage in range(stages)]
     configured: list[list[int]] = run.setting("ResidualStack.dilations_list", DILATIONS)
     if [len(d) for d in configured] * stages != [sum(c[:2] == at for c in convs) for at in units]:
         raise InputError(f"dilations {configured} in config.gin are not those of the weights; {SUPPORTED}", where=run.path)

@@ -87,7 +87,7 @@ def check_folder(folder: Path) -> None:
 def check_free(folder: Path, resume: str | None) -> None:
     """Raises InputError where a run is in the folder already and is not to go on, or trains there now."""
     file_to_resume(resume, folder)
-    if folder.is_dir():
+    if (folder / ".lock").exists():
         with exclusive(folder):
             pass
 

@@ -117,7 +117,8 @@ def test_silence_is_not_blown_up(kind, quiet):
     assert slopes[quiet].norm() < 2 * slopes[0.1].norm()
 
 
-@pytest.mark.parametrize(("step", "kind"), [(12, ["dac", "discriminator.parts.bands.n_fft=[128,64]"]),
+# in bands of smaller spectra a convolution would be two bins wide, of which oneDNN (torch 2.11) makes NaN on CPUs with AMX
+@pytest.mark.parametrize(("step", "kind"), [(12, ["dac", "discriminator.parts.bands.n_fft=[512,256]"]),
                                             (13, ["multi_stft", "discriminator.parts.stft.n_fft=[128]"])])
 def test_spectrograms_learn_the_same_in_micro_batches_also_in_bfloat16_and_never_wait(kind, step):
     results, x = [], audio(2, 4096)
