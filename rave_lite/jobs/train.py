@@ -29,6 +29,7 @@ def train(config: DictConfig, brief: bool = False) -> float:
 
 
 def fit(config: DictConfig, brief: bool) -> float:
+    """`train`, in a folder that no other process trains in."""
     show, say = rank_zero_only(rich.print), rank_zero_only(print)
     saved = to_resume(config.resume, Path(config.out))
     if saved and config.resume == "auto" and saved.step >= (total := config.phase1.steps + config.phase2.steps):
