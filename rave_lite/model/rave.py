@@ -86,6 +86,10 @@ class RAVE(nn.Module):
         bands = self.pqmf(x)
         return torch.cat([self.image(bands), self.latent.mean(self.encoder(self.middle(bands)))], 1)
 
+    def encode_codes(self, x: Tensor) -> Tensor:
+        """`(B, channels, T) -> (B, codebooks, T / hop)`, int64, of a model with `latent=discrete`; without the image."""
+        return self.latent.codes(self.encoder(self.middle(self.pqmf(x))))
+
     def decode(self, z: Tensor) -> Tensor:
         """`(B, latent_size, T / hop) -> (B, channels, T)`."""
         bands = self.decoder(self.latent.widen(z[:, self.image_size :]))
