@@ -86,8 +86,11 @@ class RAVE(nn.Module):
         bands = self.pqmf(x)
         return torch.cat([self.image(bands), self.latent.mean(self.encoder(self.middle(bands)))], 1)
 
+    @torch.jit.unused
     def encode_codes(self, x: Tensor) -> Tensor:
-        """`(B, channels, T) -> (B, codebooks, T / hop)`, int64, of a model with `latent=discrete`; without the image."""
+        """`(B, channels, T) -> (B, codebooks, T / hop)`, int64, without the image. Raises InputError if there are no codes."""
+        if not isinstance(self.latent, Discrete):
+            raise InputError("its latents are no codes; a model trained with latent=discrete has some", where="encode_codes")
         return self.latent.codes(self.encoder(self.middle(self.pqmf(x))))
 
     def decode(self, z: Tensor) -> Tensor:

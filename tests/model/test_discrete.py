@@ -107,3 +107,13 @@ def test_calibration_fits_the_codebooks():
     h = rave.encoder(rave.pqmf(x))
     assert_close(h.square().mean(), torch.tensor(1.0))
     assert (rave.eval().latent.mean(h) - h).square().mean() < 0.5
+
+
+@torch.no_grad()
+def test_a_model_gives_codes_if_it_has_some():
+    rave, x = build(*SMALL).eval(), torch.randn(1, 1, 8192)
+    codes = rave.encode_codes(x)
+    assert codes.shape == (1, 4, 8192 // rave.hop)
+    assert torch.equal(rave.latent.from_codes(codes), rave.encode(x))
+    with pytest.raises(InputError, match="latent=discrete"):
+        build("model=tiny", "model.capacity=4").encode_codes(x)
