@@ -3,6 +3,8 @@
     python tests/bench/live.py FOLDER [RELEASE_PYTHON] [RELEASE=FILE.ts] [SECONDS=60] [DEVICE=cpu] [PRECISIONS=float32,int8]
         [MODELS=v2,v2_small,low_latency] [COUNT=1000]
 
+MODELS may be v1, v3, brave and discrete (v2 with codes), too.
+
 Writes the files to FOLDER and the figures to FOLDER/*.json. COUNT blocks are played without a pause, then SECONDS of audio
 at its pace: `late` of the former took longer than a block lasts, `missed` of the latter were not ready in time. On CUDA
 every file is played plain and, ours, as a CUDA graph. The last lines are the ratios to the release.
@@ -17,7 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-BLOCKS = {"v2": 2048, "v2_small": 512, "low_latency": 128}
+BLOCKS = {"v2": 2048, "v2_small": 512, "low_latency": 128, "v1": 2048, "v3": 2048, "brave": 128, "discrete": 2048}
+OVERRIDES = {name: [f"model={name}"] for name in BLOCKS} | {
+    **{name: [f"model={name}", "latent=variational"] for name in ("v1", "v3", "brave")},
+    "discrete": ["model=v2", "latent=discrete"]}
 
 
 def release(folder: Path) -> None:
@@ -47,7 +52,7 @@ def ours(folder: Path, names: list[str], precisions: list[str]) -> None:
 
     for name in names:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            model = instantiate(compose("train", [f"model={name}"]).model).eval()
+            model = instantiate(compose("train", OVERRIDES[name]).model).eval()
         for precision in precisions:
             export(Live(model, batch_size=16, precision=precision), folder / f"{name}_{precision}.ts", {})
 
@@ -57,7 +62,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     release_python = [a for a in sys.argv[2:] if "=" not in a]
     settings = {"SECONDS": "60", "DEVICE": "cpu", "PRECISIONS": "float32,int8", "COUNT": "1000", "RELEASE": "",
-                "MODELS": ",".join(BLOCKS)}
+                "MODELS": "v2,v2_small,low_latency"}
     settings |= dict(a.split("=", 1) for a in sys.argv[2:] if "=" in a)
     names, precisions = settings["MODELS"].split(","), settings["PRECISIONS"].split(",")
     ours(folder, names, precisions)
