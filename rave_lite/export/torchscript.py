@@ -20,6 +20,7 @@ from rave_lite.layers.resample import CROSSINGS, host_rate
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import SourceMoments
 from rave_lite.model.discrete import Discrete
+from rave_lite.prior.codes import nearest_codes
 from rave_lite.prior.network import Prior
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.runs import check_export
@@ -47,7 +48,8 @@ class Live(Attributes):
         channels, self.voices = max(channels, model.channels), 1 if model.channels == 2 else channels
         streams, rows = batch_size * self.voices, batch_size * channels
         super().__init__(SourceMoments(model), latent_size or model.latent_size,
-                         PriorPlayer(prior, streams) if prior else None, adapts=model.config["adaptive_norm"])
+                         PriorPlayer(prior, streams, nearest_codes(model)) if prior else None,
+                         adapts=model.config["adaptive_norm"])
         self.sample_rate = self.sampling_rate = sample_rate or model.sample_rate  # hosts of RAVE read the second
         self.to_model, self.to_host, self.hop, self.latency = host_rate(
             model.sample_rate, self.sample_rate, hop=model.hop, latency=model.latency,

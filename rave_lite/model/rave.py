@@ -88,7 +88,7 @@ class RAVE(nn.Module):
 
     @torch.jit.unused
     def encode_codes(self, x: Tensor) -> Tensor:
-        """`(B, channels, T) -> (B, codebooks, T / hop)`, int64, without the image. Raises InputError if there are no codes."""
+        """`(B, channels, T) -> (B, codebooks, T / hop)`, int64, without the image. Raises InputError if it has no codes."""
         if not isinstance(self.latent, Discrete):
             raise InputError("its latents are no codes; a model trained with latent=discrete has some", where="encode_codes")
         return self.latent.codes(self.encoder(self.middle(self.pqmf(x))))

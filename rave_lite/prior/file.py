@@ -10,7 +10,6 @@ from rave_lite.errors import InputError
 from rave_lite.files import replacing
 from rave_lite.model import RAVE
 from rave_lite.model.checkpoint import load_matching, load_plain
-from rave_lite.prior.codes import CodePrior
 from rave_lite.prior.fit import Figures
 from rave_lite.prior.network import Prior
 from rave_lite.runs import prior_file
@@ -32,7 +31,7 @@ def load(path: str | Path, model: RAVE) -> tuple[Prior, Figures]:
     if content["fingerprint"] != fingerprint(model):
         raise InputError(f"a prior of another model, {content['of']!r}, or of that run before it went on; make one of this: "
                          "rave-lite prior ckpt=...", where=path)
-    prior = (CodePrior if "codebooks" in content["prior"] else Prior)(**content["prior"])
+    prior = Prior(**content["prior"])
     load_matching(prior, content["state_dict"], path)
     return prior.eval(), Figures(**content["figures"])
 

@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from rich.table import Table
@@ -13,7 +12,6 @@ from torch import Tensor
 from rave_lite.errors import InputError
 from rave_lite.model import RAVE
 from rave_lite.model.calibration import latent_of_silence
-from rave_lite.prior.codes import CodePrior
 from rave_lite.prior.network import Prior
 from rave_lite.prior.sequences import Sequence
 from rave_lite.tables import make_table
@@ -25,7 +23,6 @@ LEAST_FRAMES = 64  # to train on
 ROWS, LENGTH = 4, 128  # of a batch, frames of a row
 EVERY, PATIENCE = 20, 8  # steps from one validation to the next; so many without gain end the training
 RATE, DECAY, WARM_UP = 2e-3, 1e-2, 20  # of AdamW; steps
-Row = tuple[Tensor, Tensor, Tensor]  # of a recording: frames, their strokes, what the density is of
 INPUT_NOISE = 0.1  # standard deviations: noise on the frames before, which the network reads in training
 
 
@@ -83,19 +80,15 @@ def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directi
     if not all(row.latents.isfinite().all() for row in train + held_out):
         raise InputError("its latents are not finite: this model is broken; train it anew")
     torch.manual_seed(seed)
-    shape: dict[str, Any] = {"size": model.latent_size, "hidden": hidden, "layers": layers, "components": components,
-                             "directions": min(directions + model.image_size, model.latent_size), "dropout": dropout}
-    codes = [row.codes[: row.counted] for row in train if row.codes is not None]
-    prior = CodePrior(**shape, codebooks=codes[0].shape[1], entries=model.latent.count) if codes else Prior(**shape)
+    prior = Prior(size=model.latent_size, directions=min(directions + model.image_size, model.latent_size), hidden=hidden,
+                  layers=layers, components=components, dropout=dropout)
     silence = latent_of_silence(model).squeeze(1)
     before = torch.cat([torch.cat([silence[None], row.latents[: row.counted - 1]]) for row in train])
     levels = torch.cat([row.levels for row in train])
     prior.measure(torch.cat([row.latents[: row.counted] for row in train]), before, levels[~levels.isnan()], silence,
                   pretrained.axes if pretrained else None)
-    if isinstance(prior, CodePrior):
-        prior.measure_codes(model, torch.cat(codes))
-    data = [rows(prior, row) for row in train]
-    prior.measure_strokes([strokes for _, strokes, _ in data])
+    data = [(prior.standardise(row.latents), prior.classify(row.levels)) for row in train]
+    prior.measure_strokes([strokes for _, strokes in data])
     if pretrained:
         prior.take_over(pretrained)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=RATE, weight_decay=DECAY)
@@ -116,12 +109,12 @@ def fit(model: RAVE, train: list[Sequence], held_out: list[Sequence], *, directi
     return prior.eval(), figures(prior, train, held_out, torch.stack(history), generator)
 
 
-def update(prior: Prior, optimizer: torch.optim.Optimizer, data: list[Row], warmth: float,
+def update(prior: Prior, optimizer: torch.optim.Optimizer, data: list[tuple[Tensor, Tensor]], warmth: float,
            generator: torch.Generator) -> None:
     prior.train()
-    strokes, target, before = batch(data, prior.start, generator)
+    frames, strokes, before = batch(data, prior.start, generator)
     previous = before + INPUT_NOISE * torch.randn(before.shape, generator=generator)
-    loss = -prior(target, strokes, previous).mean()
+    loss = -prior(frames, strokes, previous).mean()
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
@@ -130,36 +123,30 @@ def update(prior: Prior, optimizer: torch.optim.Optimizer, data: list[Row], warm
     optimizer.step()
 
 
-def batch(data: list[Row], start: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of random recordings, one after the other, long ones from anywhere: strokes, targets, and the frames before."""
-    batch_rows = []
+def batch(data: list[tuple[Tensor, Tensor]], start: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of random recordings, one after the other, long ones from anywhere: frames, strokes, and the frames before."""
+    rows = []
     for _ in range(ROWS):
-        parts: list[Row] = []
+        parts: list[tuple[Tensor, Tensor]] = []
         before = start
         while sum(len(part[1]) for part in parts) < LENGTH:
-            recording = data[int(torch.randint(len(data), (), generator=generator))]
-            frames, at = recording[0], 0
+            frames, strokes = data[int(torch.randint(len(data), (), generator=generator))]
+            at = 0
             if len(frames) > LENGTH:
                 at = max(0, int(torch.randint(-LENGTH // 2, len(frames) - LENGTH // 2, (), generator=generator)))
             if not parts and at:
                 before = frames[at - 1]
-            parts.append((frames[at:], recording[1][at:], recording[2][at:]))
-        frames, strokes, target = (torch.cat(side)[:LENGTH] for side in zip(*parts, strict=True))
-        batch_rows.append((strokes, target, torch.cat([before[None], frames[:-1]])))
-    strokes, target, before = (torch.stack(side) for side in zip(*batch_rows, strict=True))
-    return strokes, target, before
-
-
-def rows(prior: Prior, row: Sequence) -> Row:
-    frames = prior.standardise(row.latents)
-    return frames, prior.classify(row.levels), prior.target(frames, row.codes)
+            parts.append((frames[at:], strokes[at:]))
+        frames, strokes = (torch.cat(side)[:LENGTH] for side in zip(*parts, strict=True))
+        rows.append((frames, strokes, torch.cat([before[None], frames[:-1]])))
+    frames, strokes, before = (torch.stack(side) for side in zip(*rows, strict=True))
+    return frames, strokes, before
 
 
 def nats(prior: Prior, rows: list[Sequence]) -> Tensor:
     """Log likelihood of each sequence's counted frames, `(N,)`."""
     prior.eval()
-    return torch.stack([prior.log_likelihood(row.latents, row.levels, row.codes)[: row.counted].sum()
-                        for row in rows]).double()
+    return torch.stack([prior.log_likelihood(row.latents, row.levels)[: row.counted].sum() for row in rows]).double()
 
 
 def figures(prior: Prior, train: list[Sequence], held_out: list[Sequence], history: Tensor,
@@ -176,10 +163,9 @@ def figures(prior: Prior, train: list[Sequence], held_out: list[Sequence], histo
     shuffled = 0.0
     for row in held_out:
         order = torch.randperm(row.counted, generator=generator)
-        codes = None if row.codes is None else row.codes[order]
-        shuffled += float(prior.log_likelihood(row.latents[order], row.levels[order], codes).sum())
+        shuffled += float(prior.log_likelihood(row.latents[order], row.levels[order]).sum())
     return Figures(prior=total / frames,
-                   ar1=float(sum(prior.ar1(row.latents, row.codes)[: row.counted].sum() for row in held_out)) / frames,
+                   ar1=float(sum(prior.ar1(row.latents)[: row.counted].sum() for row in held_out)) / frames,
                    shuffled=shuffled / frames, frames=sum(row.counted for row in train),
                    strokes=sum(row.strokes for row in train), held_out_frames=frames,
                    held_out_strokes=sum(row.strokes for row in held_out), step=EVERY * int(history.sum(1).argmax()))

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rave_lite.layers import seed_noise, stream
 from rave_lite.model import RAVE
+from rave_lite.prior.codes import nearest_codes
 from rave_lite.prior.network import Prior
 from rave_lite.prior.player import FREE, PriorPlayer
 from rave_lite.prior.sequences import Sequence
@@ -35,7 +36,7 @@ def generate(model: RAVE, prior: Prior, performance: Performance) -> np.ndarray:
     """The sound, `(T,)` or `(2, T)`: what an exported file's method `generate` plays with the same seed, after the opening.
     """
     frames = max(1, round(performance.seconds * model.sample_rate / model.hop))
-    latents = draw(prior, performance, frames)
+    latents = draw(prior, performance, frames, nearest_codes(model))
     if performance.opening:
         latents = torch.cat([performance.opening.latents[: performance.opening.counted].T, latents], 1)
     live = stream(model)
@@ -45,9 +46,9 @@ def generate(model: RAVE, prior: Prior, performance: Performance) -> np.ndarray:
     return sound if len(sound) == 2 else sound[0]
 
 
-def draw(prior: Prior, performance: Performance, frames: int) -> Tensor:
-    """Principal directions `(size, frames)`."""
-    player = PriorPlayer(prior, 1)
+def draw(prior: Prior, performance: Performance, frames: int, nearest: nn.Module | None = None) -> Tensor:
+    """Principal directions `(size, frames)`; `nearest`: as of `PriorPlayer`."""
+    player = PriorPlayer(prior, 1, nearest)
     player.set_seed(performance.seed)
     player.turn(1, performance.density)
     if performance.opening:

@@ -1,7 +1,7 @@
 """The prior: a recurrent network that says how likely each next frame of latents is, and draws it."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ class Prior(nn.Module):
     `size`: latents of the model; `directions`: those that are drawn, the strongest. The others follow by regression.
     """
 
+    range: Final[float] = RANGE
     mean: Tensor
     deviation: Tensor
     axes: Tensor
@@ -48,7 +49,7 @@ class Prior(nn.Module):
         self.config: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         n = directions
         self.size, self.directions, self.hidden, self.layers = size, n, hidden, layers
-        self.components, self.classes, self.noises, self.range = components, loudness + 1, n, RANGE
+        self.components, self.classes = components, loudness + 1
         self.gru = nn.GRU(n + self.classes + len(AGES), hidden, layers, batch_first=True,
                           dropout=dropout if layers > 1 else 0.0)
         self.dropout = nn.Dropout(dropout)
@@ -99,50 +100,32 @@ class Prior(nn.Module):
         mean = (before @ self.step + self.drift).unsqueeze(-2) + self.error * 4 * out[..., 1 : 1 + self.directions]
         return torch.log_softmax(out[..., 0], -1), mean, scale
 
-    def draw(self, mean: Tensor, scale: Tensor, noise: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-        """A frame of one component, and its principal directions: `(B, directions), (B, size)`.
-
-        Noise `(B, noises)` is normal; `temperature` `(B, 1)` scales it.
-        """
-        frame = torch.addcmul(mean, temperature * noise, scale).clamp(self.lowest, self.highest)
-        return frame, self.restore(frame)
-
     @torch.jit.unused
-    def target(self, frames: Tensor, codes: Tensor | None) -> Tensor:
-        """What the density is of: the frames."""
-        return frames
+    def forward(self, frames: Tensor, strokes: Tensor, previous: Tensor) -> Tensor:
+        """Log likelihood, nats, of each frame `(B, T, directions)` with its stroke variable `(B, T)`: `(B, T)`.
 
-    @torch.jit.unused
-    def density(self, target: Tensor, weight: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        """Log likelihood `(...)` of frames `(..., directions)` under the mixture."""
-        return torch.logsumexp(weight + gaussian(target.unsqueeze(-2), mean, floored(scale)), -1)
-
-    @torch.jit.unused
-    def forward(self, target: Tensor, strokes: Tensor, previous: Tensor) -> Tensor:
-        """Log likelihood, nats, of each frame `(B, T, ...)` with its stroke variable `(B, T)`: `(B, T)`.
-
-        `target`: of the frames, by `target`; `previous`: the frames before, with noise in training.
+        `previous`: the frames before, with noise in training.
         """
         age = ages(strokes)
         hidden, _ = self.gru(self.inputs(previous, F.pad(strokes[:, :-1], (1, 0)), age))
         hidden = self.dropout(hidden)
         of_stroke = torch.log_softmax(self.strokes(hidden, age), -1).gather(-1, strokes.unsqueeze(-1)).squeeze(-1)
-        return of_stroke + self.density(target, *self.mixture(hidden, strokes, previous))
+        weight, mean, scale = self.mixture(hidden, strokes, previous)
+        return of_stroke + torch.logsumexp(weight + gaussian(frames.unsqueeze(-2), mean, floored(scale)), -1)
 
     @torch.jit.unused
     @torch.no_grad()
-    def log_likelihood(self, latents: Tensor, levels: Tensor, codes: Tensor | None = None) -> Tensor:
+    def log_likelihood(self, latents: Tensor, levels: Tensor) -> Tensor:
         """Nats of each frame of a sequence `(T, size)`, in its standardised directions, `(T,)`."""
         frames, strokes = self.standardise(latents)[None], self.classify(levels)[None]
-        return self(self.target(frames[0], codes)[None], strokes, self.delayed(frames))[0]
+        return self(frames, strokes, self.delayed(frames))[0]
 
     @torch.jit.unused
     @torch.no_grad()
-    def ar1(self, latents: Tensor, codes: Tensor | None = None) -> Tensor:
+    def ar1(self, latents: Tensor) -> Tensor:
         """As `log_likelihood`, of the Gaussian AR(1) process."""
         frames = self.standardise(latents)
-        mean = (self.delayed(frames[None])[0] @ self.step + self.drift).unsqueeze(-2)
-        return self.density(self.target(frames, codes), mean.new_zeros(1), mean, self.error)
+        return gaussian(frames, self.delayed(frames[None])[0] @ self.step + self.drift, floored(self.error))
 
     @torch.jit.unused
     def delayed(self, frames: Tensor) -> Tensor:
@@ -198,17 +181,6 @@ class Prior(nn.Module):
 
 def one_hot(numbers: Tensor, count: int) -> Tensor:
     return (numbers.unsqueeze(-1) == torch.arange(count, device=numbers.device)).float()
-
-
-def chance(noise: Tensor) -> Tensor:
-    """Normal noise as uniform in 0 to 1."""
-    return 0.5 * torch.erfc(noise * (-(0.5**0.5)))
-
-
-def choose(logits: Tensor, chance: Tensor) -> Tensor:
-    """A number drawn by `chance` `(B, 1)`, uniform in 0 to 1, with the probabilities of logits `(B, N)`: `(B,)`."""
-    reached = torch.softmax(logits, 1).cumsum(1)[:, :-1] < chance
-    return reached.sum(1)
 
 
 def floored(scale: Tensor) -> Tensor:

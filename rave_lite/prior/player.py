@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rave_lite.layers.noise import SeededNoise
-from rave_lite.prior.network import OLD, Prior, chance, choose
+from rave_lite.prior.network import OLD, Prior
 
 SALT = 1 << 10  # of its noise: a model's own sources are numbered from 0 on
 HOTTEST = 4.0  # temperature
@@ -40,7 +40,8 @@ class PriorPlayer(nn.Module):
 
     The noise depends on seed, stream and frame only, so blocks of any length give the same latents. `temperature` scales
     the deviations of what is drawn, and sharpens the choice of the component; `density` multiplies the odds of strokes;
-    `tempo` is how fast time runs for them, and for nothing else; while `hold` is 1, the last frame stays.
+    `tempo` is how fast time runs for them, and for nothing else; while `hold` is 1, the last frame stays. `nearest`: what
+    the latents of a frame become when they are played, `(B, size)`, as by `nearest_codes`.
     """
 
     hottest: Final[float] = HOTTEST
@@ -51,13 +52,14 @@ class PriorPlayer(nn.Module):
     silent: Tensor
     state: Tensor
 
-    def __init__(self, prior: Prior, streams: int):
+    def __init__(self, prior: Prior, streams: int, nearest: nn.Module | None = None):
         super().__init__()
+        self.nearest = nearest or nn.Identity()
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
         self.cells = nn.ModuleList([Cell(self.prior.gru, layer) for layer in range(prior.layers)])
         self.prior.gru = nn.Identity()  # type: ignore[assignment]
         self.size, self.directions, self.hidden, self.memory = prior.size, prior.directions, prior.hidden, len(self.cells)
-        self.noise = SeededNoise(prior.noises + 2, torch.ones(()))
+        self.noise = SeededNoise(prior.directions + 2, torch.ones(()))
         self.noise.salt = SALT
         self.register_buffer("knobs", torch.tensor(list(KNOBS.values())), persistent=False)
         self.register_buffer("silent", self.silence(prior), persistent=False)
@@ -79,22 +81,22 @@ class PriorPlayer(nn.Module):
         noise = self.noise(temperature)
         latents = noise.new_zeros([noise.shape[0], self.size, noise.shape[2]])
         for t in range(noise.shape[2]):
-            latents[:, :, t] = self.step(temperature[:, :, t], noise[:, :, t], strokes[:, t])
+            latents[:, :, t] = self.nearest(self.step(temperature[:, :, t], noise[:, :, t], strokes[:, t]))
         return latents
 
     def step(self, temperature: Tensor, noise: Tensor, forced: Tensor) -> Tensor:
-        """The next frame, `(B, 1), (B, noises + 2), (B,) -> (B, size)`; its last two draw stroke, component."""
+        """The next frame, `(B, 1), (B, directions + 2), (B,) -> (B, size)`; its last two draw stroke, component."""
         state, n = self.state[: noise.shape[0]], self.directions
         memory, before = self.remember(state)
-        chances = chance(noise[:, -2:])
+        chance = 0.5 * torch.erfc(noise[:, n:] * (-(0.5**0.5)))
         logits, late = self.strokes(memory[-1], state[:, self.memory * self.hidden + n + 2])
         logits = torch.cat([logits[:, :1], logits[:, 1:] + self.knobs[1].log()], 1)
-        stroke = torch.where(forced < 0, choose(logits, chances[:, :1]), forced)
+        stroke = torch.where(forced < 0, choose(logits, chance[:, :1]), forced)
         weight, mean, scale = self.prior.mixture(memory[-1], stroke, before)
-        component = choose(weight / temperature.clamp_min(1e-3), chances[:, 1:]).view(-1, 1, 1).expand(-1, 1, n)
+        component = choose(weight / temperature.clamp_min(1e-3), chance[:, 1:]).view(-1, 1, 1).expand(-1, 1, n)
         mean, scale = mean.gather(1, component).squeeze(1), scale.gather(1, component).squeeze(1)
-        frame, latents = self.prior.draw(mean, scale, noise[:, :-2], temperature)
-        return self.keep(state, memory, frame, latents, stroke, late)
+        frame = torch.addcmul(mean, temperature * noise[:, :n], scale).clamp(self.prior.lowest, self.prior.highest)
+        return self.keep(state, memory, frame, stroke, late)
 
     def strokes(self, memory: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the stroke variable, `(B, classes)`, and how much older than learned the last stroke then is, `(B,)`.
@@ -127,18 +129,16 @@ class PriorPlayer(nn.Module):
             memory.append(x)
         return memory, before
 
-    def keep(self, state: Tensor, memory: list[Tensor], frame: Tensor, latents: Tensor, stroke: Tensor,
-             late: Tensor) -> Tensor:
-        """Write the state after a frame, unless it is held. Returns the principal directions to play, `(B, size)`.
+    def keep(self, state: Tensor, memory: list[Tensor], frame: Tensor, stroke: Tensor, late: Tensor) -> Tensor:
+        """Write the state after a frame, unless it is held. Returns the frame's principal directions.
 
-        `latents`: those of the frame; `late`: age at the tempo that a stroke has when it comes, so that what a frame rounds
-        is not lost.
+        `late`: age at the tempo that a stroke has when it comes, so that what a frame rounds is not lost.
         """
         at = self.memory * self.hidden + self.directions + 1
         began = torch.stack([torch.zeros_like(late), late], 1)
         passed = torch.stack([torch.ones_like(self.knobs[2]), self.knobs[2]])
         ages = torch.where(stroke.unsqueeze(1) > 0, began, state[:, at : at + 2]) + passed
-        rest = [frame, stroke.unsqueeze(1).float(), ages.clamp_max(self.old), latents]
+        rest = [frame, stroke.unsqueeze(1).float(), ages.clamp_max(self.old), self.prior.restore(frame)]
         following = torch.cat(memory + rest, 1)
         state.copy_(torch.where(self.knobs[3] > 0, state, following))
         return state[:, -self.size :]
@@ -146,10 +146,9 @@ class PriorPlayer(nn.Module):
     @torch.jit.unused
     def continue_from(self, latents: Tensor, levels: Tensor) -> None:
         """Goes on, in the first stream, after a sequence `(T, size)` and the levels of its strokes `(T,)`."""
-        for row, stroke in zip(latents, self.prior.classify(levels), strict=True):
-            frame = self.prior.standardise(row)[None]
-            self.keep(self.state[:1], self.remember(self.state[:1])[0], frame, row[None], stroke[None],
-                      torch.zeros_like(frame[:, 0]))
+        for frame, stroke in zip(self.prior.standardise(latents), self.prior.classify(levels), strict=True):
+            self.keep(self.state[:1], self.remember(self.state[:1])[0], frame[None], stroke[None],
+                      torch.zeros_like(frame[:1]))
 
     def turn(self, knob: int, value: float) -> None:
         self.knobs[knob].fill_(value)
@@ -163,3 +162,9 @@ class PriorPlayer(nn.Module):
         """Forget every stream, and restart the noise."""
         self.noise.position.zero_()
         self.state.copy_(self.silent)
+
+
+def choose(logits: Tensor, chance: Tensor) -> Tensor:
+    """A number drawn by `chance` `(B, 1)`, uniform in 0 to 1, with the probabilities of logits `(B, N)`: `(B,)`."""
+    reached = torch.softmax(logits, 1).cumsum(1)[:, :-1] < chance
+    return reached.sum(1)

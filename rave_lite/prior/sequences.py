@@ -12,7 +12,6 @@ from rave_lite.data import Clip, audio
 from rave_lite.evaluation.metrics import onsets, rise
 from rave_lite.layers import reset, stream
 from rave_lite.model import RAVE
-from rave_lite.model.discrete import Discrete
 
 PIECE = 60.0  # s searched for strokes at a time
 GAP = 0.06  # s: strokes are further apart
@@ -26,24 +25,17 @@ BLOCK = 1 << 19  # samples encoded at a time
 class Sequence:
     """A recording: principal directions `(T, size)`, and of the stroke that begins in each frame its level.
 
-    `levels`: `(T,)`, the peak, dBFS, NaN where none begins. `counted`: frames before the silence at the end. `codes`:
-    `(T, codebooks)` of a discrete latent.
+    `levels`: `(T,)`, the peak, dBFS, NaN where none begins. `counted`: frames before the silence at the end.
     """
 
     name: str
     latents: Tensor
     levels: Tensor
     counted: int
-    codes: Tensor | None = None
 
     @property
     def strokes(self) -> int:
         return int((~self.levels.isnan()).sum())
-
-
-def has_codes(model: RAVE) -> bool:
-    """Whether a frame of the model's latents is codes and nothing else."""
-    return isinstance(model.latent, Discrete) and not model.image_size
 
 
 @torch.no_grad()
@@ -63,17 +55,11 @@ def sequence(model: RAVE, live: RAVE, sound: np.ndarray, name: str = "") -> Sequ
     rows = np.atleast_2d(sound).astype(np.float32)
     padded = np.pad(rows, ((0, 0), (0, (counted + tail + delay) * hop - rows.shape[1])))
     blocks = torch.from_numpy(padded)[None].split(BLOCK // hop * hop, -1)
-    codes = None
-    if has_codes(model):
-        drawn = torch.cat([live.encode_codes(block) for block in blocks], 2)[..., delay:]
-        codes, z = drawn[0].T.contiguous(), live.latent.from_codes(drawn)
-    else:
-        z = torch.cat([live.encode(block) for block in blocks], 2)[..., delay:]
-    latents = model.principal(z)[0].T.contiguous()
+    latents = torch.cat([model.principal(live.encode(block)) for block in blocks], 2)[0, :, delay:].T.contiguous()
     levels = torch.full((len(latents),), torch.nan)
     for at, level in strokes(audio.mix(sound), model.sample_rate):
         levels[at // hop] = torch.fmax(levels[at // hop], torch.tensor(level))
-    return Sequence(name, latents, levels, counted, codes)
+    return Sequence(name, latents, levels, counted)
 
 
 def strokes(sound: np.ndarray, sample_rate: int) -> list[tuple[int, float]]:

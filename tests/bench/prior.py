@@ -113,8 +113,7 @@ def strokes(ckpt: str, data: str, held_out: str, counts: str, seeds: str = "0", 
                 break
             ends = (~row.levels.isnan()).cumsum(0)
             keep = int((ends <= count - total).sum())
-            row = replace(row, latents=row.latents[:keep], levels=row.levels[:keep], counted=min(row.counted, keep),
-                          codes=None if row.codes is None else row.codes[:keep])
+            row = replace(row, latents=row.latents[:keep], levels=row.levels[:keep], counted=min(row.counted, keep))
             chosen, total = [*chosen, row], total + row.strokes
         for seed in map(int, seeds.split(",")):
             _, figures = fit(model, chosen, held, seed=seed, pretrained=pretrained)
