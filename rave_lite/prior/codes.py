@@ -1,4 +1,4 @@
-"""Latents between the codes of a discrete latent, as codes."""
+"""Quantises what a prior draws, where the latent is discrete."""
 
 import copy
 
@@ -10,7 +10,10 @@ from rave_lite.model.discrete import Discrete
 
 
 class NearestCodes(nn.Module):
-    """Principal directions `(B, size)` to those of the codes that say them best; the image stays as it is. Scriptable."""
+    """Replaces latents by those of the nearest codes, as the encoder does; the image stays. Scriptable.
+
+    Principal directions, `(B, size) -> (B, size)`.
+    """
 
     mean: Tensor
     directions: Tensor
@@ -25,10 +28,10 @@ class NearestCodes(nn.Module):
     def forward(self, p: Tensor) -> Tensor:
         z = p @ self.directions + self.mean
         codes = self.latent.codes(z[:, self.image_size :].unsqueeze(2))
-        spoken = torch.cat([z[:, : self.image_size], self.latent.from_codes(codes).squeeze(2)], 1)
-        return (spoken - self.mean) @ self.directions.t()
+        quantised = torch.cat([z[:, : self.image_size], self.latent.from_codes(codes).squeeze(2)], 1)
+        return (quantised - self.mean) @ self.directions.t()
 
 
 def nearest_codes(model: RAVE) -> nn.Module:
-    """`NearestCodes` of a model with `latent=discrete`, of any other what changes nothing."""
+    """`NearestCodes` of a model with `latent=discrete`; for any other model the identity."""
     return NearestCodes(model, model.latent) if isinstance(model.latent, Discrete) else nn.Identity()

@@ -17,7 +17,7 @@ CODES = ("latent=discrete", "latent.codebooks=3", "latent.entries=5")
 EXACT = "donot_use_mm_for_euclid_dist"
 
 
-def spoken(model: RAVE) -> torch.Tensor:
+def quantised(model: RAVE) -> torch.Tensor:
     """All latents that there are codes for, `(N, latent.size)`."""
     codes = torch.tensor(list(product(range(5), repeat=3)))
     return model.latent.from_codes(codes.T[None])[0].T
@@ -43,7 +43,7 @@ def test_offline_and_as_a_file_it_plays_codes_only(tmp_path, channels):
     prior, performance = random_prior(model.latent_size), Performance(20 * model.hop / model.sample_rate, 0.7, seed=3)
     drawn = draw(prior, performance, 20, nearest_codes(model))
     played = model.principal.inverse(drawn[None])[0, model.image_size :].T
-    assert torch.cdist(played, spoken(model), compute_mode=EXACT).min(1).values.max() < 1e-4
+    assert torch.cdist(played, quantised(model), compute_mode=EXACT).min(1).values.max() < 1e-4
     assert len(played.unique(dim=0)) > 3
     live = load(written(model, tmp_path, prior=prior, latent_size=model.latent_size))
     live.set_seed(3)
